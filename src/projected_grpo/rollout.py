@@ -1,0 +1,71 @@
+"""Batched sampling (method 6): one prefill per distinct prompt, one token at a time, finished rows dropped.
+
+Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
+the other rows nor on when they finish; arms of one seed share their sampling noise.
+The end-of-turn token belongs to the completion.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache
+
+
+def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Sample one token per row by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    cdf = torch.softmax(logits.float() / temperature, -1).cumsum(-1)  # (B, V)
+    return torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:]).squeeze(1).clamp(max=logits.shape[-1] - 1)
+
+
+@torch.no_grad()
+def sample(
+    model,
+    prompts: Sequence[Sequence[int]],
+    n: int,
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    eos_id: int,
+) -> list[list[list[int]]]:
+    """Sample `n` completions for each prompt; returns completions[prompt][sample] = token ids, end token included.
+
+    A completion without the end token was clipped at `max_new_tokens`.
+    """
+    device = model.device
+    longest = max(map(len, prompts))
+    tokens = torch.full((len(prompts), longest), eos_id, dtype=torch.long)
+    mask = torch.zeros(len(prompts), longest, dtype=torch.long)
+    for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
+        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    uniforms = torch.rand(len(prompts) * n, max_new_tokens, generator=generator).to(device)
+    tokens, mask = tokens.to(device), mask.to(device)
+
+    cache = DynamicCache(config=model.config)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    out = model(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
+    cache.batch_repeat_interleave(n)
+    logits = out.logits[:, -1].repeat_interleave(n, 0)  # (B, V) with B = prompts * n
+    mask = mask.repeat_interleave(n, 0)
+    position = positions[:, -1:].repeat_interleave(n, 0)
+    alive = torch.arange(len(prompts) * n, device=device)
+    grid = torch.full((len(prompts) * n, max_new_tokens), -1, dtype=torch.long, device=device)
+    for t in range(max_new_tokens):
+        token = pick(logits, uniforms[alive, t], temperature)
+        grid[alive, t] = token
+        keep = token != eos_id
+        if t + 1 == max_new_tokens or not keep.any():
+            break
+        if not keep.all():
+            kept = keep.nonzero().squeeze(1)
+            alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
+            cache.batch_select_indices(kept)
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        position = position + 1
+        logits = model(
+            token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1
+        ).logits[:, -1]
+    rows = [[token for token in row if token >= 0] for row in grid.tolist()]
+    return [rows[i * n : (i + 1) * n] for i in range(len(prompts))]
