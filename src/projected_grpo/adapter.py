@@ -1,0 +1,234 @@
+"""The adapter (method 1): every target Linear becomes W + U diag(delta + quarantine) Vh, and only two vectors train.
+
+1. W is never rebuilt from its factors, so zero knobs give the base model's logits bit for bit.
+2. Between optimizer steps the knobs are constant: in float32 (and float64) the forward runs on the merged weight,
+   one matrix product per Linear. In lower precision the sum would fall back onto W's own grid, so there the knob
+   term is added to the output, with float32 arithmetic.
+3. The backward pass returns the knob gradient of every SEGMENT of the batch (a segment is a run of rows: a source,
+   or a single rollout) as the gradient of a `probe` of shape (segments, r). One backward, any number of segments.
+
+Gradients here are gradients of the LOSS: descending them lowers it.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+_ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
+_DELTA_NET = ("in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj")
+_MLP = ("up_proj", "gate_proj", "down_proj")
+TARGETS = frozenset({*_ATTENTION, *_DELTA_NET, *_MLP})
+
+
+class AdapterError(ValueError):
+    """The model and the factors or knobs do not belong together."""
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Reduced SVD of one weight, float32: U (d_out, r), S (r,), Vh (r, d_in)."""
+
+    U: torch.Tensor
+    S: torch.Tensor
+    Vh: torch.Tensor
+
+
+def target_modules(model: nn.Module) -> dict[str, nn.Linear]:
+    """Return the Linears to adapt by their full names; a model without any is an AdapterError that lists its leaves."""
+    linears = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    targets = {name: module for name, module in linears.items() if name.rsplit(".", 1)[-1] in TARGETS}
+    if not targets:
+        leaves = sorted({name.rsplit(".", 1)[-1] for name in linears})
+        raise AdapterError(f"no Linear to adapt: the model's leaves are {leaves}, known targets are {sorted(TARGETS)}")
+    return targets
+
+
+def weights_hash(model: nn.Module) -> str:
+    """Return a SHA-256 over the target weights: the name of the model a factor file belongs to."""
+    digest = hashlib.sha256()
+    for name, module in sorted(target_modules(model).items()):
+        digest.update(name.encode())
+        digest.update(module.weight.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def factorize(model: nn.Module) -> dict[str, Factors]:
+    """Return the reduced SVD of every target weight, computed in float32 (float64 models: float64)."""
+    factors = {}
+    for name, module in target_modules(model).items():
+        weight = module.weight.detach()
+        U, S, Vh = torch.linalg.svd(weight.to(_knob_dtype(weight.dtype)), full_matrices=False)
+        factors[name] = Factors(U.contiguous(), S, Vh.contiguous())
+    return factors
+
+
+def _knob_dtype(dtype: torch.dtype) -> torch.dtype:
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def segment_gradient(
+    grad_y: torch.Tensor, x: torch.Tensor, U: torch.Tensor, Vh: torch.Tensor, bounds: Sequence[int], form: str = "auto"
+) -> torch.Tensor:
+    """Return d loss / d knob of every segment, (segments, r), from grad_y (B, T, d_out) and x (B, T, d_in).
+
+    Segment s is rows bounds[s] to bounds[s + 1]. Form "module" is diag(U^T M Vh^T) with M = grad_y^T x; form "token"
+    is ((grad_y U) * (x Vh^T)) summed over tokens; "auto" takes the cheaper one (method 1).
+    """
+    segments, rank = len(bounds) - 1, U.shape[1]
+    if form == "auto":
+        form = "module" if x.shape[0] * x.shape[1] > segments * rank else "token"
+    grad_y, x = grad_y.to(U.dtype), x.to(U.dtype)
+    if form == "token":
+        per_row = ((grad_y @ U) * (x @ Vh.T)).sum(1)  # (B, r)
+        rows = [per_row[low:high].sum(0) for low, high in pairwise(bounds)]
+    else:
+        rows = []
+        for low, high in pairwise(bounds):
+            M = grad_y[low:high].flatten(0, 1).T @ x[low:high].flatten(0, 1)  # (d_out, d_in)
+            rows.append(((U.T @ M) * Vh).sum(1))
+    return torch.stack(rows)
+
+
+class _KnobLinear(torch.autograd.Function):
+    """y = (W + U diag(knob) Vh) x with the knob's gradient per segment, delivered to `probe` (segments, r)."""
+
+    @staticmethod
+    def forward(ctx, x, probe, layer, bounds):
+        ctx.save_for_backward(x)
+        ctx.layer, ctx.bounds = layer, bounds
+        return layer.product(x)
+
+    @staticmethod
+    def backward(ctx, grad_y):
+        (x,) = ctx.saved_tensors
+        layer = ctx.layer
+        grad_x = layer.transposed_product(grad_y) if ctx.needs_input_grad[0] else None
+        return grad_x, segment_gradient(grad_y, x, layer.U, layer.Vh, ctx.bounds), None, None
+
+
+class AdaptedLinear(nn.Module):
+    """A frozen Linear with the two trainable vectors `delta` and `quarantine`, both (r,)."""
+
+    def __init__(self, base: nn.Linear, factors: Factors):
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        dtype = _knob_dtype(base.weight.dtype)
+        self.register_buffer("U", factors.U.to(base.weight.device, dtype), persistent=False)
+        self.register_buffer("Vh", factors.Vh.to(base.weight.device, dtype), persistent=False)
+        rank = factors.S.shape[0]
+        self.delta = nn.Parameter(torch.zeros(rank, dtype=dtype, device=base.weight.device))
+        self.quarantine = nn.Parameter(torch.zeros(rank, dtype=dtype, device=base.weight.device))
+        self.merges = base.weight.dtype == dtype
+        self.probe: torch.Tensor | None = None
+        self.bounds: Sequence[int] = ()
+        self.refresh()
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Take over the current knobs; call it after every change of `delta` or `quarantine`."""
+        self.knob = (self.delta + self.quarantine).detach()
+        # Always from the frozen W: merging onto the previous merge would accumulate rounding.
+        self.merged = self.base.weight + (self.U * self.knob) @ self.Vh if self.merges else None
+
+    def product(self, x: torch.Tensor) -> torch.Tensor:
+        if self.merges:
+            return F.linear(x, self.merged, self.base.bias)
+        knob_term = ((x.to(self.Vh.dtype) @ self.Vh.T) * self.knob) @ self.U.T
+        return F.linear(x, self.base.weight, self.base.bias) + knob_term.to(x.dtype)
+
+    def transposed_product(self, grad_y: torch.Tensor) -> torch.Tensor:
+        if self.merges:
+            return grad_y @ self.merged
+        knob_term = ((grad_y.to(self.U.dtype) @ self.U) * self.knob) @ self.Vh
+        return grad_y @ self.base.weight + knob_term.to(grad_y.dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.probe is None or not torch.is_grad_enabled():
+            return self.product(x)
+        return _KnobLinear.apply(x, self.probe, self, self.bounds)
+
+
+class Adapter:
+    """The adapted Linears of one model by name, in the model's order."""
+
+    def __init__(self, layers: dict[str, AdaptedLinear]):
+        self.layers = layers
+
+    def refresh(self) -> None:
+        for layer in self.layers.values():
+            layer.refresh()
+
+    @contextmanager
+    def segments(self, bounds: Sequence[int]) -> Iterator[dict[str, torch.Tensor]]:
+        """Collect knob gradients per segment of the batches run inside, rows split at `bounds`.
+
+        Yields probes by module name; after the backward passes `probe.grad` is (segments, r), summed over them.
+        """
+        probes = {}
+        for name, layer in self.layers.items():
+            probes[name] = layer.delta.new_zeros(len(bounds) - 1, len(layer.delta)).requires_grad_()
+            layer.probe, layer.bounds = probes[name], bounds
+        try:
+            yield probes
+        finally:
+            for layer in self.layers.values():
+                layer.probe, layer.bounds = None, ()
+
+    @contextmanager
+    def at(self, knobs: dict[str, torch.Tensor]) -> Iterator[None]:
+        """Run the body with `delta` set to `knobs` (missing modules: zero) and the quarantine ablated."""
+        saved = self.state()
+        try:
+            self.load({f"{name}.delta": value for name, value in knobs.items()}, partial=True)
+            yield
+        finally:
+            self.load(saved)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Return copies of all knobs: `{module}.delta` and `{module}.quarantine`, each (r,)."""
+        return {
+            f"{name}.{knob}": getattr(layer, knob).detach().clone()
+            for name, layer in self.layers.items()
+            for knob in ("delta", "quarantine")
+        }
+
+    @torch.no_grad()
+    def load(self, state: dict[str, torch.Tensor], partial: bool = False) -> None:
+        """Set all knobs from `state`; with `partial` the missing ones become zero. Names or shapes that do not fit
+        the model are an AdapterError."""
+        own = self.state()
+        missing = set() if partial else own.keys() - state.keys()
+        odd = (
+            (state.keys() - own.keys())
+            | missing
+            | {k for k in own.keys() & state.keys() if own[k].shape != state[k].shape}
+        )
+        if odd:
+            raise AdapterError(f"knobs do not fit the model at {sorted(odd)[:3]} ({len(odd)} in all)")
+        for name, layer in self.layers.items():
+            for knob in ("delta", "quarantine"):
+                value = state.get(f"{name}.{knob}")
+                parameter = getattr(layer, knob)
+                parameter.zero_() if value is None else parameter.copy_(value)
+        self.refresh()
+
+
+def attach(model: nn.Module, factors: dict[str, Factors]) -> Adapter:
+    """Replace the model's target Linears in place and freeze everything else; factors of another model are an
+    AdapterError."""
+    targets = target_modules(model)
+    if targets.keys() != factors.keys():
+        raise AdapterError(f"factors do not fit the model at {sorted(targets.keys() ^ factors.keys())[:3]}")
+    model.requires_grad_(False)
+    layers = {}
+    for name, linear in targets.items():
+        layers[name] = AdaptedLinear(linear, factors[name])
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, layers[name])
+    return Adapter(layers)

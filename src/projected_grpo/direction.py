@@ -1,0 +1,235 @@
+"""The direction V (method 2): from pair gradients to hack directions per module, and the controls matched to them.
+
+1. g is the gradient of a completion's NLL (prompt tokens masked) with respect to the knobs, one per completion and
+   module, all rows of a batch in one backward pass.
+2. D_i = g(hack) - g(clean); V = top-k right singular vectors of the stacked D, each row flipped unless at least half
+   of the pairs have D v > 0. So c = V g > 0 means: descending g makes hacks more likely.
+3. Every control has hack's modules, hack's k per module, hack's number of pairs, and carries hack's singular values,
+   so that the noise floor drops the same rows of each.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import save_file
+from scipy.stats import rankdata
+
+from projected_grpo.adapter import Adapter, AdapterError
+from projected_grpo.artifacts import write_atomic
+from projected_grpo.loss import collate, completion_logprobs, micro_batches
+from projected_grpo.models import read_tensors
+from projected_grpo.rng import numpy_generator, torch_generator
+
+Tensors = dict[str, torch.Tensor]
+KINDS = ("hack", "random", "shuffled", "nonhack", "flipped")
+CONTRASTS = ("hack", "clean", "wrong")
+
+
+class DirectionError(ValueError):
+    """Pairs from which no direction can be made, or a direction that does not fit the model."""
+
+
+@dataclass(frozen=True)
+class DirectionConfig:
+    """kind: one of KINDS; normalisation: fixed | mean (per completion token); heldout: pairs that only test V."""
+
+    kind: str = "hack"
+    k: int = 16
+    heldout: int = 12
+    normalisation: str = "fixed"
+    tau_axis: float = 0.001
+
+
+@dataclass(frozen=True)
+class Direction:
+    """V (k, r) with orthonormal rows and the singular values S (k,) of the hack direction, by module."""
+
+    V: Tensors
+    S: Tensors
+
+
+def completion_gradients(
+    model, adapter: Adapter, rows: Sequence[tuple[list[int], list[int]]], normalisation: str, scale: float, budget: int
+) -> Tensors:
+    """Return per module the NLL gradients (rows, r) of (prompt ids, completion ids) rows.
+
+    `mean` divides each row by its completion's length, `fixed` divides all by `scale`, the live loss's constant.
+    """
+    parts: dict[str, list[torch.Tensor]] = {name: [] for name in adapter.layers}
+    for indices in micro_batches([len(p) + len(c) for p, c in rows], budget):
+        batch = collate([rows[i] for i in indices], model.device)
+        with adapter.segments(range(len(indices) + 1)) as probes:
+            nll = -completion_logprobs(model, batch)
+            row = torch.arange(len(indices), device=nll.device).repeat_interleave(batch.lengths)
+            if not torch.isfinite(nll).all():
+                broken = indices[row[~torch.isfinite(nll)][0]]
+                raise DirectionError(f"pair {broken % (len(rows) // len(CONTRASTS))}: its loss is not finite")
+            per_row = torch.zeros(len(indices), device=nll.device, dtype=nll.dtype).index_add(0, row, nll)
+            (per_row / (batch.lengths if normalisation == "mean" else scale)).sum().backward()
+        for name, probe in probes.items():
+            parts[name].append(probe.grad)
+    return {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+
+def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
+    """Raise a DirectionError that names the pair for an empty or equal side, and for fewer pairs than k."""
+    for index, pair in enumerate(pairs.itertuples()):
+        label = f"pair {index} (problem {pair.problem_id})"
+        if not all(len(getattr(pair, f"{side}_ids")) for side in CONTRASTS):
+            raise DirectionError(f"{label}: a completion is empty")
+        if list(pair.hack_ids) == list(pair.clean_ids):
+            raise DirectionError(f"{label}: hack and clean are the same completion")
+    built = int((~pairs["heldout"]).sum())
+    if built < config.k:
+        raise DirectionError(f"{built} pairs are too few for k = {config.k}: sample more pairs or lower k")
+
+
+def pair_gradients(model, adapter: Adapter, pairs: pd.DataFrame, normalisation: str, scale: float, budget: int):
+    """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair."""
+    rows = [(list(p.prompt_ids), list(getattr(p, f"{side}_ids"))) for side in CONTRASTS for p in pairs.itertuples()]
+    gradients = completion_gradients(model, adapter, rows, normalisation, scale, budget)
+    n = len(pairs)
+    return {side: {name: g[i * n : (i + 1) * n] for name, g in gradients.items()} for i, side in enumerate(CONTRASTS)}
+
+
+def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (V (k', r), S (k',)) of stacked differences D (n, r): oriented by majority, a tie keeps the sign."""
+    _, S, Vh = torch.linalg.svd(D, full_matrices=False)
+    V, S = Vh[:k], S[:k]
+    votes = ((D @ V.T) > 0).double().mean(0)
+    V = torch.where((votes < 0.5)[:, None], -V, V)
+    kept = S / S[0] >= tau_axis
+    return V[kept].contiguous(), S[kept].contiguous()
+
+
+def random_rows(k: int, r: int, generator: torch.Generator) -> torch.Tensor:
+    """Return k Haar-random orthonormal rows in R^r."""
+    Q, R = torch.linalg.qr(torch.randn(r, k, generator=generator))
+    return (Q * R.diagonal().sign()).T.contiguous()  # the sign makes the distribution Haar
+
+
+def _within_class(g: dict[str, Tensors], built: torch.Tensor, seed: int) -> Tensors:
+    """Return n differences within class: half hack against hack, half clean against clean.
+
+    Pairs are disjoint; of an odd class one completion serves twice, never against itself.
+    """
+    rng = numpy_generator(seed, 0, "shuffled pairs")
+    n = len(built)
+    first, second = {}, {}
+    for side, count in (("hack", n // 2), ("clean", n - n // 2)):
+        order = built[torch.as_tensor(rng.permutation(n))]
+        first[side], second[side] = order[:count], order[(torch.arange(count) + count) % n]
+    return {
+        name: torch.cat([g[side][name][first[side]] - g[side][name][second[side]] for side in first])
+        for name in g["hack"]
+    }
+
+
+def build(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig, seed: int) -> Direction:
+    """Return the direction of config.kind from gradients by contrast; `seed` draws the random kinds."""
+    built = torch.as_tensor(np.flatnonzero(~heldout))
+    hack_D = {name: g["hack"][name][built] - g["clean"][name][built] for name in g["hack"]}
+    hack = {name: top_directions(D, config.k, config.tau_axis) for name, D in hack_D.items()}
+    V = {name: V for name, (V, _) in hack.items()}
+    S = {name: S for name, (_, S) in hack.items()}
+    if config.kind == "random":
+        generator = torch_generator(seed, 0, "random direction")
+        V = {name: random_rows(*v.shape, generator) for name, v in V.items()}
+    elif config.kind != "hack":
+        D = _control_differences(g, hack_D, built, config.kind, seed)
+        V = {name: top_directions(D[name], len(v))[0] for name, v in V.items()}
+    return Direction(V, S)
+
+
+def _control_differences(g: dict[str, Tensors], hack_D: Tensors, built: torch.Tensor, kind: str, seed: int) -> Tensors:
+    if kind == "shuffled":
+        return _within_class(g, built, seed)
+    if kind == "nonhack":
+        return {name: g["wrong"][name][built] - g["clean"][name][built] for name in hack_D}
+    if kind == "flipped":
+        coins = torch.rand(len(built), 1, generator=torch_generator(seed, 0, "flipped pairs")) < 0.5
+        return {name: torch.where(coins, -D, D) for name, D in hack_D.items()}
+    raise DirectionError(f"unknown direction kind {kind!r}: one of {', '.join(KINDS)}")
+
+
+def usable(direction: Direction, k_use: int, drop_bottom_frac: float = 0.0) -> Tensors:
+    """Return V by module as an arm uses it: the first k_use rows, less those under the pooled noise floor.
+
+    Rows whose singular value lies under the `drop_bottom_frac` quantile over all modules are dropped; a module with no
+    row left is absent and stays unprojected (method 2).
+    """
+    S = {name: s[:k_use] for name, s in direction.S.items()}
+    floor = torch.quantile(torch.cat(list(S.values())), drop_bottom_frac) if S else 0.0
+    kept = {name: direction.V[name][: len(s)][s >= floor] for name, s in S.items()}
+    return {name: V for name, V in kept.items() if len(V)}
+
+
+def rank_auc(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Return P(positive > negative) + P(tie) / 2 by ranks; nan when a class is empty."""
+    if not len(positive) or not len(negative):
+        return float("nan")
+    ranks = rankdata(np.concatenate([positive, negative]))
+    n, m = len(positive), len(negative)
+    return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
+
+
+def subspace_overlap(V: torch.Tensor, reference: torch.Tensor) -> float:
+    """Return ||V reference^T||_F^2 / k, 1 for the same span; its chance value is k / r."""
+    return ((V @ reference.T).square().sum() / len(V)).item()
+
+
+def summarize(direction: Direction, hack: Direction, g: dict[str, Tensors], heldout: np.ndarray) -> list[dict]:
+    """Return the rows of summary.parquet: V's own test on held-out pairs, and its overlap with `hack` beside chance."""
+    rows = []
+    test = np.flatnonzero(heldout)
+    coefficients = {
+        side: {name: (g[side][name][test] @ V[0]).numpy() for name, V in direction.V.items()} for side in CONTRASTS
+    }
+    totals = {side: sum(by_module.values()) for side, by_module in coefficients.items()}
+    modules = {name: {side: coefficients[side][name] for side in CONTRASTS} for name in direction.V}
+    for name, c in {**modules, "all": totals}.items():
+        numbers = {
+            "heldout_positive_share": float(np.mean(c["hack"] - c["clean"] > 0)) if len(test) else float("nan"),
+            "auc_hack_clean": rank_auc(c["hack"], c["clean"]),
+            "auc_hack_wrong": rank_auc(c["hack"], c["wrong"]),
+        }
+        if name != "all":
+            V = direction.V[name]
+            numbers |= {
+                "k": len(V),
+                "r": V.shape[1],
+                "subspace_overlap": subspace_overlap(V, hack.V[name]),
+                "subspace_chance": len(V) / V.shape[1],
+            }
+        rows += [{"module": name, "metric": metric, "value": float(value)} for metric, value in numbers.items()]
+    for metric in ("subspace_overlap", "subspace_chance"):
+        mean = float(np.mean([row["value"] for row in rows if row["metric"] == metric]))
+        rows.append({"module": "all", "metric": metric, "value": mean})
+    rows.append({"module": "all", "metric": "n_pairs", "value": float((~heldout).sum())})
+    return rows
+
+
+def basis_overlap(new: Tensors, old: Tensors) -> float:
+    """Return the mean over shared modules of |<v_new, v_old>| of the first rows (method 3, refresh)."""
+    shared = [abs((new[name][0] @ old[name][0]).item()) for name in new.keys() & old.keys()]
+    return sum(shared) / len(shared) if shared else float("nan")
+
+
+def save_direction(path, direction: Direction, metadata: dict[str, str]) -> None:
+    tensors = {f"{name}.V": V for name, V in direction.V.items()} | {f"{name}.S": S for name, S in direction.S.items()}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+
+
+def load_direction(path, adapter: Adapter) -> Direction:
+    """Read V and S; modules or widths that are not the model's are an AdapterError."""
+    tensors, _ = read_tensors(path)
+    V = {key.removesuffix(".V"): value for key, value in tensors.items() if key.endswith(".V")}
+    S = {key.removesuffix(".S"): value for key, value in tensors.items() if key.endswith(".S")}
+    ranks = {name: len(layer.delta) for name, layer in adapter.layers.items()}
+    odd = [name for name, v in V.items() if ranks.get(name) != v.shape[1]]
+    if odd:
+        raise AdapterError(f"{path}: V has modules that are not the model's: {sorted(odd)[:3]}; extract V again")
+    return Direction(V, S)

@@ -1,0 +1,123 @@
+"""The loss (method 5): Dr.GRPO (arXiv:2503.20783) in PPO-clip form, with one inner step.
+
+1. A = R - mean(R) within the group, no division by its standard deviation; `grpo` divides, as the classic does.
+2. Dr.GRPO sums over completion tokens and divides by ONE constant, group * max_new_tokens * prompts_per_step; the
+   classic divides each completion by its own length.
+3. With a single inner step the ratio is 1 and clipping never acts; its form is kept because its gradient is the
+   policy gradient.
+4. The end-of-turn token belongs to the completion; padding never does, even when both are the same token, because
+   completions are given by their lengths.
+
+Sign: a loss, so descending it raises the log-probability of completions with positive advantage.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
+
+LOSS_TYPES = ("dr_grpo", "grpo")
+CLIP = 0.2
+GRPO_EPS = 1e-4
+
+
+def advantages(rewards: torch.Tensor, loss_type: str = "dr_grpo") -> torch.Tensor:
+    """Return the advantages (P, G) of rewards (P, G); a group without variance gets exact zeros."""
+    centred = rewards - rewards.mean(1, keepdim=True)
+    centred = torch.where((rewards == rewards[:, :1]).all(1, keepdim=True), torch.zeros_like(centred), centred)
+    if loss_type == "grpo":
+        return centred / (rewards.std(1, keepdim=True) + GRPO_EPS)
+    return centred
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Right-padded rows prompt + completion: tokens (B, T), first completion position and length per row."""
+
+    tokens: torch.Tensor
+    starts: torch.Tensor
+    lengths: torch.Tensor
+
+    @property
+    def mask(self) -> torch.Tensor:
+        """(B, T - 1) bool: position t predicts token t + 1 of the completion."""
+        position = torch.arange(1, self.tokens.shape[1], device=self.tokens.device)
+        return (position >= self.starts[:, None]) & (position < (self.starts + self.lengths)[:, None])
+
+
+def collate(rows: Sequence[tuple[Sequence[int], Sequence[int]]], device: str | torch.device = "cpu") -> Batch:
+    """Stack (prompt ids, completion ids) rows, right-padded; causal attention keeps real tokens from the padding."""
+    longest = max(len(prompt) + len(completion) for prompt, completion in rows)
+    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, (prompt, completion) in enumerate(rows):
+        tokens[i, : len(prompt) + len(completion)] = torch.tensor([*prompt, *completion])
+    starts = torch.tensor([len(prompt) for prompt, _ in rows])
+    lengths = torch.tensor([len(completion) for _, completion in rows])
+    return Batch(tokens.to(device), starts.to(device), lengths.to(device))
+
+
+def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
+    """Split row indices, in order, so that padded size (rows x longest) stays within `token_budget` tokens."""
+    batches: list[list[int]] = [[]]
+    longest = 0
+    for index, length in enumerate(lengths):
+        if batches[-1] and max(longest, length) * (len(batches[-1]) + 1) > token_budget:
+            batches.append([])
+            longest = 0
+        batches[-1].append(index)
+        longest = max(longest, length)
+    return [batch for batch in batches if batch]
+
+
+def completion_logprobs(model, batch: Batch, chunk: int = 8192) -> torch.Tensor:
+    """Return log p of every completion token, (tokens of all completions,), rows one after the other.
+
+    Logits exist for completion tokens only and, in chunks recomputed in the backward pass, never all at once.
+    """
+    hidden = model.get_decoder()(input_ids=batch.tokens[:, :-1], use_cache=False).last_hidden_state
+    mask = batch.mask
+    hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)
+
+    def logprobs(hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return -F.cross_entropy(model.lm_head(hidden).float(), target, reduction="none")
+
+    if len(target) <= chunk:
+        return logprobs(hidden, target)
+    parts = zip(hidden.split(chunk), target.split(chunk), strict=True)
+    return torch.cat([checkpoint(logprobs, h, t, use_reentrant=False) for h, t in parts])
+
+
+def per_token(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """Repeat one value per row over its completion tokens: (B,) -> (N,)."""
+    return torch.repeat_interleave(values, lengths)
+
+
+def k3(logp: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+    """Return the K3 estimate of KL(policy || reference) per token: e^d - d - 1 with d = reference - logp."""
+    d = reference - logp
+    return d.exp() - d - 1
+
+
+def policy_loss(
+    logp: torch.Tensor,
+    advantage: torch.Tensor,
+    lengths: torch.Tensor,
+    denominator: float,
+    loss_type: str = "dr_grpo",
+    kl: torch.Tensor | None = None,
+    kl_coef: float = 0.0,
+) -> torch.Tensor:
+    """Return the loss of a micro-batch: logp and kl (N,), advantage and lengths (B,).
+
+    `denominator` is group * max_new_tokens * prompts_per_step for dr_grpo, and group * prompts_per_step for grpo.
+    """
+    ratio = (logp - logp.detach()).exp()
+    A = per_token(advantage.to(logp.dtype), lengths)
+    terms = -torch.minimum(ratio * A, ratio.clamp(1 - CLIP, 1 + CLIP) * A)
+    if kl is not None:
+        terms = terms + kl_coef * kl
+    if loss_type == "grpo":
+        terms = terms / per_token(lengths.to(logp.dtype), lengths)
+    return terms.sum() / denominator
