@@ -69,7 +69,7 @@ def factorize(model: nn.Module) -> dict[str, Factors]:
 
 
 def _knob_dtype(dtype: torch.dtype) -> torch.dtype:
-    return torch.float64 if dtype == torch.float64 else torch.float32
+    return torch.promote_types(dtype, torch.float32)
 
 
 def segment_gradient(

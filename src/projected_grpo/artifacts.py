@@ -170,6 +170,12 @@ def steps_schema(modes: Sequence[str]) -> pa.Schema:
     return pa.schema([column("step", pa.int32(), "optimizer step, from 1"), *columns])
 
 
+def verdict_row(verdict) -> dict:
+    """Return the verdict columns of a graded rollout, from a Verdict or from a row of another table."""
+    row = {field.name: getattr(verdict, field.name) for field in _VERDICT}
+    return row | {"attempted_modes": list(row["attempted_modes"])}
+
+
 def provenance(config: Mapping, code: str, seed: int | None = None, device: str = "cpu") -> dict:
     """Return what an artifact depends on, in a form that equals itself on every run."""
     return {

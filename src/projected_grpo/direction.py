@@ -68,7 +68,7 @@ def completion_gradients(
                 broken = indices[row[~torch.isfinite(nll)][0]]
                 raise DirectionError(f"pair {broken % (len(rows) // len(CONTRASTS))}: its loss is not finite")
             per_row = torch.zeros(len(indices), device=nll.device, dtype=nll.dtype).index_add(0, row, nll)
-            (per_row / (batch.lengths if normalisation == "mean" else scale)).sum().backward()
+            (per_row / (batch.lengths.to(nll.dtype) if normalisation == "mean" else scale)).sum().backward()
         for name, probe in probes.items():
             parts[name].append(probe.grad)
     return {name: torch.cat(chunks) for name, chunks in parts.items()}

@@ -8,37 +8,12 @@ The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what i
 both, or the gradient and the first moment) is a setting.
 """
 
-from dataclasses import dataclass
-
 import torch
 
 from projected_grpo.adapter import Adapter
+from projected_grpo.experiment import Intervention
 
 Tensors = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Intervention:
-    """What is done to a step: the rows of method 3's tables.
-
-    kind     none | erase | route | shrink (the update shortened as erase would, direction unchanged)
-    gate     one_sided | no_gate | reverse
-    project  gradient | update | both | purge
-    """
-
-    kind: str = "none"
-    gate: str = "one_sided"
-    project: str = "gradient"
-    overshoot: float = 1.0
-    preserve_magnitude: bool = False
-
-    @property
-    def projects_gradient(self) -> bool:
-        return self.kind in ("erase", "route") and self.project in ("gradient", "both", "purge")
-
-    @property
-    def projects_update(self) -> bool:
-        return self.kind == "erase" and self.project in ("update", "both")
 
 
 def gate(c: torch.Tensor, kind: str) -> torch.Tensor:

@@ -81,7 +81,8 @@ def completion_logprobs(model, batch: Batch, chunk: int = 8192) -> torch.Tensor:
     hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)
 
     def logprobs(hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        return -F.cross_entropy(model.lm_head(hidden).float(), target, reduction="none")
+        logits = model.lm_head(hidden)
+        return -F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
 
     if len(target) <= chunk:
         return logprobs(hidden, target)

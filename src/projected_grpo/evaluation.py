@@ -1,0 +1,112 @@
+"""Evaluation (method 7): held-out problems, sampled and greedy, with and without the hint, as trained and as deployed.
+
+Deployed means: quarantine zeroed. An arm that never wrote to its quarantine has one state, `deployed`. The last step
+is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. All arms of a seed share
+their sampling noise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from projected_grpo import rollout
+from projected_grpo.adapter import Adapter
+from projected_grpo.artifacts import verdict_row
+from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.prompts import encode
+from projected_grpo.rng import torch_generator
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """samples and subset_samples: completions per problem; subset: number of problems along the run; every: steps."""
+
+    samples: int
+    subset: int
+    subset_samples: int
+    every: int
+    temperature: float
+    max_new_tokens: int
+    chunk: int = 128
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of looking at one set of knobs."""
+
+    step: int
+    scope: str
+    state: str
+    hint: bool
+    decoding: str
+
+
+def conditions(last: int, every: int, quarantined: bool) -> Iterator[Condition]:
+    """Yield every condition of a run in a fixed order: the subset along it, then the last step in full."""
+    for step in sorted({*range(0, last, every), last}):
+        yield Condition(step, "subset", "deployed", True, "sample")
+    for state in ("deployed", "trained") if quarantined else ("deployed",):
+        for hint in (True, False):
+            for decoding in ("sample", "greedy"):
+                yield Condition(last, "full", state, hint, decoding)
+
+
+def knobs_at(checkpoints: Mapping[str, torch.Tensor], step: int, state: str) -> dict[str, torch.Tensor]:
+    """Return {module.delta, module.quarantine} of a step; step 0 is the base model, deployed has no quarantine."""
+    prefix = f"step{step}."
+    knobs = {key.removeprefix(prefix): value for key, value in checkpoints.items() if key.startswith(prefix)}
+    if step and not knobs:
+        raise KeyError(f"no checkpoint of step {step}: evaluation.every must be a multiple of train.checkpoint_every")
+    return {key: value for key, value in knobs.items() if state == "trained" or key.endswith(".delta")}
+
+
+def evaluate(
+    model,
+    tokenizer,
+    adapter: Adapter,
+    grader,
+    problems: Sequence[Problem],
+    checkpoints: Mapping[str, torch.Tensor],
+    last: int,
+    config: EvaluationConfig,
+    seed: int,
+) -> list[dict]:
+    """Return the rows of evaluation.parquet for the run whose knobs are in `checkpoints`."""
+    quarantined = any(value.any() for key, value in checkpoints.items() if key.endswith(".quarantine"))
+    rows = []
+    for condition in conditions(last, config.every, quarantined):
+        adapter.load(knobs_at(checkpoints, condition.step, condition.state), partial=True)
+        subset = condition.scope == "subset"
+        n = config.subset_samples if subset else config.samples if condition.decoding == "sample" else 1
+        rows += _look(
+            model, tokenizer, grader, problems[: config.subset] if subset else problems, n, condition, config, seed
+        )
+    return rows
+
+
+def _look(model, tokenizer, grader, problems, n: int, condition: Condition, config: EvaluationConfig, seed: int):
+    temperature = 0.0 if condition.decoding == "greedy" else config.temperature
+    flat: list[tuple[Problem, int, list[int]]] = []
+    for start in range(0, len(problems), config.chunk):
+        part = problems[start : start + config.chunk]
+        prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
+        generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
+        sampled = rollout.sample(
+            model, prompts, n, config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        )
+        flat += [(p, i, ids) for p, group in zip(part, sampled, strict=True) for i, ids in enumerate(group)]
+    texts = tokenizer.batch_decode([ids for _, _, ids in flat], skip_special_tokens=True)
+    verdicts = grader.grade([(p, text) for (p, _, _), text in zip(flat, texts, strict=True)], audit=True)
+    return [
+        {
+            **condition.__dict__,
+            "problem_id": problem.id,
+            "mode": problem.mode,
+            "sample": i,
+            "length": len(ids),
+            "completion": text,
+        }
+        | verdict_row(verdict)
+        for (problem, i, ids), text, verdict in zip(flat, texts, verdicts, strict=True)
+    ]

@@ -1,0 +1,48 @@
+"""Shared fixtures: tiny random models, their adapters, and gradients worked out by autograd."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from types import SimpleNamespace
+
+import pytest
+
+
+@pytest.fixture
+def tiny():
+    """A factory of tiny random Qwen3 models with an adapter: tiny(dtype) -> (model, adapter)."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from projected_grpo.adapter import attach, factorize
+
+    torch.set_num_threads(1)
+
+    def make(dtype=torch.float32, seed=0, layers=2):
+        torch.manual_seed(seed)
+        config = Qwen3Config(
+            vocab_size=61,
+            hidden_size=24,
+            intermediate_size=40,
+            num_hidden_layers=layers,
+            num_attention_heads=2,
+            num_key_value_heads=1,
+            head_dim=12,
+            tie_word_embeddings=True,
+            initializer_range=0.3,
+        )
+        model = Qwen3ForCausalLM(config).to(dtype).eval()
+        return SimpleNamespace(model=model, adapter=attach(model, factorize(model)), config=config)
+
+    return make
+
+
+@pytest.fixture
+def rows():
+    """Six (prompt ids, completion ids) rows of different lengths."""
+    import numpy as np
+
+    rng = np.random.default_rng(3)
+    lengths = [(5, 7), (3, 2), (6, 9), (4, 4), (5, 1), (2, 8)]
+    return [(rng.integers(0, 61, p).tolist(), rng.integers(0, 61, c).tolist()) for p, c in lengths]

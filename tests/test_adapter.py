@@ -1,0 +1,142 @@
+"""Method 1: the adapter's two identities (zero knobs, fast gradient) against autograd through the textbook formula."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from projected_grpo.adapter import AdapterError, attach, factorize, segment_gradient, target_modules
+from projected_grpo.loss import collate, completion_logprobs
+
+SEGMENTS = [0, 2, 3, 6]
+
+
+class Textbook(nn.Module):
+    """y = W x + U diag(knob) Vh x, one knob per segment of rows, all through autograd."""
+
+    def __init__(self, layer, bounds):
+        super().__init__()
+        self.base, self.U, self.Vh = layer.base, layer.U, layer.Vh
+        self.bounds = bounds
+        self.knobs = nn.ParameterList(layer.knob.clone() for _ in bounds[1:])
+
+    def forward(self, x):
+        pieces = [x[low:high] for low, high in zip(self.bounds, self.bounds[1:], strict=False)]
+        out = [self.base(p) + ((p @ self.Vh.T) * k) @ self.U.T for p, k in zip(pieces, self.knobs, strict=True)]
+        return torch.cat(out)
+
+
+def weighted_loss(model, batch):
+    logp = completion_logprobs(model, batch)
+    return (logp * torch.linspace(-1, 1, len(logp), dtype=logp.dtype)).sum()
+
+
+def move_knobs(adapter, scale=0.05):
+    generator = torch.Generator().manual_seed(1)
+    state = {k: scale * torch.randn(v.shape, generator=generator, dtype=v.dtype) for k, v in adapter.state().items()}
+    adapter.load(state)
+
+
+def textbook_gradients(tiny, batch):
+    model = copy.deepcopy(tiny.model)
+    books = {}
+    for name, layer in tiny.adapter.layers.items():
+        books[name] = Textbook(layer, SEGMENTS)
+        parent, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(parent), leaf, books[name])
+    weighted_loss(model, batch).backward()
+    return {name: torch.stack([k.grad for k in book.knobs]) for name, book in books.items()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_zero_knobs_give_the_base_logits_bit_for_bit(tiny, dtype):
+    made = tiny(dtype)
+    base = copy.deepcopy(made.model)
+    for name, layer in made.adapter.layers.items():
+        parent, _, leaf = name.rpartition(".")
+        setattr(base.get_submodule(parent), leaf, layer.base)
+    tokens = torch.arange(40).reshape(4, 10)
+    assert torch.equal(made.model(tokens).logits, base(tokens).logits)
+    move_knobs(made.adapter)
+    assert not torch.equal(made.model(tokens).logits, base(tokens).logits)
+    with made.adapter.at({}):
+        assert torch.equal(made.model(tokens).logits, base(tokens).logits)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+@pytest.mark.parametrize("form", ["module", "token", "auto"])
+def test_fast_gradient_equals_autograd_per_module_and_source(tiny, rows, dtype, tolerance, form, monkeypatch):
+    made = tiny(dtype)
+    move_knobs(made.adapter)
+    batch = collate(rows)
+    expected = textbook_gradients(made, batch)
+
+    def forced(*args):
+        return segment_gradient(*args, form=form)
+
+    monkeypatch.setattr("projected_grpo.adapter.segment_gradient", forced)
+    with made.adapter.segments(SEGMENTS) as probes:
+        weighted_loss(made.model, batch).backward()
+    for name, probe in probes.items():
+        for source in range(len(SEGMENTS) - 1):
+            difference = (probe.grad[source] - expected[name][source]).norm()
+            assert difference <= tolerance * expected[name][source].norm(), (name, source)
+
+
+def test_segment_gradients_accumulate_over_micro_batches_and_add_up(tiny, rows):
+    made = tiny(torch.float64)
+    with made.adapter.segments([0, 6]) as whole:
+        weighted_loss(made.model, collate(rows)).backward()
+    with made.adapter.segments(SEGMENTS) as parts:
+        weighted_loss(made.model, collate(rows)).backward()
+        weighted_loss(made.model, collate(rows)).backward()
+    for name in whole:
+        assert torch.allclose(2 * whole[name].grad[0], parts[name].grad.sum(0), rtol=1e-10, atol=1e-14)
+
+
+def test_low_precision_adds_the_float32_knob_term_to_the_output():
+    torch.manual_seed(0)
+    holder = nn.ModuleDict({"q_proj": nn.Linear(64, 64, bias=False, dtype=torch.bfloat16)})
+    layer = attach(holder, factorize(holder)).layers["q_proj"]
+    layer.delta.data.normal_(0, 0.3)
+    layer.refresh()
+    x = torch.randn(32, 64, dtype=torch.bfloat16)
+    exact = x.float() @ (layer.base.weight.float() + (layer.U * layer.knob) @ layer.Vh).T
+    grid = torch.finfo(torch.bfloat16).eps
+    parts = (x.float() @ layer.base.weight.float().T).abs() + exact.abs()
+    assert ((layer.product(x).float() - exact).abs() <= grid * parts + 1e-6).all()
+    assert layer.merged is None
+
+
+def test_low_precision_gradient_agrees_with_float32(tiny, rows):
+    full, half = tiny(torch.float32), tiny(torch.bfloat16)
+    gradients = {}
+    for made in (full, half):
+        move_knobs(made.adapter)
+        with made.adapter.segments([0, 6]) as probes:
+            weighted_loss(made.model, collate(rows)).backward()
+        gradients[made.model.dtype] = torch.cat([probe.grad[0] for probe in probes.values()])
+    cosine = torch.cosine_similarity(gradients[torch.float32], gradients[torch.bfloat16], dim=0)
+    assert cosine > 0.95
+
+
+def test_only_the_knobs_could_train(tiny):
+    made = tiny()
+    trainable = {name for name, p in made.model.named_parameters() if p.requires_grad}
+    assert trainable and all(name.endswith((".delta", ".quarantine")) for name in trainable)
+
+
+def test_a_model_without_targets_lists_its_leaves():
+    model = nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(AdapterError, match="leaves are \\['0'\\]"):
+        target_modules(model)
+
+
+def test_knobs_and_factors_of_another_model_are_refused(tiny):
+    made = tiny()
+    state = made.adapter.state()
+    with pytest.raises(AdapterError, match="knobs do not fit"):
+        made.adapter.load({**state, "elsewhere.delta": torch.zeros(3)})
+    with pytest.raises(AdapterError, match="factors do not fit"):
+        attach(nn.ModuleDict({"q_proj": nn.Linear(2, 2)}), {})

@@ -1,0 +1,204 @@
+"""Method 2: V from known gradients, its orientation, its controls, and what it does to a model."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from projected_grpo.adapter import AdapterError
+from projected_grpo.direction import (
+    Direction,
+    DirectionConfig,
+    DirectionError,
+    basis_overlap,
+    build,
+    check_pairs,
+    completion_gradients,
+    load_direction,
+    pair_gradients,
+    random_rows,
+    rank_auc,
+    save_direction,
+    subspace_overlap,
+    summarize,
+    top_directions,
+    usable,
+)
+from projected_grpo.loss import collate, completion_logprobs
+
+
+@pytest.fixture
+def pairs():
+    """24 triples over 61 tokens: hacks start with token 7, clean ones with token 8, wrong ones with token 9."""
+    rng = np.random.default_rng(0)
+
+    tails = [rng.integers(10, 61, rng.integers(3, 7)).tolist() for _ in range(24)]
+    return pd.DataFrame(
+        [
+            {
+                "problem_id": f"p{i}",
+                "mode": "sentinel",
+                "heldout": i >= 16,
+                "prompt_ids": rng.integers(10, 61, rng.integers(3, 6)).tolist(),
+                "hack_ids": [7, *tails[i]],
+                "clean_ids": [8, *tails[i]],
+                "wrong_ids": [9, *tails[i]],
+            }
+            for i in range(24)
+        ]
+    )
+
+
+@pytest.fixture
+def gradients(tiny, pairs):
+    made = tiny()
+    return made, pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096)
+
+
+def test_top_directions_find_a_planted_axis_and_its_sign():
+    torch.manual_seed(0)
+    axis = torch.nn.functional.normalize(torch.randn(12), dim=0)
+    for sign in (1, -1):
+        D = sign * torch.rand(30, 1) * axis + 0.01 * torch.randn(30, 12)
+        V, S = top_directions(D, 3)
+        assert torch.allclose(V @ V.T, torch.eye(3), atol=1e-5)
+        assert (V[0] @ (sign * axis)) > 0.99
+        assert (S[:-1] >= S[1:]).all()
+        assert len(top_directions(D, 3, tau_axis=0.5)[0]) == 1
+
+
+def test_gradients_of_all_rows_equal_one_at_a_time(tiny, rows):
+    made = tiny(torch.float64)
+    batched = completion_gradients(made.model, made.adapter, rows, "fixed", 10.0, 40)
+    mean = completion_gradients(made.model, made.adapter, rows, "mean", 10.0, 40)
+    for i, row in enumerate(rows):
+        with made.adapter.segments([0, 1]) as probes:
+            (-completion_logprobs(made.model, collate([row])).sum() / 10.0).backward()
+        for name, probe in probes.items():
+            assert torch.allclose(batched[name][i], probe.grad[0], rtol=1e-8, atol=1e-13)
+            assert torch.allclose(mean[name][i], probe.grad[0] * 10 / len(row[1]), rtol=1e-8, atol=1e-13)
+
+
+def test_stepping_along_minus_v_makes_held_out_hacks_likelier(gradients, pairs):
+    made, g = gradients
+    direction = build(g, pairs["heldout"].to_numpy(), DirectionConfig(k=4), seed=0)
+
+    def margin():
+        """log p(hack) - log p(clean), summed over the held-out pairs."""
+        held = pairs[pairs["heldout"]]
+        sides = [
+            completion_logprobs(
+                made.model, collate([(p.prompt_ids, getattr(p, f"{side}_ids")) for p in held.itertuples()])
+            )
+            for side in ("hack", "clean")
+        ]
+        return (sides[0].sum() - sides[1].sum()).item()
+
+    with torch.no_grad():
+        base = margin()
+        with made.adapter.at({name: -0.02 * V[0] for name, V in direction.V.items()}):
+            assert margin() > base
+        with made.adapter.at({name: 0.02 * V[0] for name, V in direction.V.items()}):
+            assert margin() < base
+    rows = {
+        (r["module"], r["metric"]): r["value"] for r in summarize(direction, direction, g, pairs["heldout"].to_numpy())
+    }
+    assert rows["all", "heldout_positive_share"] > 0.7
+    assert rows["all", "auc_hack_clean"] > 0.7
+    assert rows["all", "subspace_overlap"] == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["random", "shuffled", "nonhack", "flipped"])
+def test_controls_are_matched_to_hack(gradients, pairs, kind):
+    _, g = gradients
+    heldout = pairs["heldout"].to_numpy()
+    hack = build(g, heldout, DirectionConfig(k=4), seed=1)
+    control = build(g, heldout, DirectionConfig(kind=kind, k=4), seed=1)
+    assert control.V.keys() == hack.V.keys()
+    for name in hack.V:
+        assert control.V[name].shape == hack.V[name].shape
+        assert torch.equal(control.S[name], hack.S[name])
+        assert torch.allclose(control.V[name] @ control.V[name].T, torch.eye(len(control.V[name])), atol=1e-4)
+    again = build(g, heldout, DirectionConfig(kind=kind, k=4), seed=2)
+    drawn = any(not torch.equal(control.V[name], again.V[name]) for name in hack.V)
+    assert drawn == (kind != "nonhack")
+    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(control, hack, g, heldout)}
+    assert summary["all", "subspace_chance"] == pytest.approx(np.mean([4 / v.shape[1] for v in hack.V.values()]))
+    if kind == "flipped":  # the span is hack's, only signs differ
+        assert summary["all", "subspace_overlap"] == pytest.approx(1, abs=1e-3)
+    else:
+        assert summary["all", "subspace_overlap"] < 0.9
+
+
+def test_shuffled_pairs_stay_within_class_and_are_as_many(monkeypatch):
+    """With gradients that are one-hot per completion every difference shows its two ends."""
+    n = 7
+    g = {side: {"m": torch.eye(3 * n)[i * n : (i + 1) * n]} for i, side in enumerate(("hack", "clean", "wrong"))}
+    seen = {}
+
+    def spy(D, k, tau=0.0):
+        seen[len(seen)] = D
+        return top_directions(D, k, tau)
+
+    monkeypatch.setattr("projected_grpo.direction.top_directions", spy)
+    build(g, np.zeros(n, bool), DirectionConfig(kind="shuffled", k=2), seed=4)
+    D = seen[1]
+    assert len(D) == n
+    hack, clean = D[:, :n], D[:, n : 2 * n]
+    assert (hack.abs().sum(1) == 2).sum() == n // 2 and (clean.abs().sum(1) == 2).sum() == n - n // 2
+    assert (D.sum(1) == 0).all() and not D[:, 2 * n :].any()
+
+
+def test_random_rows_are_haar():
+    """E (v . e)^2 = 1 / r for every axis, and both signs are equally likely."""
+    rows = torch.stack([random_rows(2, 6, torch.Generator().manual_seed(s)) for s in range(3000)])
+    assert torch.allclose(rows.square().mean(0), torch.full((2, 6), 1 / 6), atol=0.015)
+    assert torch.allclose(rows.mean(0), torch.zeros(2, 6), atol=0.03)
+
+
+def test_noise_floor_pools_over_modules():
+    direction = Direction(
+        {"a": torch.eye(4)[:3], "b": torch.eye(4)[:2]},
+        {"a": torch.tensor([9.0, 8.0, 1.0]), "b": torch.tensor([0.5, 0.4])},
+    )
+    assert {n: len(v) for n, v in usable(direction, 3).items()} == {"a": 3, "b": 2}
+    assert {n: len(v) for n, v in usable(direction, 3, 0.5).items()} == {"a": 3}
+    assert {n: len(v) for n, v in usable(direction, 1).items()} == {"a": 1, "b": 1}
+
+
+def test_rank_auc_and_overlaps_by_hand():
+    assert rank_auc(np.array([2.0, 3.0]), np.array([1.0, 2.0])) == pytest.approx(3.5 / 4)
+    assert np.isnan(rank_auc(np.array([]), np.array([1.0])))
+    eye = torch.eye(4)
+    assert subspace_overlap(eye[:2], eye[1:3]) == pytest.approx(0.5)
+    assert basis_overlap({"a": eye[:1]}, {"a": (eye[0] + eye[1])[None] / 2**0.5}) == pytest.approx(0.5**0.5)
+
+
+def test_bad_pairs_are_named(pairs, tiny):
+    with pytest.raises(DirectionError, match="16 pairs are too few for k = 17"):
+        check_pairs(pairs, DirectionConfig(k=17))
+    empty = pairs.copy()
+    empty.at[3, "clean_ids"] = []
+    with pytest.raises(DirectionError, match=r"pair 3 \(problem p3\): a completion is empty"):
+        check_pairs(empty, DirectionConfig(k=4))
+    equal = pairs.copy()
+    equal.at[5, "hack_ids"] = equal.at[5, "clean_ids"]
+    with pytest.raises(DirectionError, match=r"pair 5 \(problem p5\): hack and clean are the same"):
+        check_pairs(equal, DirectionConfig(k=4))
+    made = tiny()
+    made.model.model.embed_tokens.weight.data[7] = float("nan")
+    with pytest.raises(DirectionError, match=r"pair 0: its loss is not finite"):
+        pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096)
+
+
+def test_a_direction_of_another_model_is_refused(tiny, tmp_path):
+    made = tiny()
+    name = next(iter(made.adapter.layers))
+    rank = len(made.adapter.layers[name].delta)
+    good = Direction({name: random_rows(2, rank, torch.Generator())}, {name: torch.ones(2)})
+    save_direction(tmp_path / "V.safetensors", good, {})
+    assert torch.equal(load_direction(tmp_path / "V.safetensors", made.adapter).V[name], good.V[name])
+    for bad in ({"elsewhere": good.V[name]}, {name: torch.eye(rank + 1)[:2]}):
+        save_direction(tmp_path / "V.safetensors", Direction(bad, dict.fromkeys(bad, torch.ones(2))), {})
+        with pytest.raises(AdapterError, match="V has modules that are not the model's"):
+            load_direction(tmp_path / "V.safetensors", made.adapter)

@@ -1,0 +1,166 @@
+"""Method 3: every equation against numbers worked out by hand, and the optimizer's part in it."""
+
+import pytest
+import torch
+from torch import nn
+
+from projected_grpo.adapter import attach, factorize
+from projected_grpo.direction import random_rows
+from projected_grpo.experiment import Intervention
+from projected_grpo.intervention import KnobOptimizer, mean_overlap, null_overlap, overlap, project
+
+V = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
+G = torch.tensor([3.0, -4.0, 5.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("how", "kept", "removed"),
+    [
+        (Intervention("erase"), [0, -4, 5, 0], [3, 0, 0, 0]),
+        (Intervention("erase", "no_gate"), [0, 0, 5, 0], [3, -4, 0, 0]),
+        (Intervention("erase", "reverse"), [-3, -4, 5, 0], [6, 0, 0, 0]),
+        (Intervention("erase", overshoot=1.5), [-1.5, -4, 5, 0], [4.5, 0, 0, 0]),
+    ],
+)
+def test_gates_by_hand(how, kept, removed):
+    got = project(V, G, how)
+    assert torch.equal(got[0], torch.tensor(kept, dtype=torch.float32))
+    assert torch.equal(got[1], torch.tensor(removed, dtype=torch.float32))
+
+
+def test_preserve_magnitude_rescales_to_the_norm_of_g():
+    kept, _ = project(V, G, Intervention("erase", preserve_magnitude=True))
+    assert kept.norm() == pytest.approx(G.norm().item())
+    assert torch.allclose(kept / kept.norm(), torch.tensor([0, -4.0, 5, 0]) / 41**0.5)
+
+
+def test_overlap_takes_relu_before_aggregating():
+    assert overlap(V, G) == pytest.approx(3 / 50**0.5)
+    assert overlap(V, torch.zeros(4)) != overlap(V, torch.zeros(4))  # nan: no gradient, no ratio
+    both = {"a": V, "b": V}
+    assert mean_overlap(both, {"a": G, "b": -G}) == pytest.approx((3 + 4) / 50**0.5 / 2)
+    assert null_overlap({"a": V, "b": V[:1]}) == pytest.approx(((2 / 8) ** 0.5 + (1 / 8) ** 0.5) / 2)
+
+
+@pytest.fixture
+def knobs():
+    """A factory: knobs(r) -> an adapter of one module with r knobs."""
+
+    def make(r=4):
+        torch.manual_seed(0)
+        holder = nn.ModuleDict({"q_proj": nn.Linear(r, r, bias=False)})
+        return attach(holder, factorize(holder))
+
+    return make
+
+
+def run(adapter, how, gradients, directions, lr=0.1, clip=1e9):
+    optimizer = KnobOptimizer(adapter, how, lr, (0.9, 0.99), clip)
+    logs = [optimizer.step({"q_proj": g}, directions, lr) for g in gradients]
+    return adapter.layers["q_proj"], logs
+
+
+def noise(n, r, seed=0, scale=1.0):
+    generator = torch.Generator().manual_seed(seed)
+    return [scale * torch.randn(r, generator=generator) for _ in range(n)]
+
+
+def test_what_is_written(knobs):
+    layer, _ = run(knobs(), Intervention("erase"), [G], {"q_proj": V})
+    assert torch.equal(layer.delta.grad, torch.tensor([0, -4.0, 5, 0]))
+    assert layer.quarantine.grad is None and not layer.quarantine.any()
+    layer, _ = run(knobs(), Intervention("route"), [G], {"q_proj": V})
+    assert torch.equal(layer.delta.grad, torch.tensor([0, -4.0, 5, 0]))
+    assert torch.equal(layer.quarantine.grad, torch.tensor([3.0, 0, 0, 0]))
+    assert layer.quarantine.any()
+    layer, _ = run(knobs(), Intervention("none"), [G], {"q_proj": V})
+    assert torch.equal(layer.delta.grad, G)
+
+
+@pytest.mark.parametrize("kind", ["erase", "route", "shrink"])
+@pytest.mark.parametrize("project", ["gradient", "update", "both", "purge"])
+def test_an_empty_V_is_vanilla_bit_for_bit(knobs, kind, project):
+    if kind == "route" and project != "gradient":
+        return
+    steps = noise(5, 4)
+    vanilla, _ = run(knobs(), Intervention("none"), steps, {})
+    layer, _ = run(knobs(), Intervention(kind, project=project), steps, {})
+    assert torch.allclose(layer.delta, vanilla.delta, rtol=0 if kind != "shrink" else 1e-6, atol=0)
+
+
+def test_zero_overshoot_is_vanilla_bit_for_bit(knobs):
+    steps = noise(5, 4)
+    vanilla, _ = run(knobs(), Intervention("none"), steps, {"q_proj": V})
+    for kind, how in (("erase", "gradient"), ("erase", "update"), ("route", "gradient")):
+        layer, _ = run(knobs(), Intervention(kind, project=how, overshoot=0.0), steps, {"q_proj": V})
+        assert torch.equal(layer.delta, vanilla.delta)
+
+
+def test_clipping_is_by_the_joint_norm_of_what_is_written(knobs):
+    layer, logs = run(knobs(), Intervention("route"), [G], {"q_proj": V}, clip=1.0)
+    assert logs[0]["grad_norm"] == pytest.approx(50**0.5)
+    written = torch.cat([layer.delta.grad, layer.quarantine.grad])
+    assert written.norm() == pytest.approx(1.0, abs=1e-5)
+    assert layer.quarantine.grad[0] / layer.delta.grad[2] == pytest.approx(3 / 5)
+
+
+def hackward(layer, before):
+    return V @ (before - layer.delta.detach())
+
+
+@pytest.mark.parametrize("project", ["update", "both"])
+def test_projecting_the_update_leaves_no_hack_ward_motion(knobs, project):
+    adapter = knobs()
+    optimizer = KnobOptimizer(adapter, Intervention("erase", project=project), 0.1, (0.9, 0.99), 1e9)
+    layer = adapter.layers["q_proj"]
+    for g in noise(20, 4, seed=1):
+        before = layer.delta.detach().clone()
+        log = optimizer.step({"q_proj": g}, {"q_proj": V}, 0.1)
+        assert (hackward(layer, before) <= 1e-6).all()
+        assert log["overlap_update"] <= 1e-4
+
+
+def test_projecting_the_gradient_does_not_bound_the_update_but_purging_the_moment_does(knobs):
+    """Momentum banked while V was unknown carries on hack-ward under `gradient`, not under `purge`."""
+    rotated = torch.eye(4)[[2, 3]]
+    moved = {}
+    for how in ("gradient", "purge"):
+        adapter = knobs()
+        optimizer = KnobOptimizer(adapter, Intervention("erase", project=how), 0.1, (0.9, 0.99), 1e9)
+        optimizer.step({"q_proj": torch.tensor([1.0, 1, 1, 1])}, {"q_proj": V}, 0.1)  # banks axes 2 and 3
+        before = adapter.layers["q_proj"].delta.detach().clone()
+        optimizer.step({"q_proj": torch.tensor([1.0, 1, 1, 1])}, {"q_proj": rotated}, 0.1)
+        moved[how] = rotated @ (before - adapter.layers["q_proj"].delta.detach())
+    assert (moved["gradient"] > 1e-3).all()
+    assert (moved["purge"] <= 1e-6).all()
+
+
+def test_a_random_one_sided_V_drifts_and_a_two_sided_one_does_not(knobs):
+    """E relu(c) > 0 on zero-mean gradients: the gate rectifies noise, Adam scales the residue up (method 3)."""
+    r, n = 64, 400
+    directions = {"q_proj": random_rows(16, r, torch.Generator().manual_seed(5))}
+    drift = {}
+    for name, how in {
+        "one_sided": Intervention("erase"),
+        "no_gate": Intervention("erase", "no_gate"),
+        "none": Intervention(),
+    }.items():
+        _, logs = run(knobs(r), how, noise(n, r, seed=2), directions, lr=0.01)
+        drift[name] = logs[-1]["drift"]
+    assert drift["one_sided"] < -0.5  # hundreds of steps of 0.01, nearly all the same way
+    assert abs(drift["no_gate"]) < 0.1 * abs(drift["one_sided"])
+    assert abs(drift["none"]) < 0.1 * abs(drift["one_sided"])
+
+
+def test_shrink_moves_delta_less_than_vanilla_in_the_same_direction(knobs):
+    r = 16
+    directions = {"q_proj": random_rows(8, r, torch.Generator().manual_seed(1))}
+    steps = [g + directions["q_proj"].sum(0) for g in noise(30, r)]
+    vanilla, _ = run(knobs(r), Intervention(), steps, directions)
+    shrink, _ = run(knobs(r), Intervention("shrink"), steps, directions)
+    assert shrink.delta.norm() < 0.95 * vanilla.delta.norm()
+    first_vanilla, _ = run(knobs(r), Intervention(), steps[:1], directions)
+    first_shrink, _ = run(knobs(r), Intervention("shrink"), steps[:1], directions)
+    first_erase, _ = run(knobs(r), Intervention("erase"), steps[:1], directions)
+    assert torch.cosine_similarity(first_shrink.delta, first_vanilla.delta, dim=0) > 1 - 1e-5
+    assert first_shrink.delta.norm().item() == pytest.approx(first_erase.delta.norm().item(), rel=1e-4)
