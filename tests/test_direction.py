@@ -75,8 +75,9 @@ def test_gradients_of_all_rows_equal_one_at_a_time(tiny, rows):
         with made.adapter.segments([0, 1]) as probes:
             (-completion_logprobs(made.model, collate([row])).sum() / 10.0).backward()
         for name, probe in probes.items():
-            assert torch.allclose(batched[name][i], probe.grad[0], rtol=1e-8, atol=1e-13)
-            assert torch.allclose(mean[name][i], probe.grad[0] * 10 / len(row[1]), rtol=1e-5, atol=1e-9)
+            expected = probe.grad[0]  # the model's own norms compute in float32
+            assert (batched[name][i] - expected).norm() <= 1e-6 * expected.norm()
+            assert (mean[name][i] * len(row[1]) / 10 - expected).norm() <= 1e-6 * expected.norm()
 
 
 def test_stepping_along_minus_v_makes_held_out_hacks_likelier(gradients, pairs):
