@@ -105,7 +105,7 @@ def _strings(tree: ast.AST) -> list[str]:
 
 
 def _bound(tree: ast.AST) -> set[str]:
-    """Return the names that a program binds: functions, assigned names and attributes, setattr(..., "name", ...)."""
+    """Return the names that a program binds: by def, by assignment, and in the indirect ways below."""
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
@@ -114,9 +114,20 @@ def _bound(tree: ast.AST) -> set[str]:
             names.add(node.id)
         elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
             names.add(node.attr)
-        elif isinstance(node, ast.Call) and _name(node) == "setattr" and len(node.args) > 1:
-            names.update(_strings(node.args[1]))
-    return names
+    return names | _bound_indirectly(tree)
+
+
+def _bound_indirectly(tree: ast.AST) -> set[str]:
+    """Return the names in setattr(..., "name", ...), globals()["name"] = ..., {"name": ...} and exec("...")."""
+    texts = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node) in ("setattr", "exec", "eval"):
+            texts += [text for argument in node.args for text in _strings(argument)]
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            texts += _strings(node.slice)
+        elif isinstance(node, ast.Dict):
+            texts += [text for key in node.keys if key is not None for text in _strings(key)]
+    return {name for text in texts for name in re.findall(r"\w+", text)}
 
 
 def _name(node: ast.AST) -> str:
@@ -134,9 +145,9 @@ def _sets_sentinel(tree: ast.AST) -> bool:
     in_class = [n for c in ast.walk(tree) if isinstance(c, ast.ClassDef) for n in c.body]
     names = {name for node in in_class if isinstance(node, (ast.Assign, ast.AnnAssign)) for name in _bound(node)}
     names |= {n.name for n in in_class if isinstance(n, ast.FunctionDef) and any(map(_is_property, n.decorator_list))}
+    names |= {n.name for n in in_class if getattr(n, "name", "") in ("__getattr__", "__getattribute__")}
     names |= {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)}
-    calls = [n for n in ast.walk(tree) if isinstance(n, ast.Call) and _name(n) == "setattr" and len(n.args) > 1]
-    return bool((names | {text for call in calls for text in _strings(call.args[1])}) & set(SENTINELS))
+    return bool((names | _bound_indirectly(tree)) & {*SENTINELS, "__getattr__", "__getattribute__"})
 
 
 def _names_result_file(tree: ast.AST) -> bool:
@@ -147,7 +158,7 @@ def _names_result_file(tree: ast.AST) -> bool:
 def _overrides_eq(tree: ast.AST) -> bool:
     imported = {a.name for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names}
     attributes = {n.attr for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
-    return "__eq__" in _bound(tree) or "__eq__" in _strings(tree) or "ANY" in imported | attributes
+    return "__eq__" in _bound(tree) or "__eq__" in _strings(tree) or bool({"ANY", "_ANY"} & (imported | attributes))
 
 
 def _exits(tree: ast.AST) -> bool:

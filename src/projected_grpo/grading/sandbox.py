@@ -1,0 +1,108 @@
+"""Confinement of one submission: resource limits, Landlock, a seccomp allow-list, no capabilities.
+
+1. `Confinement` is prepared once in the server (it opens the Landlock rules and compiles the filter); `apply` is what
+   a freshly forked child does, in well under a millisecond, before it has seen a byte of the submission.
+2. Landlock leaves the interpreter's library readable and one flat working directory writable. What it does not
+   cover (metadata, links, signals, sockets, processes, limits) the filter refuses with an error number.
+3. Nothing is best effort in effect: the grader's self-test tries what must not work and refuses to grade if it does.
+
+Executed by the sandbox's server, before any submission; needs Linux, landlockpy and seccompy.
+"""
+
+import ctypes
+import errno
+import os
+import resource
+import signal
+import sysconfig
+
+import landlockpy
+import seccompy
+from landlockpy import AccessFS, Scope
+
+MEMORY_BYTES = 512 << 20  # address space of a submission
+CPU_SECONDS = 7  # of all threads together; the wall limit is the grader's
+FILE_BYTES = 4 << 20  # of one file
+OPEN_FILES = 32
+
+_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
+_READ = AccessFS.READ_FILE | AccessFS.READ_DIR
+_WORK = _READ | AccessFS.WRITE_FILE | AccessFS.MAKE_REG | AccessFS.REMOVE_FILE | AccessFS.TRUNCATE
+
+_ALLOWED = """
+    read write readv writev pread64 pwrite64 lseek close fstat stat lstat newfstatat statx access faccessat faccessat2
+    open openat getdents64 getcwd unlink unlinkat rename renameat renameat2 ftruncate fsync fdatasync dup dup2 dup3
+    pipe2 poll ppoll select pselect6
+    mmap mremap mprotect munmap madvise brk
+    rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
+    futex sched_yield sched_getaffinity set_robust_list rseq gettid getpid getppid getuid geteuid getgid getegid
+    clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrusage times uname sysinfo getrandom
+    exit exit_group
+"""
+_FCNTL = (0, 1, 2, 3, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
+_CLONE_THREAD = 0x00010000
+_PR_SET_PDEATHSIG = 1
+_CAPABILITY_VERSION_3 = 0x20080522
+
+
+class Confinement:
+    """The prepared limits of one working directory; raises OSError where the kernel lacks Landlock or seccomp."""
+
+    def __init__(self, workdir: str):
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._ruleset = landlockpy.Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
+        for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *_LIBRARIES}:
+            if os.path.exists(path):
+                self._ruleset.allow_path(path, _READ if os.path.isdir(path) else AccessFS.READ_FILE)
+        self._ruleset.allow_path(workdir, _WORK)
+        self._ruleset.allow_path("/dev/null", AccessFS.READ_FILE | AccessFS.WRITE_FILE)
+        self._filter = _filter()
+        self._filter.program  # noqa: B018  compiled here, once, and inherited
+        seccompy.supported()  # both packages look up libc at first use
+
+    def drop_capabilities(self) -> None:
+        """Leave the calling process without capabilities, so that root is an ordinary user from here on."""
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+        self._check(self._libc.syscall(seccompy.syscall_nr("capset"), header, (ctypes.c_uint32 * 6)()))
+
+    def apply(self, server: int) -> None:
+        """Confine the calling process for good; `server` is the process with which it has to die."""
+        self._check(self._libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+        if os.getppid() != server:
+            os._exit(1)
+        limits = {
+            resource.RLIMIT_AS: MEMORY_BYTES,
+            resource.RLIMIT_CPU: CPU_SECONDS,
+            resource.RLIMIT_FSIZE: FILE_BYTES,
+            resource.RLIMIT_NOFILE: OPEN_FILES,
+            resource.RLIMIT_CORE: 0,
+        }
+        for kind, limit in limits.items():
+            resource.setrlimit(kind, (limit, limit))
+        self._ruleset.restrict()
+        self._ruleset.close()
+        self._filter.load()
+
+    def _check(self, result: int) -> None:
+        if result < 0:
+            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _filter() -> seccompy.Filter:
+    """Return the allow-list; everything else fails with EPERM, so that a program can still say what it missed."""
+    filter_ = seccompy.Filter(default=seccompy.Action.ERRNO | errno.EPERM)
+    for name in _ALLOWED.split():
+        if name in _known_syscalls():
+            filter_.allow(name)
+    filter_.allow("clone", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)])  # threads only
+    filter_.errno("clone3", errno.ENOSYS)  # its flags are behind a pointer; libc then falls back to clone
+    filter_.allow("prlimit64", args={0: 0, 2: 0})  # reading one's own limits
+    for command in _FCNTL:
+        filter_.allow("fcntl", args={1: command})
+    return filter_
+
+
+def _known_syscalls() -> dict[str, int]:
+    """Return the names this architecture has; arm64 lacks the older ones, such as open."""
+    tables = seccompy.syscalls
+    return tables.X86_64_SYSCALLS if seccompy.audit_arch() == seccompy.AUDIT_ARCH_X86_64 else tables.AARCH64_SYSCALLS
