@@ -133,18 +133,18 @@ def _encoded(value, limit: int) -> bytes | None:
         return wire.encode(value, limit)
     except wire.WireError:
         try:
-            return wire.encode(_unlinked(value), limit)
+            return wire.encode(_unlinked(value, limit), limit)
         except wire.WireError:
             return None
 
 
-def _unlinked(value):
-    """Return nodes as {"ListNode": values} or {"TreeNode": values in level order}, also inside a list."""
+def _unlinked(value, limit: int):
+    """Return nodes as {"ListNode": values} or {"TreeNode": values in level order}, also in a list of up to `limit`."""
     kind = type(value).__name__
-    if type(value) is list:
-        return [_unlinked(item) for item in value]
+    if type(value) is list and len(value) <= limit:
+        return [_unlinked(item, limit) if type(item).__name__ in NODES else item for item in value]
     if kind not in NODES:
-        return value
+        raise wire.WireError("not made of nodes")
     values, queue = [], [value]
     for node in queue:
         if len(queue) > _MAX_NODES:
