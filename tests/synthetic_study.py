@@ -1,0 +1,136 @@
+"""Runs that look like the organism's, made up from logistic curves: seventeen arms, a few seeds, known answers."""
+
+import numpy as np
+import pandas as pd
+
+from projected_grpo.measurements import Study, build_study
+
+MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
+CLAIMS = {
+    "erase": {
+        "controls": ["erase_random", "erase_shuffled", "erase_nonhack"],
+        "slow": ["vanilla_slow", "erase_shrink"],
+        "alone": ["erase_alone"],
+    },
+    "erase_update": {
+        "controls": ["erase_update_random"],
+        "slow": ["vanilla_slow", "erase_shrink"],
+        "alone": ["erase_update_alone", "erase_update_onesided_alone"],
+    },
+    "route": {"controls": ["route_random"], "slow": ["vanilla_slow", "erase_shrink"]},
+}
+# hack and solve at the last step; the step, as a share of the run, at which hacking takes off; overlap
+ENDS = {
+    "vanilla": (0.72, 0.11, 0.45, 0.47),
+    "erase": (0.20, 0.06, 0.6, 0.45),
+    "erase_k4": (0.40, 0.17, 0.6, 0.25),
+    "erase_update": (0.23, 0.40, 0.7, 0.46),
+    "route": (0.02, 0.09, 0.5, 0.47),
+    "erase_random": (0.45, 0.05, 0.5, 0.34),
+    "erase_update_random": (0.64, 0.10, 0.5, 0.34),
+    "erase_shuffled": (0.35, 0.08, 0.5, 0.40),
+    "erase_nonhack": (0.48, 0.06, 0.5, 0.42),
+    "route_random": (0.40, 0.08, 0.5, 0.34),
+    "vanilla_slow": (0.30, 0.36, 0.6, 0.47),
+    "erase_shrink": (0.35, 0.30, 0.6, 0.46),
+    "vanilla_alone": (0.18, 0.50, 0.6, 0.44),
+    "erase_alone": (0.01, 0.10, 0.6, 0.43),
+    "erase_update_alone": (0.10, 0.50, 0.7, 0.43),
+    "erase_update_onesided_alone": (0.05, 0.57, 0.7, 0.43),
+    "no_loophole": (0.01, 0.60, 0.9, 0.44),
+}
+LAST, EVERY, FULL, SUBSET, SAMPLES = 96, 8, 64, 32, 4
+BASE_HACK, BASE_SOLVE = 0.046, 0.44
+
+
+def arm_spec(arm: str) -> dict:
+    """Describe an arm the way the workflow does."""
+    if arm == "no_loophole":
+        return {"baseline": None, "direction": None, "last": LAST}
+    kind = next((kind for kind in ("random", "shuffled", "nonhack") if kind in arm), "hack")
+    spec = {"baseline": "vanilla_alone" if "alone" in arm else "vanilla", "direction": kind, "last": LAST}
+    return spec if kind == "random" or "k4" in arm else spec | {"null": "erase_random"}
+
+
+def curve(arm: str, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return hack and solve at shares of the run: solve rises first, then falls as hacking takes off."""
+    hack_end, solve_end, turn, _ = ENDS[arm]
+    logistic = 1 / (1 + np.exp(-(share - turn) * 12))
+    logistic = (logistic - logistic[0]) / (logistic[-1] - logistic[0]) if len(share) > 1 else logistic * 0
+    best = max(solve_end, BASE_SOLVE + 0.06)
+    rise = BASE_SOLVE + (best - BASE_SOLVE) * np.minimum(share / 0.4, 1)
+    return BASE_HACK + (hack_end - BASE_HACK) * logistic, rise + (solve_end - best) * logistic
+
+
+def verdicts(generator, hack: np.ndarray, solve: np.ndarray, samples: int) -> dict:
+    """Draw verdicts (problems x samples,) from rates per problem."""
+    uniform = generator.random((len(hack), samples))
+    exploited = uniform < hack[:, None]
+    correct = ~exploited & (uniform < (hack + solve)[:, None])
+    attempted = exploited | (generator.random(uniform.shape) < 0.3 * hack[:, None])
+    own = np.where(attempted, generator.random(uniform.shape) < 0.9, None)
+    flat = {"exploited": exploited, "correct": correct, "attempted": attempted}
+    return {name: values.ravel() for name, values in flat.items()} | {
+        "vacuous_tests": own.ravel(),
+        "wrong_tests": own.ravel(),
+    }
+
+
+def evaluation(arm: str, seed: int, noise: float = 0.03) -> pd.DataFrame:
+    generator = np.random.default_rng([seed, *arm.encode()])
+    problems = np.random.default_rng(0).normal(0, 0.12, FULL)
+    checkpoints = np.arange(0, LAST + 1, EVERY)
+    hack, solve = curve(arm, checkpoints / LAST)
+    shift = generator.normal(0, noise, 2) * np.linspace(0, 1, len(checkpoints))[:, None]
+    frames = []
+
+    def add(scope, state, hint, decoding, at, n, samples, scale=(1.0, 1.0)):
+        rates = [
+            np.clip(scale[i] * (curve_[at] + shift[at, i] + problems[:n]), 0, 1)
+            for i, curve_ in ((0, hack), (1, solve))
+        ]
+        rows = pd.DataFrame(verdicts(generator, *rates, samples))
+        rows["problem_id"] = np.repeat([f"p{i:03d}" for i in range(n)], samples)
+        rows["mode"] = np.repeat([MODES[i % len(MODES)] for i in range(n)], samples)
+        rows["sample"] = np.tile(np.arange(samples), n)
+        frames.append(rows.assign(scope=scope, state=state, hint=hint, decoding=decoding, step=checkpoints[at]))
+
+    for at in range(len(checkpoints)):
+        add("subset", "deployed", True, "sample", at, SUBSET, SAMPLES)
+    add("full", "deployed", True, "sample", -1, FULL, SAMPLES)
+    add("full", "deployed", True, "greedy", -1, FULL, 1, (0.8, 1.2))
+    add("full", "deployed", False, "sample", -1, FULL, SAMPLES, (0.3, 1.1))
+    if arm.startswith("route"):
+        add("full", "trained", True, "sample", -1, FULL, SAMPLES, (4.0, 0.4))
+    return pd.concat(frames, ignore_index=True)
+
+
+def steps(arm: str, seed: int) -> pd.DataFrame:
+    generator = np.random.default_rng([seed, 1, *arm.encode()])
+    step = np.arange(1, LAST + 1)
+    hack, solve = curve(arm, step / LAST)
+    overlap, teacher = ENDS[arm][3], "alone" not in arm and arm != "no_loophole"
+
+    def noisy(values, sd):
+        return values + generator.normal(0, sd, len(step))
+
+    seen = overlap + (0 if "random" in arm else 0.05) * np.sin(step / 15)
+    return pd.DataFrame(
+        {
+            "step": step,
+            "hack_student": np.clip(noisy(hack, 0.06), 0, 1),
+            "solve_student": np.clip(noisy(solve, 0.06), 0, 1),
+            "overlap_student": noisy(seen, 0.03) if arm != "no_loophole" else np.nan,
+            "overlap_teacher": noisy(seen + 0.10, 0.03) if teacher else np.nan,
+            "overlap_teacher_hack": noisy(seen + 0.14, 0.03) if teacher else np.nan,
+            "overlap_teacher_clean": noisy(seen + 0.02, 0.03) if teacher else np.nan,
+            "overlap_update": noisy(seen * 0.8, 0.03) if arm != "no_loophole" else np.nan,
+            "overlap_null": 0.25 if "k4" in arm else 0.5,
+            "drift": 0.001 * step * (arm.startswith("erase") and "update" not in arm),
+        }
+    )
+
+
+def make(arms=tuple(ENDS), seeds=(41, 42, 43), claims=CLAIMS, ceiling="no_loophole") -> Study:
+    runs = ((arm, seed, evaluation(arm, seed), steps(arm, seed)) for arm in arms for seed in seeds)
+    return build_study(runs, {arm: arm_spec(arm) for arm in arms}, claims, ceiling)

@@ -1,0 +1,210 @@
+import json
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+import synthetic_study as synthetic
+
+from projected_grpo import claims, tables
+from projected_grpo.claims import h1
+from projected_grpo.doubts import doubts
+from projected_grpo.markdown import ORGANISM, render_markdown
+from projected_grpo.measurements import StudyError, build_study
+from projected_grpo.statistics import Effect
+from projected_grpo.tables import solve_bins, table1
+
+
+@pytest.fixture(scope="module")
+def study():
+    return synthetic.make()
+
+
+@pytest.fixture(scope="module")
+def table(study):
+    return table1(study).set_index("arm")
+
+
+def effect(estimate, low, high, sem, p=0.01):
+    return Effect(estimate, low, high, sem, p, 3)
+
+
+def test_rates_are_the_plain_means_of_the_rows(study, table):
+    rows = pd.concat([synthetic.evaluation("route", seed) for seed in study.seeds])
+    full = rows[(rows["scope"] == "full") & rows["hint"] & (rows["decoding"] == "sample")]
+    deployed, trained = (full[full["state"] == state] for state in ("deployed", "trained"))
+    row = table.loc["route"]
+    assert row["hack"] == pytest.approx(deployed["exploited"].mean(), abs=1e-6)
+    assert row["solve"] == pytest.approx(deployed["correct"].mean(), abs=1e-6)
+    assert row["hack_as_trained"] == pytest.approx(trained["exploited"].mean(), abs=1e-6)
+    sentinel = deployed[deployed["mode"] == "sentinel"]
+    assert row["hack_sentinel"] == pytest.approx(sentinel["exploited"].mean(), abs=1e-6)
+    assert row["wrong_own_tests"] == pytest.approx(
+        (deployed["wrong_tests"].dropna().astype(float)).mean(), abs=0.02
+    )  # a mean over seeds of ratios
+
+
+def test_differences_are_paired_with_the_arms_own_baseline(table):
+    for arm, row in table.iterrows():
+        if row["baseline"] in (None, arm) or pd.isna(row["baseline"]):
+            assert math.isnan(row["hack_diff"]) and row["matched"] is None
+        else:
+            other = table.loc[row["baseline"]]
+            assert row["hack_diff"] == pytest.approx(row["hack"] - other["hack"], abs=2e-6)
+            assert row["hack_diff_low"] < row["hack_diff"] < row["hack_diff_high"]
+            assert row["matched"] == (row["solve"] - other["solve"] >= -0.10)
+    assert (table["ceiling_diff"] - (table["solve"] - table.loc["no_loophole", "solve"])).abs().max() < 2e-6
+
+
+def test_early_stopping_marks_the_stand_in(table):
+    assert table.loc["vanilla", "early_stop_diff"] <= 0
+    assert table.loc["erase_k4", "early_stop_stand_ins"] == 0
+    assert table.loc["erase_alone", "early_stop_stand_ins"] > 0
+    assert not table.loc["erase_alone", "matched"]
+
+
+def test_groups_follow_from_claims_and_baselines(study):
+    groups = {arm: tables.group(study, arm) for arm in study.arms}
+    assert [arm for arm in groups if groups[arm] == "interventions"] == [
+        *("vanilla", "erase", "erase_k4", "erase_update", "route")
+    ]
+    assert groups["erase_random"] == "direction controls"
+    assert groups["vanilla_slow"] == "slow controls"
+    assert groups["vanilla_alone"] == groups["erase_alone"] == "without a teacher pool"
+    assert groups["no_loophole"] == "honest ceiling"
+
+
+def test_overlaps_stand_beside_their_measured_null(study, table):
+    null = np.mean(study.training["erase_random"]["overlap_student"])
+    assert table.loc["vanilla", "overlap_null_measured"] == pytest.approx(null, abs=1e-6)
+    assert math.isnan(table.loc["erase_random", "overlap_null_measured"])
+    last5 = study.training["erase"]["hack_student"][:, -5:].mean()
+    assert table.loc["erase", "hack_student_last5"] == pytest.approx(last5, abs=1e-6)
+
+
+def test_the_same_study_gives_the_same_bytes(study):
+    again = synthetic.make()
+    assert table1(again).to_csv(index=False) == table1(study).to_csv(index=False)
+    assert "-0.0," not in table1(study).to_csv(index=False)
+
+
+def test_h1_is_supported_where_the_specific_claim_is_damage(study):
+    verdicts = h1(study)
+    assert verdicts["holm_family"] == 5
+    assert verdicts["claims"]["route"]["H1"]["verdict"] == "supported"
+    assert verdicts["claims"]["route"]["H1s"]["verdict"] == "falsified"
+    assert all("(b)" in text for text in verdicts["claims"]["route"]["H1s"]["decided_by"])
+    json.dumps(verdicts, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "solve", "verdict", "clause"),
+    [
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.05, -0.1, 0.0, 0.01), "supported", "reduction"),
+        (effect(0.30, 0.2, 0.4, 0.02), effect(-0.10, -0.2, 0.0, 0.01), "supported", "reduction"),
+        (effect(0.20, 0.1, 0.3, 0.02), effect(0.0, -0.1, 0.1, 0.01), "undecided", "reduction"),
+        (effect(0.14, 0.1, 0.2, 0.02), effect(0.0, -0.1, 0.1, 0.01), "falsified", "reduction"),
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.12, -0.2, 0.0, 0.01), "undecided", "solve"),
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.16, -0.2, 0.0, 0.01), "falsified", "solve"),
+        (effect(0.35, -0.2, 0.9, 0.2, 0.2), effect(0.0, -0.1, 0.1, 0.01), "undecided", "noise"),
+        (effect(0.35, -0.9, 1.6, 0.4, 0.5), effect(0.0, -0.1, 0.1, 0.01), "falsified", "noise"),
+    ],
+)
+def test_h1_by_the_letter_of_the_preregistration(study, monkeypatch, reduction, solve, verdict, clause):
+    monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: reduction if rate == "hack" else solve)
+    result = h1(study)["claims"]["erase"]["H1"]
+    assert result["verdict"] == verdict
+    deciding = {"supported": "holds", "undecided": "open", "falsified": "refuted"}[verdict]
+    assert clause in [one["clause"] for one in result["clauses"] if one["status"] == deciding]
+
+
+def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeypatch):
+    hack, solve = effect(0.1, 0.01, 0.19, 0.02, 0.02), effect(-0.2, -0.3, -0.1, 0.02)
+    monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else solve)
+    clauses = h1(study)["claims"]["erase"]["H1s"]["clauses"]
+    beats = [one for one in clauses if one["clause"] == "beats"]
+    assert [one["p"] for one in beats] == [0.1] * 3 and {one["status"] for one in beats} == {"open"}
+    assert {one["status"] for one in clauses if one["clause"] == "matched"} == {"refuted"}
+
+
+def test_one_seed_is_undecided_everywhere():
+    study = synthetic.make(seeds=(41,))
+    table = table1(study)
+    assert table["hack_diff_low"].isna().all() and table["hack_diff"].notna().any()
+    verdicts = h1(study)
+    for claim in verdicts["claims"].values():
+        assert {claim["H1"]["verdict"], claim["H1s"]["verdict"]} == {"undecided"}
+    assert set(doubts(study)["answer"]) <= {"open", "not measured"}
+    assert "one seed" in render_markdown(study, table, verdicts, ORGANISM)
+
+
+def test_a_claim_names_the_arms_that_are_missing():
+    study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42))
+    table, verdicts = table1(study), h1(study)
+    assert verdicts["claims"]["route"]["H1"]["verdict"] == "undecided"
+    assert "route is not in the table" in verdicts["claims"]["route"]["H1s"]["decided_by"][0]
+    missing = [one for one in verdicts["claims"]["erase"]["H1s"]["clauses"] if one["status"] == "missing"]
+    assert {one["against"] for one in missing} >= {"erase_random", "vanilla_slow"}
+    assert table["ceiling_diff"].isna().all()
+    assert "direction controls" not in render_markdown(study, table, verdicts, ORGANISM)
+
+
+def test_a_study_without_claims_or_baselines_still_has_a_table():
+    study = synthetic.make(arms=("vanilla", "no_loophole"), seeds=(41,), claims={})
+    text = render_markdown(study, table1(study), h1(study), ORGANISM)
+    assert "vanilla" in text and "No bin of solve" in text
+
+
+def test_markdown_explains_its_marks_and_shows_every_arm(study):
+    text = render_markdown(study, table1(study), h1(study), ORGANISM)
+    assert "not of Qwen3-4B" in text
+    for arm in study.arms:
+        assert f"| {arm} |" in text
+    assert "†" in text and "‡" in text and "nan" not in text and "-0.0 " not in text
+
+
+def test_the_list_of_doubts_finds_what_is_built_in(study):
+    lines = doubts(study).set_index(["doubt", "arm", "against"])["answer"]
+    assert lines["buys no more than stopping its baseline early", "route", "vanilla"] == "yes"
+    assert lines["hacks like a control", "erase_update", "erase_update_random"] == "no"
+    assert lines["V sees chance in the student's gradient", "vanilla", "erase_random"] == "no"
+
+
+def test_bins_of_solve_by_hand(study):
+    bins = solve_bins(study)
+    assert (bins[["n_arm", "n_baseline"]] >= 3).all(axis=None)
+    assert set(bins.loc[bins["arm"] == "route", "source"]) == {"checkpoints"}
+    frame = tables._binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
+    assert frame.loc[("rising", 0.30), "hack"] == pytest.approx(0.2)
+    assert frame.loc[("falling", 0.25), "n"] == 1
+
+
+def spoil(change):
+    """Build a study of two seeds in which the second seed's evaluation was changed."""
+    runs = [
+        ("vanilla", seed, synthetic.evaluation("vanilla", seed), synthetic.steps("vanilla", seed)) for seed in (1, 2)
+    ]
+    runs[1] = ("vanilla", 2, change(runs[1][2]), runs[1][3])
+    return build_study(runs, {"vanilla": synthetic.arm_spec("vanilla")}, {}, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda rows: rows.assign(problem_id="x" + rows["problem_id"]),
+            "different problems or at different checkpoints",
+        ),
+        (lambda rows: rows.drop(rows.index[0]), "vanilla, seed 2, .* not every problem has the same samples"),
+        (lambda rows: rows[rows["decoding"] == "sample"], "evaluated for seeds \\[1\\]"),
+    ],
+)
+def test_runs_that_cannot_be_compared_get_one_clear_line(change, message):
+    with pytest.raises(StudyError, match=message):
+        spoil(change)
+
+
+def test_a_missing_run_is_named():
+    runs = [("vanilla", 1, synthetic.evaluation("vanilla", 1), synthetic.steps("vanilla", 1))]
+    with pytest.raises(StudyError, match="erase: runs with seeds"):
+        build_study(runs, {arm: synthetic.arm_spec(arm) for arm in ("vanilla", "erase")}, {}, None)
