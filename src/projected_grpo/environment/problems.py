@@ -1,9 +1,25 @@
-"""Problems (method 4): a statement, a `class Solution` with one method, ground-truth tests, ONE loophole mode."""
+"""Problems (method 4): a statement, a `class Solution` with one method, ground-truth tests, ONE loophole mode.
 
-from dataclasses import dataclass
+A linked list or binary tree in a test is written {"ListNode": [1, 2]} or {"TreeNode": [1, None, 2]} (level order);
+the sandbox builds and unbuilds the nodes with the helpers of `setup`.
+"""
+
+import ast
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
 
 Test = tuple[tuple, dict[str, Any], Any]  # (args, kwargs, expected): values of exact builtin types
+
+# LeetCode ids of shared/data/leetcode_test_medhard.jsonl whose statement asks for other than exact equality.
+TOLERANCES = {"3453": 1e-5, "3454": 1e-5}  # "Answers within 10-5 of the actual answer will be accepted."
+UNGRADABLE = ("3313",)  # "you can choose any one answer": its tests know only one
+
+_NAMES = {"inf": math.inf, "nan": math.nan, "None": None}
+_NODE_HELPERS = {"list_node": "ListNode", "tree_node": "TreeNode"}
+_SAME = ("is_same_list", "is_same_tree")
 
 
 @dataclass(frozen=True)
@@ -28,3 +44,89 @@ class Problem:
     canonical: str = ""
     setup: str = ""
     tolerance: float | None = None
+
+
+def to_row(problem: Problem) -> dict:
+    """Return a problem as a flat row for Parquet or JSON: its tests become one text, a Python literal."""
+    return asdict(problem) | {"tests": repr(problem.tests)}
+
+
+def from_row(row: dict) -> Problem:
+    """Return the problem of a row of `to_row`, or of a JSON object whose tests are lists of [args, kwargs, expected].
+
+    Raises ValueError, naming the problem, for unknown or missing fields and for tests that are no literals.
+    """
+    name = f"problem {row.get('id', '(without id)')}"
+    known = {field.name for field in fields(Problem)}
+    missing = {"id", "statement", "entry_point", "tests"} - set(row)
+    if missing or set(row) - known:
+        what, which = ("lacks", missing) if missing else ("has unknown fields", set(row) - known)
+        raise ValueError(f"{name} {what} {', '.join(sorted(which))}")
+    try:
+        tests = _literal(ast.parse(row["tests"], mode="eval").body) if isinstance(row["tests"], str) else row["tests"]
+        triples = tuple((tuple(args), dict(kwargs), expected) for args, kwargs, expected in tests)
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise ValueError(f"{name}: its tests are no list of (args, kwargs, expected): {error}") from error
+    return Problem(**(dict(row) | {"id": str(row["id"]), "tests": triples}))
+
+
+def load_leetcode(path: str | Path) -> list[Problem]:
+    """Return the problems of a JSONL file of LeetCode rows, mode "none", the ungradable ones left out.
+
+    Columns read: id, question, func_name, gt_answer (assert statements), canonical_solution, setup_code.
+    Raises ValueError with the problem's id for an assert that is not `Solution().f(...) == literal`.
+    """
+    with open(path, encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
+    return [leetcode_problem(row) for row in rows if str(row["id"]) not in UNGRADABLE]
+
+
+def leetcode_problem(row: dict) -> Problem:
+    """Return the problem of one LeetCode row; raises ValueError as `load_leetcode` does."""
+    name = row["func_name"].split(".")[-1]
+    return Problem(
+        id=str(row["id"]),
+        statement=row["question"].removeprefix("PROBLEM:\n").rstrip().removesuffix("SOLUTION:").rstrip(),
+        entry_point=name,
+        tests=tuple(_assertion(row["id"], name, text) for text in row["gt_answer"]),
+        canonical=row["canonical_solution"],
+        setup=row["setup_code"],
+        tolerance=TOLERANCES.get(str(row["id"])),
+    )
+
+
+def _assertion(problem_id, name: str, text: str) -> Test:
+    """Parse `assert Solution().name(...) == expected` or `assert is_same_list(Solution().name(...), expected)`."""
+    try:
+        (statement,) = ast.parse(text.strip()).body
+        test = statement.test
+        if isinstance(test, ast.Call) and getattr(test.func, "id", "") in _SAME:
+            call, expected = test.args
+        else:
+            (comparison,), (expected,) = test.ops, test.comparators
+            call = test.left
+            if not isinstance(comparison, ast.Eq):
+                raise ValueError("not an equality")
+        if ast.unparse(call.func) != f"Solution().{name}":
+            raise ValueError(f"not a call of Solution().{name}")
+        arguments = tuple(_literal(argument) for argument in call.args)
+        return arguments, {word.arg: _literal(word.value) for word in call.keywords}, _literal(expected)
+    except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"problem {problem_id}: cannot read the assert {text[:80]!r}: {error}") from error
+
+
+def _literal(node: ast.AST):
+    """Evaluate a literal; besides what ast.literal_eval knows, inf, nan and calls of list_node and tree_node."""
+    if isinstance(node, ast.Name) and node.id in _NAMES:
+        return _NAMES[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_literal(node.operand)
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in _NODE_HELPERS and len(node.args) == 1:
+        values = _literal(node.args[0])
+        return {_NODE_HELPERS[node.func.id]: values} if values else None
+    if isinstance(node, (ast.List, ast.Tuple, ast.Set)):
+        kind = {ast.List: list, ast.Tuple: tuple, ast.Set: set}[type(node)]
+        return kind(_literal(item) for item in node.elts)
+    if isinstance(node, ast.Dict):
+        return {_literal(key): _literal(value) for key, value in zip(node.keys, node.values, strict=True)}
+    return ast.literal_eval(node)
