@@ -49,6 +49,8 @@ class Confinement:
     """The prepared limits of one working directory; raises OSError where the kernel lacks Landlock or seccomp."""
 
     def __init__(self, workdir: str):
+        if not (landlockpy.supported() and seccompy.supported()):  # which also makes both look up libc, once
+            raise OSError("this kernel lacks Landlock or seccomp")
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._ruleset = landlockpy.Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
         for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *_LIBRARIES}:
@@ -58,7 +60,6 @@ class Confinement:
         self._ruleset.allow_path("/dev/null", AccessFS.READ_FILE | AccessFS.WRITE_FILE)
         self._filter = _filter()
         self._filter.program  # noqa: B018  compiled here, once, and inherited
-        seccompy.supported()  # both packages look up libc at first use
 
     def drop_capabilities(self) -> None:
         """Leave the calling process without capabilities, so that root is an ordinary user from here on."""

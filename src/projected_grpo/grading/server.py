@@ -105,8 +105,5 @@ if __name__ == "__main__":
     link, directory = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     try:
         main(link, directory)
-    except OSError as failure:
-        link.sendall(f"{type(failure).__name__}: {failure}".encode())
-        raise
     finally:
         shutil.rmtree(directory, ignore_errors=True)

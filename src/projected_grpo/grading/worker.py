@@ -22,6 +22,7 @@ from projected_grpo.grading import wire
 from projected_grpo.grading.conversation import Conversation
 from projected_grpo.grading.verdict import Outcome
 
+SERVER = Path(__file__).with_name("server.py")
 STDOUT_BYTES = 1 << 20
 WORKDIR_BYTES = 64 << 20
 WORKDIR_FILES = 256
@@ -46,12 +47,14 @@ class Worker:
     """One server process and its working directory; `wall` is the limit of one submission in seconds."""
 
     def __init__(self, wall: float):
+        if sys.platform != "linux":
+            raise GraderError(f"grading needs Linux with Landlock and seccomp, not {sys.platform}")
         self.wall = wall
         self.workdir = tempfile.mkdtemp(prefix="projected-grpo-")
         self._control, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
-        command = [sys.executable, "-s", "-P", str(Path(__file__).with_name("server.py"))]
+        command = [sys.executable, "-s", "-P", str(SERVER)]
         with theirs:
             self._process = subprocess.Popen(
                 [*command, str(theirs.fileno()), self.workdir],
@@ -60,16 +63,14 @@ class Worker:
                 cwd=self.workdir,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
                 start_new_session=True,
             )
         self._control.settimeout(_START_SECONDS)
-        try:
-            answer = self._control.recv(4096)
-        except OSError as error:
-            answer = str(error).encode()
-        if answer != b"+":
+        if self._control.recv(1) != b"+":
+            complaint = self._process.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.close()
-            raise GraderError(f"the sandbox cannot start: {answer.decode(errors='replace') or 'see standard error'}")
+            raise GraderError(f"the sandbox cannot start: {complaint}")
 
     def close(self) -> None:
         """End the server and remove the working directory; safe to call twice."""
@@ -79,6 +80,7 @@ class Worker:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process.stderr.close()
         shutil.rmtree(self.workdir, ignore_errors=True)
 
     def run(self, program: list, calls: bytes, limits: list[int], files: bool = False) -> Outcome:

@@ -1,0 +1,133 @@
+"""Grade a file of completions, or check that this machine can.
+
+    python -m projected_grpo.grading [--workers N] [--audit] PROBLEMS.jsonl COMPLETIONS.jsonl VERDICTS.parquet
+    python -m projected_grpo.grading --self-test
+
+Problems are objects with the fields of `Problem` (tests as lists of [args, kwargs, expected], or as a Python literal)
+or LeetCode rows; completions are {"problem_id": ..., "completion": ...}. The verdicts come in the order of the
+completions. Bad input is one line on standard error and exit status 2; a machine that cannot confine is status 1.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+
+from projected_grpo.environment.problems import UNGRADABLE, Problem, from_row, leetcode_problem
+from projected_grpo.grading import Grader, GraderError, Verdict
+
+_CHUNK = 64  # submissions between two states of the progress bar
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parse(arguments)
+    try:
+        if options.self_test:
+            with Grader():
+                print("self-test passed: this machine confines submissions")
+            return 0
+        problems = _problems(options.files[0])
+        completions = _completions(options.files[1], problems)
+        with Grader(options.workers) as grader:
+            verdicts = [v for part in _progress(completions) for v in grader.grade(part, audit=options.audit)]
+        _write(options.files[2], completions, verdicts)
+        _summarise(verdicts)
+        return 0
+    except GraderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m projected_grpo.grading", description="Grade completions.")
+    parser.add_argument("files", nargs="*", metavar="FILE", help="PROBLEMS.jsonl COMPLETIONS.jsonl VERDICTS.parquet")
+    parser.add_argument("--workers", type=int, default=1, help="submissions graded at a time (default 1)")
+    parser.add_argument("--audit", action="store_true", help="also judge each completion's own run_tests")
+    parser.add_argument("--self-test", action="store_true", help="only check that this machine confines submissions")
+    options = parser.parse_args(arguments)
+    if len(options.files) != (0 if options.self_test else 3):
+        parser.error("give PROBLEMS.jsonl COMPLETIONS.jsonl VERDICTS.parquet, or --self-test alone")
+    return options
+
+
+def _rows(path: str) -> Iterator[tuple[int, dict]]:
+    with open(path, encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"{path}, line {number}: not a JSON object")
+            yield number, row
+
+
+def _problems(path: str) -> dict[str, Problem]:
+    problems = {}
+    for number, row in _rows(path):
+        if "func_name" in row and str(row.get("id")) in UNGRADABLE:
+            continue
+        try:
+            problem = leetcode_problem(row) if "func_name" in row else from_row(row)
+        except KeyError as error:
+            raise ValueError(f"{path}, line {number}: a LeetCode row without {error}") from error
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
+        if problem.id in problems:
+            raise ValueError(f"{path}, line {number}: problem {problem.id} occurs twice")
+        problems[problem.id] = problem
+    return problems
+
+
+def _completions(path: str, problems: dict[str, Problem]) -> list[tuple[Problem, str]]:
+    pairs = []
+    for number, row in _rows(path):
+        if not isinstance(row.get("completion"), str) or "problem_id" not in row:
+            raise ValueError(f"{path}, line {number}: needs problem_id and completion, a text")
+        if str(row["problem_id"]) not in problems:
+            raise ValueError(f"{path}, line {number}: unknown or ungradable problem {row['problem_id']}")
+        pairs.append((problems[str(row["problem_id"])], row["completion"]))
+    return pairs
+
+
+def _progress(pairs: list) -> Iterator[list]:
+    """Yield the pairs in chunks; on a terminal, draw a bar on standard error."""
+    for start in range(0, len(pairs), _CHUNK):
+        yield pairs[start : start + _CHUNK]
+        if sys.stderr.isatty():
+            done = min(start + _CHUNK, len(pairs))
+            bar = "#" * (30 * done // len(pairs))
+            print(f"\r[{bar:<30}] {done}/{len(pairs)}", end="\n" if done == len(pairs) else "", file=sys.stderr)
+
+
+def _write(path: str, completions: list[tuple[Problem, str]], verdicts: list[Verdict]) -> None:
+    import pandas  # heavy, and not needed by --self-test
+
+    rows = [
+        {"problem_id": problem.id, "mode": problem.mode} | asdict(verdict)
+        for (problem, _), verdict in zip(completions, verdicts, strict=True)
+    ]
+    columns = ["problem_id", "mode", *Verdict.__dataclass_fields__]
+    table = pandas.DataFrame(rows, columns=columns)
+    table.astype({"vacuous_tests": "boolean", "wrong_tests": "boolean"}).to_parquet(path)
+
+
+def _summarise(verdicts: list[Verdict]) -> None:
+    print(f"{'completions':<14}{len(verdicts):>8}")
+    for name in ("format_ok", "correct", "passed", "exploited", "attempted"):
+        count = sum(getattr(verdict, name) for verdict in verdicts)
+        share = f"{count / len(verdicts):>8.1%}" if verdicts else ""
+        print(f"{name:<14}{count:>8}{share}")
+    for status, count in sorted(Counter(verdict.status for verdict in verdicts).items()):
+        print(f"{'status ' + status:<14}{count:>8}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

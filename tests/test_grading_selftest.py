@@ -1,0 +1,54 @@
+"""The start-up self-test: it passes here, and with any one layer of the confinement taken away it refuses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import projected_grpo
+from projected_grpo.grading import Grader, GraderError, worker
+
+PACKAGE = Path(projected_grpo.__file__).parent
+LAYERS = {
+    "landlock": ("        self._ruleset.restrict()\n", ""),
+    "seccomp": ("        self._filter.load()\n", ""),
+    "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)]", ""),
+    "memory": ("            resource.RLIMIT_AS: MEMORY_BYTES,\n", ""),
+    "limits stay": (", args={0: 0, 2: 0}", ""),
+}
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of what the server executes, used in place of the real one."""
+    for part in ("grading", "environment"):
+        shutil.copytree(PACKAGE / part, tmp_path / part)
+    monkeypatch.setattr(worker, "SERVER", tmp_path / "grading" / "server.py")
+    return tmp_path
+
+
+def test_the_unchanged_copy_passes(package):
+    Grader().close()
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_without_a_layer_nothing_is_graded(package, layer):
+    source = (package / "grading" / "sandbox.py").read_text()
+    old, new = LAYERS[layer]
+    assert source.count(old) == 1
+    (package / "grading" / "sandbox.py").write_text(source.replace(old, new))
+    with pytest.raises(GraderError, match="does not confine"):
+        Grader()
+
+
+def test_a_leaking_environment_is_refused(monkeypatch):
+    monkeypatch.setenv("GRADER_TEST_SECRET", "x")
+    monkeypatch.setattr(worker, "_KEPT_ENVIRONMENT", ("GRADER_TEST_SECRET",))
+    with pytest.raises(GraderError, match="GRADER_TEST_SECRET"):
+        Grader()
+
+
+def test_a_server_that_cannot_start_says_why(package):
+    (package / "grading" / "sandbox.py").write_text("raise OSError('no Landlock here')")
+    with pytest.raises(GraderError, match="no Landlock here"):
+        Grader()
