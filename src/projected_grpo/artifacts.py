@@ -16,6 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from projected_grpo.environment.problems import Problem, from_row
+
 PROVENANCE_KEY = b"projected_grpo"
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "landlockpy", "seccompy")
 
@@ -222,6 +224,30 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pd.DataFram
         differing = sorted(set(table.schema.names) ^ set(schema.names))
         raise ArtifactError(f"{path}: columns {differing} do not match the schema; delete it and run again")
     return table.to_pandas()
+
+
+def read_problems(path: str | Path) -> list[Problem]:
+    return [from_row(row) for row in read_table(path, PROBLEMS).replace({float("nan"): None}).to_dict("records")]
+
+
+def write_tensors(path: str | Path, tensors: Mapping, source: Mapping) -> None:
+    """Write named tensors as safetensors with their provenance."""
+    from safetensors.torch import save_file  # torch: not for those who only read tables
+
+    metadata = {PROVENANCE_KEY.decode(): json.dumps(source, sort_keys=True)}
+    write_atomic(path, lambda temporary: save_file(dict(tensors), temporary, metadata=metadata))
+
+
+def read_tensors(path: str | Path) -> tuple[dict, dict]:
+    """Return (tensors by name, provenance); a missing or damaged file is an ArtifactError."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, safe_open is no mapping
+            return tensors, json.loads((file.metadata() or {}).get(PROVENANCE_KEY.decode(), "{}"))
+    except (OSError, SafetensorError) as error:
+        raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
 
 
 def read_provenance(path: str | Path) -> dict:

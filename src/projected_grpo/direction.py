@@ -8,19 +8,18 @@
    so that the noise floor drops the same rows of each.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import save_file
 from scipy.stats import rankdata
 
 from projected_grpo.adapter import Adapter, AdapterError
-from projected_grpo.artifacts import write_atomic
+from projected_grpo.artifacts import read_tensors, write_tensors
+from projected_grpo.experiment import Arm
 from projected_grpo.loss import collate, completion_logprobs, micro_batches
-from projected_grpo.models import read_tensors
 from projected_grpo.rng import numpy_generator, torch_generator
 
 Tensors = dict[str, torch.Tensor]
@@ -34,11 +33,10 @@ class DirectionError(ValueError):
 
 @dataclass(frozen=True)
 class DirectionConfig:
-    """kind: one of KINDS; normalisation: fixed | mean (per completion token); heldout: pairs that only test V."""
+    """kind: one of KINDS; normalisation: fixed | mean (per completion token)."""
 
     kind: str = "hack"
     k: int = 16
-    heldout: int = 12
     normalisation: str = "fixed"
     tau_axis: float = 0.001
 
@@ -128,6 +126,23 @@ def _within_class(g: dict[str, Tensors], built: torch.Tensor, seed: int) -> Tens
     }
 
 
+def build_config(spec: Mapping) -> DirectionConfig:
+    """Return the settings of a config's direction; its `subset` has already chosen the pairs."""
+    return DirectionConfig(**{key: value for key, value in spec.items() if key != "subset"})
+
+
+def extract(
+    model, adapter: Adapter, pairs: pd.DataFrame, config: DirectionConfig, scale: float, budget: int, seed: int
+):
+    """Return (direction, rows of summary.parquet) of pairs at the model's current knobs."""
+    check_pairs(pairs, config)
+    gradients = pair_gradients(model, adapter, pairs, config.normalisation, scale, budget)
+    heldout = pairs["heldout"].to_numpy()
+    built = build(gradients, heldout, config, seed)
+    hack = built if config.kind == "hack" else build(gradients, heldout, replace(config, kind="hack"), seed)
+    return built, summarize(built, hack, gradients, heldout)
+
+
 def build(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig, seed: int) -> Direction:
     """Return the direction of config.kind from gradients by contrast; `seed` draws the random kinds."""
     built = torch.as_tensor(np.flatnonzero(~heldout))
@@ -155,14 +170,14 @@ def _control_differences(g: dict[str, Tensors], hack_D: Tensors, built: torch.Te
     raise DirectionError(f"unknown direction kind {kind!r}: one of {', '.join(KINDS)}")
 
 
-def usable(direction: Direction, k_use: int, drop_bottom_frac: float = 0.0) -> Tensors:
-    """Return V by module as an arm uses it: the first k_use rows, less those under the pooled noise floor.
+def usable(direction: Direction, arm: Arm) -> Tensors:
+    """Return V by module as an arm uses it: its first k rows, less those under the pooled noise floor.
 
     Rows whose singular value lies under the `drop_bottom_frac` quantile over all modules are dropped; a module with no
     row left is absent and stays unprojected (method 2).
     """
-    S = {name: s[:k_use] for name, s in direction.S.items()}
-    floor = torch.quantile(torch.cat(list(S.values())), drop_bottom_frac) if S else 0.0
+    S = {name: s[: arm.k] for name, s in direction.S.items()}
+    floor = torch.quantile(torch.cat(list(S.values())), arm.drop_bottom_frac)
     kept = {name: direction.V[name][: len(s)][s >= floor] for name, s in S.items()}
     return {name: V for name, V in kept.items() if len(V)}
 
@@ -218,9 +233,9 @@ def basis_overlap(new: Tensors, old: Tensors) -> float:
     return sum(shared) / len(shared) if shared else float("nan")
 
 
-def save_direction(path, direction: Direction, metadata: dict[str, str]) -> None:
+def save_direction(path, direction: Direction, source: Mapping) -> None:
     tensors = {f"{name}.V": V for name, V in direction.V.items()} | {f"{name}.S": S for name, S in direction.S.items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
+    write_tensors(path, tensors, source)
 
 
 def load_direction(path, adapter: Adapter) -> Direction:

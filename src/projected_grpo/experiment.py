@@ -187,3 +187,30 @@ def direction_spec(config: Mapping, name: str) -> dict:
     spec = config["directions"][name]
     like = config["directions"][spec["like"]] if "like" in spec else {}
     return {**like, **{key: value for key, value in spec.items() if key != "like"}}
+
+
+def direction_of(config: Mapping, arm: str) -> dict | None:
+    """Return the settings of the direction that an arm uses or measures."""
+    name = config["arms"][arm].get("direction")
+    return direction_spec(config, name) if name else None
+
+
+def table_arm(config: Mapping, name: str, table: str) -> dict:
+    """Return what the tables need to know of an arm: baseline, direction, last step, and `null`.
+
+    `null` is the table's arm that measures the chance overlap: a random V like this arm's, used and trained alike.
+    """
+    spec = config["arms"][name]
+    null = None
+    for other in config["tables"][table]:
+        rival = config["arms"][other]
+        random = config["directions"].get(rival.get("direction"), {})
+        alike = all(rival.get(key) == spec.get(key) for key in ("k", "mix", "baseline"))
+        if random.get("kind") == "random" and random["like"] == spec.get("direction") and alike:
+            null = null or other
+    return {
+        "baseline": spec.get("baseline", "vanilla"),
+        "direction": spec.get("direction"),
+        "last": config["train"]["steps"],
+        "null": null,
+    }

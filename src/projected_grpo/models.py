@@ -3,14 +3,23 @@
 A base model is a Hugging Face directory with safetensors weights; nothing is ever unpickled and no remote code runs.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from projected_grpo.adapter import AdapterError, Factors, attach, weights_hash
-from projected_grpo.artifacts import ArtifactError, write_atomic
+from projected_grpo.adapter import AdapterError, Factors, attach, factorize, weights_hash
+from projected_grpo.artifacts import ArtifactError, read_tensors, write_tensors
+from projected_grpo.organism.corpus import Mixture
+from projected_grpo.organism.pretrain import OrganismConfig, build
+
+FACTORS = "factors.safetensors"
+
+
+def directory_of(files: Sequence[str]) -> Path:
+    """Return the model directory that a rule's list of base files lies in."""
+    return Path(files[0]).parent
 
 
 def load_base(directory: str | Path):
@@ -24,35 +33,32 @@ def load_base(directory: str | Path):
     return model.eval(), tokenizer
 
 
-def save_factors(path: str | Path, factors: dict[str, Factors], source: str) -> None:
-    """Write the factors in float32, named by the hash of the weights they came from."""
+def build_base(spec: Mapping, modes: Sequence[str], threads: int, directory: str | Path, source: Mapping) -> None:
+    """Make the base model of a config's `model` section in `directory`, with its factors beside it."""
+    settings = {key: value for key, value in spec.items() if key != "kind"}
+    settings |= {"mixture": Mixture(**spec["mixture"]), "families": tuple(spec["families"])}
+    build(OrganismConfig(**settings, modes=tuple(modes), threads=threads), directory)
+    model, _ = load_base(directory)
+    save_factors(Path(directory) / FACTORS, factorize(model), {**source, "weights": weights_hash(model)})
+
+
+def save_factors(path: str | Path, factors: Mapping[str, Factors], source: Mapping) -> None:
+    """Write the factors in float32; source["weights"] is the hash of the weights they came from."""
     tensors = {f"{name}.{key}": getattr(f, key) for name, f in factors.items() for key in ("U", "S", "Vh")}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"weights": source}))
-
-
-def load_adapted(directory: str | Path, factors_path: str | Path, threads: int):
-    """Return (model, tokenizer, adapter) with zero knobs; factors of other weights are an AdapterError."""
-    torch.set_num_threads(threads)
-    model, tokenizer = load_base(directory)
-    adapter = attach(model, load_factors(factors_path, weights_hash(model)))
-    return model, tokenizer, adapter
+    write_tensors(path, tensors, source)
 
 
 def load_factors(path: str | Path, weights: str) -> dict[str, Factors]:
     """Read factors; AdapterError unless they were made from the weights with hash `weights`."""
-    tensors, metadata = read_tensors(path)
-    if metadata.get("weights") != weights:
+    tensors, source = read_tensors(path)
+    if source.get("weights") != weights:
         raise AdapterError(f"{path}: factors of other weights than the model's; delete the file and run again")
     names = dict.fromkeys(key.rpartition(".")[0] for key in tensors)
     return {name: Factors(*(tensors[f"{name}.{key}"] for key in ("U", "S", "Vh"))) for name in names}
 
 
-def read_tensors(path: str | Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return (tensors, metadata) of a safetensors file; a damaged one is an ArtifactError."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
+def load_adapted(directory: str | Path, threads: int):
+    """Return (model, tokenizer, adapter) with zero knobs; factors of other weights are an AdapterError."""
+    torch.set_num_threads(threads)
+    model, tokenizer = load_base(directory)
+    return model, tokenizer, attach(model, load_factors(Path(directory) / FACTORS, weights_hash(model)))

@@ -10,6 +10,7 @@
 
 from collections.abc import Collection, Sequence
 
+import numpy as np
 import pandas as pd
 
 from projected_grpo import rollout
@@ -39,7 +40,7 @@ def known_modes(subset: str, modes: Sequence[str]) -> list[str]:
 def restrict(pool: pd.DataFrame, known: Collection[str], modes: Sequence[str]) -> pd.DataFrame:
     """Return the fold's pool: problems of known modes, no rollout that attempts a mode held out of `modes`."""
     held_out = set(modes) - set(known)
-    clear = [not held_out.intersection(attempted) for attempted in pool["attempted_modes"]]
+    clear = np.array([not held_out.intersection(attempted) for attempted in pool["attempted_modes"]], bool)
     return pool[pool["mode"].isin(list(known)) & clear]
 
 
@@ -81,7 +82,7 @@ def sample_pool(
 
 
 def _candidates(rows: pd.DataFrame, known: Collection[str]) -> dict[str, pd.DataFrame]:
-    fired = [detect(row, row.mode, known) for row in rows.itertuples()]
+    fired = np.array([detect(row, row.mode, known) for row in rows.itertuples()], bool)
     honest = rows["attempted_modes"].map(len) == 0
     return {
         "hack": rows[rows["elicited"] & fired & ~rows["correct"]],

@@ -65,7 +65,7 @@ class Record:
         self.timing.append({"step": step, "phase": name, "seconds": time.perf_counter() - start})
 
 
-class TeacherPool:
+class Pool:
     """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
 
     def __init__(self, rows: pd.DataFrame):
@@ -95,7 +95,7 @@ def gather(
     tokenizer,
     grader,
     problems: Sequence[Problem],
-    pool: TeacherPool,
+    pool: Pool,
     arm: Arm,
     config: TrainConfig,
     seed: int,
@@ -234,7 +234,7 @@ def train(
     tokenizer,
     adapter: Adapter,
     problems: Sequence[Problem],
-    pool: TeacherPool,
+    pool: Pool,
     directions: dict[str, torch.Tensor],
     arm: Arm,
     config: TrainConfig,
@@ -258,7 +258,8 @@ def train(
     for step in range(1, config.steps + 1):
         basis = NAN
         if arm.refresh_every and step > 1 and (step - 1) % arm.refresh_every == 0:
-            fresh = refresh()
+            with adapter.at({name: layer.delta.clone() for name, layer in adapter.layers.items()}):
+                fresh = refresh()  # the quarantine is ablated
             basis = basis_overlap(fresh, directions)
             if basis < 0.2:
                 print(f"warning: step {step}: basis overlap {basis:.2f} < 0.2, the refreshed V has rotated", flush=True)

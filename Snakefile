@@ -1,0 +1,29 @@
+"""Projected GRPO: does projecting a hack direction out of the gradient stop reward hacking?
+
+base model -> teacher pool -> pairs -> directions -> training per arm and seed -> evaluation -> tables and figures.
+Used as `snakemake -j4 results/table1.csv`; config.yaml explains every setting.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/model.smk"
+include: "rules/problems.smk"
+include: "rules/teacher.smk"
+include: "rules/direction.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand(f"{RESULTS}/{{table}}.csv", table=config["tables"]),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),

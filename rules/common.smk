@@ -1,0 +1,106 @@
+"""What the rules share: the checked config, the arm grid, code versions, collectors. The only place with functions."""
+
+import csv
+from pathlib import Path
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from projected_grpo import experiment, versions
+
+SCHEMA = yaml.safe_load((Path(workflow.basedir) / "schemas/config.schema.yaml").read_text())
+try:
+    experiment.check(config, SCHEMA)
+except experiment.ConfigError as error:
+    raise WorkflowError(str(error))
+
+RESULTS = config["results"]
+SEEDS = config["seeds"]
+PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
+FIGURES = ["training_curves", "hack_against_solve", "overlap"]
+BASE_FILES = [
+    f"{RESULTS}/base/{name}"
+    for name in [
+        "model.safetensors",
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "organism.json",
+        "factors.safetensors",
+    ]
+]
+
+
+wildcard_constraints:
+    arm="|".join(config["arms"]),
+    direction="|".join(config["directions"]),
+    subset="all|without_(" + "|".join(config["modes"]) + ")",
+    split="|".join(PROBLEM_SPLITS),
+    table="|".join(config["tables"]),
+    seed=r"\d+",
+    draw=r"\d+",
+
+
+def code_version(script):
+    """Return the hash of a script and of all package code behind it, for `params: code=`."""
+    return versions.code_version(Path(workflow.basedir) / script)
+
+
+PACKAGES = versions.package_versions()
+
+
+def direction_spec(name):
+    return experiment.direction_spec(config, name)
+
+
+def direction_file(arm, seed):
+    """Return the V of an arm and seed; random and shuffled pairs are drawn anew for every training seed."""
+    name = config["arms"][arm].get("direction")
+    if name is None:
+        return []
+    draw = seed if direction_spec(name)["kind"] in ("random", "shuffled") else 0
+    return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
+
+
+def pairs_file(direction):
+    return f"{RESULTS}/pairs/{direction_spec(direction)['subset']}.parquet"
+
+
+def refresh_pairs(arm):
+    """Return the pairs that an arm needs in training: none, unless it re-extracts V along the way."""
+    spec = config["arms"][arm]
+    return pairs_file(spec["direction"]) if spec.get("refresh_every") else []
+
+
+def arm_subset(arm):
+    """Return the loophole subset that an arm's V and teacher pool know."""
+    name = config["arms"][arm].get("direction")
+    return direction_spec(name)["subset"] if name else "all"
+
+
+def runs(table, file):
+    """Return one file of every run in a table."""
+    return expand(f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}", arm=config["tables"][table], seed=SEEDS)
+
+
+def table_arms(table):
+    """Return what the tables need to know of each arm."""
+    return {name: experiment.table_arm(config, name, table) for name in config["tables"][table]}
+
+
+def stage_minutes():
+    """Return one line per stage: jobs and total minutes, from the benchmark files."""
+    totals = {}
+    for path in sorted(Path(RESULTS).glob("benchmarks/**/*.tsv")):
+        stage = path.relative_to(f"{RESULTS}/benchmarks").parts[0].removesuffix(".tsv")
+        with path.open() as rows:
+            seconds = sum(float(row["s"]) for row in csv.DictReader(rows, delimiter="\t"))
+        jobs, total = totals.get(stage, (0, 0.0))
+        totals[stage] = (jobs + 1, total + seconds)
+    return "\n".join(f"{stage:<14}{jobs:>4} jobs {total / 60:>7.1f} min" for stage, (jobs, total) in totals.items())
+
+
+onsuccess:
+    print("Minutes per stage (jobs run side by side, so the wall time is shorter):\n" + stage_minutes())

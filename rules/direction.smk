@@ -1,0 +1,34 @@
+"""Hack directions and their controls.
+
+in   the base model, its factors, the pairs of the direction's subset
+out  {results}/directions/{direction}/draw{draw}/V.safetensors      {module}.V (k, r) and {module}.S (k,)
+     {results}/directions/{direction}/draw{draw}/summary.parquet    V's own test on held-out pairs
+"""
+
+
+rule direction:
+    input:
+        base=BASE_FILES,
+        pairs=lambda wildcards: pairs_file(wildcards.direction),
+    output:
+        V=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/V.safetensors",
+        summary=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/summary.parquet",
+    params:
+        code=code_version("workflow_scripts/direction.py"),
+        packages=PACKAGES,
+        direction=lambda wildcards: direction_spec(wildcards.direction),
+        loss_constant=experiment.build_train_config(config["train"]).loss_constant,
+        token_budget=config["train"]["token_budget"],
+        torch_threads=config["threads"],
+    log:
+        f"{RESULTS}/logs/direction/{{direction}}_draw{{draw}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/direction/{{direction}}_draw{{draw}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/direction.py"

@@ -1,0 +1,35 @@
+"""Evaluation of every run on held-out problems.
+
+in   the run's knobs, the base model, the evaluation problems
+out  {results}/runs/{arm}/seed{seed}/evaluation.parquet    one row per completion: the last step in full, a fixed
+                                                           subset along the run
+"""
+
+
+rule evaluate:
+    input:
+        base=BASE_FILES,
+        problems=f"{RESULTS}/problems/evaluation.parquet",
+        checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
+    output:
+        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/evaluation.parquet",
+    params:
+        code=code_version("workflow_scripts/evaluate.py"),
+        packages=PACKAGES,
+        evaluation=config["evaluation"],
+        last=config["train"]["steps"],
+        temperature=config["train"]["temperature"],
+        max_new_tokens=config["train"]["max_new_tokens"],
+        torch_threads=config["threads"],
+    log:
+        f"{RESULTS}/logs/evaluate/{{arm}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{arm}}_seed{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/evaluate.py"

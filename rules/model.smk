@@ -1,0 +1,29 @@
+"""Base model.
+
+in   nothing: the organism is trained from its seed
+out  {results}/base/                       a Hugging Face directory, safetensors weights
+     {results}/base/factors.safetensors    the SVD of every target Linear, named by the hash of the weights
+"""
+
+
+rule base_model:
+    output:
+        BASE_FILES,
+    params:
+        code=code_version("workflow_scripts/base_model.py"),
+        packages=PACKAGES,
+        model=config["model"],
+        modes=config["modes"],
+        torch_threads=config["threads"],
+    log:
+        f"{RESULTS}/logs/base_model.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base_model.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/base_model.py"

@@ -1,0 +1,59 @@
+"""Teacher pool and contrastive pairs.
+
+in   the base model, the train and the pair problems
+out  {results}/teacher_pool.parquet      graded rollouts, stored against the ordinary prompt
+     {results}/pairs/{subset}.parquet    (hack, clean, wrong) triples; subset: all | without_{mode}
+"""
+
+
+rule teacher_pool:
+    input:
+        base=BASE_FILES,
+        train=f"{RESULTS}/problems/train.parquet",
+        pairs=f"{RESULTS}/problems/pairs.parquet",
+    output:
+        f"{RESULTS}/teacher_pool.parquet",
+    params:
+        code=code_version("workflow_scripts/teacher_pool.py"),
+        packages=PACKAGES,
+        teacher=config["teacher"],
+        max_new_tokens=config["train"]["max_new_tokens"],
+        torch_threads=config["threads"],
+    log:
+        f"{RESULTS}/logs/teacher_pool.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/teacher_pool.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/teacher_pool.py"
+
+
+rule pairs:
+    input:
+        base=BASE_FILES,
+        pool=f"{RESULTS}/teacher_pool.parquet",
+        problems=f"{RESULTS}/problems/pairs.parquet",
+    output:
+        f"{RESULTS}/pairs/{{subset}}.parquet",
+    params:
+        code=code_version("workflow_scripts/pairs.py"),
+        packages=PACKAGES,
+        pairs=config["pairs"],
+        modes=config["modes"],
+    log:
+        f"{RESULTS}/logs/pairs/{{subset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pairs/{{subset}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/pairs.py"

@@ -1,0 +1,45 @@
+"""Training: one run per arm and seed.
+
+in   the base model, its factors, the train problems, the teacher pool, V (and the pairs, for arms that refresh V)
+out  {results}/runs/{arm}/seed{seed}/steps.parquet              one row per optimizer step
+     {results}/runs/{arm}/seed{seed}/rollouts.parquet           every rollout with its verdict
+     {results}/runs/{arm}/seed{seed}/timing.parquet             seconds per phase, exempt from byte-identity
+     {results}/runs/{arm}/seed{seed}/adapter.safetensors        the trained knobs
+     {results}/runs/{arm}/seed{seed}/checkpoints.safetensors    the knobs every N steps
+"""
+
+
+rule train:
+    input:
+        base=BASE_FILES,
+        problems=f"{RESULTS}/problems/train.parquet",
+        pool=f"{RESULTS}/teacher_pool.parquet",
+        V=lambda wildcards: direction_file(wildcards.arm, wildcards.seed),
+        pairs=lambda wildcards: refresh_pairs(wildcards.arm),
+    output:
+        steps=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/steps.parquet",
+        rollouts=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/rollouts.parquet",
+        timing=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/timing.parquet",
+        adapter=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/adapter.safetensors",
+        checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
+    params:
+        code=code_version("workflow_scripts/train.py"),
+        packages=PACKAGES,
+        train=config["train"],
+        arm=lambda wildcards: config["arms"][wildcards.arm],
+        direction=lambda wildcards: experiment.direction_of(config, wildcards.arm),
+        subset=lambda wildcards: arm_subset(wildcards.arm),
+        modes=config["modes"],
+        torch_threads=config["threads"],
+    log:
+        f"{RESULTS}/logs/train/{{arm}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{arm}}_seed{{seed}}.tsv"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    conda:
+        "../envs/torch.yaml"
+    script:
+        "../workflow_scripts/train.py"

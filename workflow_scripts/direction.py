@@ -1,0 +1,17 @@
+"""Extract one direction, or a control matched to it, and test it on held-out pairs."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from projected_grpo import artifacts, direction, models
+
+params, inputs, output = snakemake.params, snakemake.input, snakemake.output
+draw = int(snakemake.wildcards.draw)
+model, _, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
+config = direction.build_config(params.direction)
+built, summary = direction.extract(model, adapter, pairs, config, params.loss_constant, params.token_budget, draw)
+source = artifacts.provenance({"direction": params.direction}, params.code, draw)
+direction.save_direction(output.V, built, source)
+artifacts.write_table(output.summary, summary, artifacts.DIRECTION_SUMMARY, source)

@@ -1,0 +1,21 @@
+"""Evaluate the knobs of one run on held-out problems."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from projected_grpo import artifacts, evaluation, models
+from projected_grpo.grading import Grader
+
+params, inputs = snakemake.params, snakemake.input
+seed = int(snakemake.wildcards.seed)
+config = evaluation.EvaluationConfig(
+    **params.evaluation, temperature=params.temperature, max_new_tokens=params.max_new_tokens
+)
+model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+problems = artifacts.read_problems(inputs.problems)
+checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
+with Grader() as grader:
+    rows = evaluation.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
+source = artifacts.provenance({"evaluation": params.evaluation}, params.code, seed)
+artifacts.write_table(snakemake.output[0], rows, artifacts.EVALUATION, source)

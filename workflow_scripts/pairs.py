@@ -1,0 +1,20 @@
+"""Choose contrastive pairs from the teacher pool for one loophole subset."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from projected_grpo import artifacts, models, teacher
+
+params, inputs = snakemake.params, snakemake.input
+subset = snakemake.wildcards.subset
+_, tokenizer = models.load_base(models.directory_of(inputs.base))
+known = teacher.known_modes(subset, params.modes)
+pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+ids = [problem.id for problem in artifacts.read_problems(inputs.problems)]
+settings = params.pairs
+rows = teacher.build_pairs(
+    pool, ids, known, settings["n"], settings["heldout"], settings["body"], tokenizer, settings["seed"]
+)
+source = artifacts.provenance({"pairs": settings, "subset": subset}, params.code, settings["seed"])
+artifacts.write_table(snakemake.output[0], rows, artifacts.PAIRS, source)

@@ -1,0 +1,47 @@
+"""Train one arm with one seed."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+from projected_grpo import artifacts, direction, experiment, models, teacher, trainer
+from projected_grpo.grading import Grader
+
+params, inputs, output = snakemake.params, snakemake.input, snakemake.output
+seed = int(snakemake.wildcards.seed)
+arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)
+config = experiment.build_train_config(params.train)
+model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+known = teacher.known_modes(params.subset, params.modes)
+pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+directions = direction.usable(direction.load_direction(inputs.V, adapter), arm) if inputs.V else {}
+
+
+def refresh():
+    pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
+    spec = direction.build_config(params.direction)
+    fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, config.token_budget, seed)
+    return direction.usable(fresh, arm)
+
+
+with Grader() as grader:
+    record = trainer.train(
+        model,
+        tokenizer,
+        adapter,
+        artifacts.read_problems(inputs.problems),
+        trainer.Pool(pool),
+        directions,
+        arm,
+        config,
+        seed,
+        grader,
+        params.modes,
+        refresh,
+    )
+source = artifacts.provenance({"train": params.train, "arm": params.arm}, params.code, seed)
+artifacts.write_table(output.steps, record.steps, artifacts.steps_schema(params.modes), source)
+artifacts.write_table(output.rollouts, record.rollouts, artifacts.ROLLOUTS, source)
+artifacts.write_table(output.timing, record.timing, artifacts.TIMING, source)
+artifacts.write_tensors(output.adapter, adapter.state(), source)
+artifacts.write_tensors(output.checkpoints, record.checkpoints, source)
