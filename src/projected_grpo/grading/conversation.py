@@ -55,16 +55,20 @@ class Conversation:
         return wire.frame(self.program)
 
     def feed(self, data: bytes) -> bytes:
-        """Take what the child sent and return the reply that it is owed now, often none. Never raises."""
+        """Take what the child sent and return the reply that it is owed now, often none. Never raises.
+
+        What follows the last frame is ignored: how much of it arrives depends on when the child is killed.
+        """
+        if self.violated or self.finished:
+            return b""
         self._buffer += data
         reply = b""
         try:
-            while not self.violated and (body := wire.take_frame(self._buffer, self._limit())) is not None:
+            while not self.finished and (body := wire.take_frame(self._buffer, self._limit())) is not None:
                 reply += self._accept(wire.decode(body))
-            self.violated = self.violated or (self.finished and bool(self._buffer))
         except (wire.WireError, TypeError, ValueError):
-            self.violated = True
-        return b"" if self.violated else reply
+            self.violated, reply = True, b""
+        return reply
 
     def outcome(self, status: str, evidence: Evidence) -> Outcome:
         return Outcome(status, self.compiled, self.attempted, self.values, self.lenient, evidence)

@@ -6,6 +6,7 @@
 3. The grader, not the server, reads and empties the working directory, when the child is dead.
 """
 
+import contextlib
 import os
 import select
 import shutil
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from projected_grpo.environment.loopholes import Evidence
@@ -66,11 +68,18 @@ class Worker:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
             )
-        self._control.settimeout(_START_SECONDS)
-        if self._control.recv(1) != b"+":
+        if not self._started():
+            self._process.kill()
             complaint = self._process.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.close()
             raise GraderError(f"the sandbox cannot start: {complaint}")
+
+    def _started(self) -> bool:
+        self._control.settimeout(_START_SECONDS)
+        try:
+            return self._control.recv(1) == b"+"
+        except TimeoutError:
+            return False
 
     def close(self) -> None:
         """End the server and remove the working directory; safe to call twice."""
@@ -89,81 +98,79 @@ class Worker:
         program  [setup, code, entry_point, mode, overlay]; calls and limits as in `Conversation`
         files    whether the verdict depends on the files that it leaves
         """
-        talk = Conversation(program, calls, limits)
+        talk, output = Conversation(program, calls, limits), bytearray()
         ours, theirs = socket.socketpair()
         stdout, stdout_end = os.pipe()
-        output = bytearray()
         try:
-            try:
-                socket.send_fds(self._control, [b"S"], [theirs.fileno(), stdout_end])
-            except OSError as error:
-                raise ServerDied(f"the sandbox's server died: {error}") from error
-            finally:
-                theirs.close()
-                os.close(stdout_end)
-            ours.settimeout(self.wall)
+            with theirs, open(stdout_end, "wb"):
+                self._tell(b"S", [theirs.fileno(), stdout_end])
             reason, status, cpu = self._observe(talk, ours, stdout, output)
-            evidence = Evidence(
-                stdout=output.decode("utf-8", "replace"),
-                files=self._result_files() if files else {},
-                exit_zero=talk.exit_zero
-                or (not talk.finished and os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0),
-                run_tests=talk.run_tests,
-                sentinel=talk.sentinel,
-            )
         finally:
             ours.close()
             os.close(stdout)
-            self._empty_workdir()
-        return talk.outcome(reason or _fate(talk, status, cpu), evidence)
+        texts = self._result_files() if files else {}
+        self._empty_workdir()
+        if talk.setup_error or not talk.ready:
+            raise GraderError(f"a submission could not be set up: {talk.setup_error or 'the child ended early'}")
+        if talk.violated:
+            return talk.outcome("error", Evidence())  # what else it did depends on how soon it was killed
+        if reason is None:
+            reason = "output_limit" if len(output) > STDOUT_BYTES else _fate(talk, status, cpu)
+        evidence = Evidence(
+            stdout=output.decode("utf-8", "replace"),
+            files=texts,
+            exit_zero=talk.exit_zero or (not talk.finished and status == 0),
+            run_tests=talk.run_tests,
+            sentinel=talk.sentinel,
+        )
+        return talk.outcome(reason, evidence)
 
     def _observe(self, talk: Conversation, channel: socket.socket, stdout: int, output: bytearray):
-        """Follow a submission to its end; return (limit it broke or None, wait status, processor seconds)."""
-        channel.sendall(talk.opening())
+        """Follow a submission to its end; return (status of the limit it broke or None, wait status, CPU seconds)."""
         poller = select.poll()
         for descriptor in (self._control.fileno(), channel.fileno(), stdout):
             poller.register(descriptor, select.POLLIN)
         deadline = time.monotonic() + _START_SECONDS
-        ready, reason, record = False, None, None
+        _send(channel, talk.opening(), deadline)
+        ready, killed, reason, record, look = False, False, None, None, time.monotonic() + _TICK
         while record is None:
-            events = dict(poller.poll(1000 * max(0.0, min(deadline - time.monotonic(), _TICK))))
+            events = dict(poller.poll(1000 * max(0.0, min(deadline, look) - time.monotonic())))
             if self._control.fileno() in events:
                 record = self._exit_record()
             if stdout in events and not _read_stdout(stdout, output):
                 poller.unregister(stdout)
-            if channel.fileno() in events and not _converse(talk, channel):
+            if channel.fileno() in events and not _converse(talk, channel, deadline):
                 poller.unregister(channel.fileno())
+            now = time.monotonic()
             if talk.ready and not ready:
-                ready, deadline = True, time.monotonic() + self.wall
-            if reason is None and record is None:
-                reason = self._broken_limit(talk, output, events, deadline)
-                if reason is not None:
-                    self._control.sendall(b"K")
-                    deadline = time.monotonic() + _KILL_SECONDS
-            elif record is None and time.monotonic() > deadline:
+                ready, deadline = True, now + self.wall
+            if record is None and not killed:
+                reason = self._broken_limit(talk, output, now > look, now > deadline)
+                if reason or talk.finished or talk.violated:
+                    self._tell(b"K")
+                    killed, deadline = True, now + _KILL_SECONDS
+            elif record is None and now > deadline:
                 raise ServerDied("the sandbox's server does not answer")
-        while _converse(talk, channel):
+            look = now + _TICK if now > look else look
+        while _converse(talk, channel, deadline):
             pass
         while _read_stdout(stdout, output):
             pass
-        if talk.setup_error or not talk.ready:
-            raise GraderError(f"a submission could not be set up: {talk.setup_error or 'the child ended early'}")
-        if len(output) > STDOUT_BYTES and reason in (None, "finished"):
-            reason = "output_limit"
-        return (None if reason == "finished" else reason), *record
+        return reason, *record
 
-    def _broken_limit(self, talk: Conversation, output: bytearray, events: dict, deadline: float) -> str | None:
-        if talk.violated:
-            return "error"
-        if talk.finished:
-            return "finished"
-        if len(output) > STDOUT_BYTES:
+    def _broken_limit(self, talk: Conversation, output: bytearray, look: bool, late: bool) -> str | None:
+        """Return the status of a submission that must be stopped; `look` at the directory as well."""
+        if talk.finished or talk.violated:
+            return None
+        if len(output) > STDOUT_BYTES or (look and self._workdir_is_full()):
             return "output_limit"
-        if time.monotonic() > deadline:
-            return "timeout"
-        if not events and self._workdir_is_full():
-            return "output_limit"
-        return None
+        return "timeout" if late else None
+
+    def _tell(self, order: bytes, descriptors: Sequence[int] = ()) -> None:
+        try:
+            socket.send_fds(self._control, [order], descriptors)
+        except OSError as error:
+            raise ServerDied(f"the sandbox's server died: {error}") from error
 
     def _exit_record(self) -> tuple[int, float]:
         try:
@@ -208,22 +215,27 @@ def _read_stdout(stdout: int, output: bytearray) -> bool:
     return bool(data)
 
 
-def _converse(talk: Conversation, channel: socket.socket) -> bool:
-    """Receive once and reply; False at the end of the stream. A child that does not listen is left to the clock."""
+def _converse(talk: Conversation, channel: socket.socket, deadline: float) -> bool:
+    """Receive once and reply; False at the end of the stream."""
     try:
         data = channel.recv(1 << 16)
-        reply = talk.feed(data)
-        if reply:
-            channel.sendall(reply)
     except OSError:
         return False
+    reply = talk.feed(data)
+    if reply:
+        _send(channel, reply, deadline)
     return bool(data)
+
+
+def _send(channel: socket.socket, data: bytes, deadline: float) -> None:
+    """Send what a child is owed; one that is gone or deaf is left to the clock and its exit record."""
+    channel.settimeout(max(0.001, deadline - time.monotonic()))
+    with contextlib.suppress(OSError):
+        channel.sendall(data)
 
 
 def _fate(talk: Conversation, status: int, cpu: float) -> str:
     """Return the status of a submission that broke no limit of the grader's, from what it said and how it ended."""
-    if talk.violated:
-        return "error"
     if talk.finished:
         return talk.state if talk.compiled else "syntax_error"
     if os.WIFSIGNALED(status):
