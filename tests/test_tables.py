@@ -208,3 +208,19 @@ def test_a_missing_run_is_named():
     runs = [("vanilla", 1, synthetic.evaluation("vanilla", 1), synthetic.steps("vanilla", 1))]
     with pytest.raises(StudyError, match="erase: runs with seeds"):
         build_study(runs, {arm: synthetic.arm_spec(arm) for arm in ("vanilla", "erase")}, {}, None)
+
+
+def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
+    arms = {arm: synthetic.arm_spec(arm) for arm in ("vanilla", "no_loophole")}
+    runs = []
+    for arm, pace in (("vanilla", 1), ("no_loophole", 2)):
+        arms[arm]["last"] *= pace
+        for seed in (1, 2):
+            rows = synthetic.evaluation(arm, seed)
+            runs.append((arm, seed, rows.assign(step=pace * rows["step"]), synthetic.steps(arm, seed)))
+    study = build_study(runs, arms, {}, "no_loophole")
+    own, ceiling = (study.view(arm, scope="subset").at(96)["solve"].mean() for arm in arms)
+    assert tables.ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
+    arms["vanilla"]["last"] = 50
+    with pytest.raises(StudyError, match=r"vanilla, full.*: no evaluation at step 50, only at \[96\]"):
+        table1(build_study(runs, arms, {}, "no_loophole"))

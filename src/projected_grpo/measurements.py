@@ -23,6 +23,7 @@ class StudyError(ValueError):
 class View:
     """One arm under one condition."""
 
+    name: str  # for messages
     steps: np.ndarray  # (C,) checkpoints, ascending
     problems: tuple[str, ...]  # (P,)
     modes: np.ndarray  # (P,) loophole mode of each problem
@@ -33,7 +34,7 @@ class View:
         """Return the rates (S, P) at one checkpoint; a step that is none is a StudyError."""
         index = np.flatnonzero(self.steps == step)
         if len(index) == 0:
-            raise StudyError(f"no evaluation at step {step}, only at {self.steps.tolist()}")
+            raise StudyError(f"{self.name}: no evaluation at step {step}, only at {self.steps.tolist()}")
         return {name: values[:, index[0]] for name, values in self.rates.items()}
 
 
@@ -133,20 +134,21 @@ def _views(evaluation: pd.DataFrame, name: str) -> dict[tuple, View]:
         if len(means) != len(steps) * len(modes) or sizes.nunique() != 1:
             raise StudyError(f"{name}, {condition}: not every problem has the same samples at every checkpoint")
         grid = {rate: means[rate].to_numpy().reshape(1, len(steps), len(modes)) for rate in RATES}
-        views[condition] = View(steps, tuple(modes.index), modes.to_numpy(), int(sizes.iloc[0]), grid)
+        views[condition] = View(name, steps, tuple(modes.index), modes.to_numpy(), int(sizes.iloc[0]), grid)
     return views
 
 
 def _stack(by_seed: Mapping[int, View], seeds: tuple[int, ...], key: tuple) -> View:
+    name = ", ".join(map(str, key))
     if sorted(by_seed) != list(seeds):
-        raise StudyError(f"{key}: evaluated for seeds {sorted(by_seed)}, but the study has {list(seeds)}")
+        raise StudyError(f"{name}: evaluated for seeds {sorted(by_seed)}, but the study has {list(seeds)}")
     views = [by_seed[seed] for seed in seeds]
     first = views[0]
     for view in views:
         if view.problems != first.problems or not np.array_equal(view.steps, first.steps):
-            raise StudyError(f"{key}: the seeds were evaluated on different problems or at different checkpoints")
-    rates = {name: np.concatenate([view.rates[name] for view in views]) for name in RATES}
-    return View(first.steps, first.problems, first.modes, first.samples, rates)
+            raise StudyError(f"{name}: the seeds were evaluated on different problems or at different checkpoints")
+    rates = {rate: np.concatenate([view.rates[rate] for view in views]) for rate in RATES}
+    return View(name, first.steps, first.problems, first.modes, first.samples, rates)
 
 
 def _check_problems(views: Mapping[tuple, View]) -> None:
