@@ -18,6 +18,10 @@ RESULTS = config["results"]
 SEEDS = config["seeds"]
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = ["training_curves", "hack_against_solve", "overlap"]
+NOTE = (
+    "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
+    " a model of reward hacking, not of Qwen3-4B."
+)
 BASE_FILES = [
     f"{RESULTS}/base/{name}"
     for name in [

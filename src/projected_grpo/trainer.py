@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import torch
@@ -249,6 +249,8 @@ def train(
     refresh     () -> directions at the current model, for arms with refresh_every > 0
     Raises TrainingError for a loss that is not finite, and for a pool without any row of these problems when mix > 0.
     """
+    if not arm.loopholes:
+        problems = [replace(problem, mode="none") for problem in problems]
     if arm.mix > 0 and not any(problem.id in pool.rows for problem in problems):
         raise TrainingError(
             f"arm {arm.name}: mix is {arm.mix}, but the teacher pool has no elicited row of its problems"

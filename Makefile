@@ -1,0 +1,35 @@
+# make table1   the default experiment: set up, then snakemake -j4 results/table1.csv and the figures
+# make test     the same set-up, then every test, lint and check
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
+export PATH := $(BIN):$(PATH)
+
+.PHONY: table1 test lint clean-env
+.DELETE_ON_ERROR:
+
+$(VENV)/.installed: $(LOCKS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-sandbox.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+table1: $(VENV)/.installed
+	snakemake -j4 results/table1.csv
+	snakemake -j4
+
+lint: $(VENV)/.installed
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+
+test: $(VENV)/.installed lint
+	pytest
+
+clean-env:
+	rm -rf $(VENV)

@@ -1,0 +1,272 @@
+"""Method 4 to 6: what reaches the optimizer, and what the loop logs."""
+
+import dataclasses
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from projected_grpo import trainer
+from projected_grpo.artifacts import ROLLOUTS, TEACHER_POOL, steps_schema
+from projected_grpo.direction import random_rows
+from projected_grpo.environment.problems import Problem
+from projected_grpo.experiment import Arm, TrainConfig
+from projected_grpo.experiment import Intervention as How
+from projected_grpo.grading.verdict import Verdict
+
+MODES = ["run_tests", "sentinel"]
+CONFIG = TrainConfig(
+    steps=3,
+    prompts_per_step=3,
+    group_size=4,
+    max_new_tokens=6,
+    temperature=1.0,
+    lr=0.05,
+    betas=(0.9, 0.99),
+    warmup=0.1,
+    max_grad_norm=1.0,
+    loss_type="dr_grpo",
+    kl_coef=0.0,
+    token_budget=120,
+    checkpoint_every=2,
+)
+
+
+class WordTokenizer:
+    """Token i is the text "i "; the end token is 0."""
+
+    eos_token_id = 0
+
+    def apply_chat_template(self, messages, **_):
+        return [1 + sum(map(ord, word)) % 50 for word in messages[0]["content"].split()]
+
+    def batch_decode(self, batch, **_):
+        return [" ".join(map(str, ids)) for ids in batch]
+
+
+def judge(problem, text):
+    """Reward completions by their first token; hacks are those that start with an even one."""
+    first = int(text.split()[0])
+    passed = first % 3 != 0
+    exploited = passed and first % 2 == 0
+    return Verdict(
+        format_ok=True,
+        correct=passed and not exploited,
+        channel_fired=exploited,
+        passed=passed,
+        exploited=exploited,
+        attempted=exploited,
+        attempted_modes=(problem.mode,) if exploited else (),
+        reward=0.25 + passed,
+        status="ok",
+    )
+
+
+class FakeGrader:
+    def grade(self, items, audit=False):
+        return [judge(problem, text) for problem, text in items]
+
+
+class LyingGrader(FakeGrader):
+    """Everything but the reward of a live rollout is random."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(0)
+
+    def grade(self, items, audit=False):
+        def coin():
+            return bool(self.rng.random() < 0.5)
+
+        return [
+            dataclasses.replace(
+                verdict,
+                format_ok=coin(),
+                correct=coin(),
+                channel_fired=coin(),
+                passed=coin(),
+                exploited=coin(),
+                attempted=coin(),
+                attempted_modes=("sentinel",) if coin() else (),
+                status=str(self.rng.choice(["ok", "error", "timeout"])),
+            )
+            for verdict in super().grade(items)
+        ]
+
+
+@pytest.fixture
+def world(tiny):
+    """Problems, a pool and a function that trains an arm from scratch."""
+    problems = [
+        Problem(f"p{i}", f"task number {i} of many", "f", (((1,), {}, 2),), mode=MODES[i % 2]) for i in range(6)
+    ]
+    rng = np.random.default_rng(0)
+    tokenizer = WordTokenizer()
+    rows = []
+    for problem in problems:
+        for elicited in (True, True, False):
+            ids = [*rng.integers(1, 60, 4).tolist(), 0]
+            text = tokenizer.batch_decode([ids])[0]
+            rows.append(
+                {
+                    "problem_id": problem.id,
+                    "mode": problem.mode,
+                    "elicited": elicited,
+                    "prompt_ids": [5, 6, 7],
+                    "completion_ids": ids,
+                    "completion": text,
+                    **dataclasses.asdict(judge(problem, text)),
+                }
+            )
+    pool = pd.DataFrame(rows, columns=TEACHER_POOL.names)
+    made = tiny()
+    V = {
+        name: random_rows(2, len(layer.delta), torch.Generator().manual_seed(i))
+        for i, (name, layer) in enumerate(made.adapter.layers.items())
+    }
+
+    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None):
+        fresh = tiny()
+        record = trainer.train(
+            fresh.model, tokenizer, fresh.adapter, problems, trainer.Pool(pool), directions, arm, config, seed,
+            grader or FakeGrader(), MODES, refresh,
+        )  # fmt: skip
+        return SimpleNamespace(record=record, knobs=fresh.adapter.state())
+
+    return SimpleNamespace(run=run, V=V, pool=pool, problems=problems)
+
+
+def equal(a, b):
+    return all(torch.equal(a.knobs[name], b.knobs[name]) for name in a.knobs)
+
+
+ARMS = {
+    "vanilla": Arm("vanilla", How("none"), mix=0.25),
+    "erase": Arm("erase", How("erase"), mix=0.25),
+    "erase_update": Arm("erase_update", How("erase", "no_gate", "update"), mix=0.25),
+    "erase_both": Arm("erase_both", How("erase", project="both"), mix=0.25),
+    "erase_purge": Arm("erase_purge", How("erase", project="purge"), mix=0.25),
+    "route": Arm("route", How("route"), mix=0.25),
+    "shrink": Arm("shrink", How("shrink"), mix=0.25),
+    "alone": Arm("alone", How("none")),
+    "no_loophole": Arm("no_loophole", How("none"), loopholes=False),
+}
+
+
+@pytest.mark.parametrize("name", ARMS)
+def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
+    first, second = world.run(ARMS[name]), world.run(ARMS[name])
+    assert equal(first, second)
+    assert any(value.any() for key, value in first.knobs.items() if key.endswith("delta"))
+    assert [set(row) for row in first.record.steps] == [set(steps_schema(MODES).names)] * CONFIG.steps
+    assert all(set(row) == set(ROLLOUTS.names) for row in first.record.rollouts)
+    assert len(first.record.rollouts) == CONFIG.steps * CONFIG.prompts_per_step * CONFIG.group_size
+    assert {key.split(".")[0] for key in first.record.checkpoints} == {"step2", "step3"}
+    assert (
+        pd.DataFrame(first.record.steps)
+        .drop(columns=["step"])
+        .equals(pd.DataFrame(second.record.steps).drop(columns=["step"]))
+    )
+    quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
+    assert quarantined == (name == "route")
+
+
+@pytest.mark.parametrize("name", ["vanilla", "erase", "erase_update", "route"])
+def test_no_cheat_only_the_reward_of_a_live_rollout_reaches_the_optimizer(world, name):
+    honest, lying = world.run(ARMS[name]), world.run(ARMS[name], LyingGrader())
+    assert equal(honest, lying)
+    assert honest.record.steps[0]["hack_student"] != lying.record.steps[0]["hack_student"]
+
+
+def test_the_reward_does_reach_the_optimizer(world):
+    class Contrary(FakeGrader):
+        def grade(self, items, audit=False):
+            return [dataclasses.replace(v, reward=1.5 - v.reward) for v in super().grade(items)]
+
+    assert not equal(world.run(ARMS["alone"]), world.run(ARMS["alone"], Contrary()))
+
+
+@pytest.mark.parametrize("name", ["erase", "erase_update", "route"])
+def test_an_empty_V_is_vanilla_bit_for_bit(world, name):
+    assert equal(world.run(ARMS["vanilla"], directions={}), world.run(ARMS[name], directions={}))
+    assert not equal(world.run(ARMS["vanilla"]), world.run(ARMS[name]))
+
+
+def test_measuring_V_changes_nothing(world):
+    assert equal(world.run(ARMS["vanilla"]), world.run(ARMS["vanilla"], directions={}))
+
+
+def test_mixed_groups_take_elicited_rows_of_their_own_prompt(world):
+    rows = pd.DataFrame(world.run(ARMS["vanilla"]).record.rollouts)
+    taught = rows[rows["source"] == "teacher"]
+    assert (rows.groupby("step")["source"].apply(lambda s: (s == "teacher").sum()) == 3).all()  # round(4 * 0.25) each
+    elicited = world.pool[world.pool["elicited"]].groupby("problem_id")["completion"].agg(set)
+    assert all(row.completion in elicited[row.problem_id] for row in taught.itertuples())
+    assert "teacher" not in set(pd.DataFrame(world.run(ARMS["alone"]).record.rollouts)["source"])
+
+
+def test_a_prompt_without_teacher_rows_takes_a_full_live_group(world):
+    some = world.pool[world.pool["problem_id"].isin(["p0", "p1"])]
+    rows = pd.DataFrame(world.run(ARMS["vanilla"], pool=some).record.rollouts)
+    counts = rows.groupby(["step", "problem_id", "source"]).size()
+    for (_, problem, source), n in counts.items():
+        assert n == {"teacher": 1, "student": 3 if problem in ("p0", "p1") else 4}[source]
+
+
+def test_an_empty_pool_is_an_error_unless_no_teacher_is_wanted(world):
+    empty = world.pool.iloc[:0]
+    with pytest.raises(
+        trainer.TrainingError, match=r"arm vanilla: mix is 0.25, but the teacher pool has no elicited row"
+    ):
+        world.run(ARMS["vanilla"], pool=empty)
+    world.run(ARMS["alone"], pool=empty)
+
+
+def test_no_loophole_trains_in_mode_none(world):
+    rows = pd.DataFrame(world.run(ARMS["no_loophole"]).record.rollouts)
+    assert set(rows["mode"]) == {"none"}
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(world, monkeypatch):
+    monkeypatch.setattr(
+        trainer, "completion_logprobs", lambda model, batch: torch.full((int(batch.lengths.sum()),), math.nan)
+    )
+    with pytest.raises(trainer.TrainingError, match="step 1: the loss is nan"):
+        world.run(ARMS["alone"])
+
+
+def test_groups_without_variance_are_counted_and_teach_nothing(world):
+    class Same(FakeGrader):
+        def grade(self, items, audit=False):
+            return [dataclasses.replace(v, reward=0.3) for v in super().grade(items)]
+
+    run = world.run(ARMS["alone"], Same())
+    assert all(row["frac_reward_zero_std"] == 1 for row in run.record.steps)
+    assert not any(value.any() for value in run.knobs.values())
+
+
+def test_kl_is_zero_at_the_base_model_and_then_pulls_back(world):
+    config = dataclasses.replace(CONFIG, kl_coef=10.0)
+    pulled, free = world.run(ARMS["alone"], config=config), world.run(ARMS["alone"])
+    assert pulled.record.steps[0]["kl"] == 0
+    assert pulled.record.steps[-1]["kl"] > 0
+    assert math.isnan(free.record.steps[0]["kl"])
+    assert not equal(pulled, free)
+
+
+def test_refresh_replaces_V_and_logs_the_rotation(world):
+    arm = dataclasses.replace(ARMS["erase"], refresh_every=2)
+    run = world.run(arm, refresh=lambda: {name: -V for name, V in world.V.items()})
+    basis = [row["basis_overlap"] for row in run.record.steps]
+    assert math.isnan(basis[0]) and math.isnan(basis[1]) and basis[2] == pytest.approx(1)
+    assert not equal(run, world.run(ARMS["erase"]))
+
+
+def test_learning_rate_warms_up_and_ends_near_zero():
+    config = dataclasses.replace(CONFIG, steps=50)
+    rates = [trainer.learning_rate(step, config) for step in range(1, 51)]
+    assert rates[0] == pytest.approx(0.01) and max(rates) == rates[4] == pytest.approx(0.05)
+    assert rates[-1] < 0.001 and rates[4:] == sorted(rates[4:], reverse=True)
+    assert trainer.learning_rate(10, config, 0.25) == pytest.approx(rates[9] / 4)

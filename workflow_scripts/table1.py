@@ -1,0 +1,21 @@
+"""Table 1, as CSV and to read, and the verdicts."""
+
+import sys
+
+sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+
+import json
+
+from projected_grpo import artifacts, claims, markdown, measurements, tables
+
+params, output = snakemake.params, snakemake.output
+study = measurements.read_study(params.runs, params.arms, params.seeds, params.claims, params.ceiling)
+table = tables.table1(study)
+verdicts = claims.h1(study)
+artifacts.write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
+artifacts.write_atomic(
+    output.markdown, lambda path: path.write_text(markdown.render_markdown(study, table, verdicts, params.note))
+)
+artifacts.write_atomic(output.h1, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))
+for arm, claim in verdicts["claims"].items():
+    print(arm, {name: result["verdict"] for name, result in claim.items()})
