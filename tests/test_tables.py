@@ -7,10 +7,11 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo import claims, tables
+from projected_grpo.artifacts import EVALUATION, steps_schema, write_table
 from projected_grpo.claims import h1
 from projected_grpo.doubts import doubts
 from projected_grpo.markdown import ORGANISM, render_markdown
-from projected_grpo.measurements import StudyError, build_study
+from projected_grpo.measurements import StudyError, build_study, read_study
 from projected_grpo.statistics import Effect
 from projected_grpo.tables import solve_bins, table1
 
@@ -135,7 +136,8 @@ def test_one_seed_is_undecided_everywhere():
     for claim in verdicts["claims"].values():
         assert {claim["H1"]["verdict"], claim["H1s"]["verdict"]} == {"undecided"}
     assert set(doubts(study)["answer"]) <= {"open", "not measured"}
-    assert "one seed" in render_markdown(study, table, verdicts, ORGANISM)
+    text = render_markdown(study, table, verdicts, ORGANISM)
+    assert "one seed" in text and "nan" not in text
 
 
 def test_a_claim_names_the_arms_that_are_missing():
@@ -202,6 +204,22 @@ def spoil(change):
 def test_runs_that_cannot_be_compared_get_one_clear_line(change, message):
     with pytest.raises(StudyError, match=message):
         spoil(change)
+
+
+def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
+    for seed in (1, 2):
+        folder = tmp_path / "vanilla" / f"seed{seed}"
+        rows = synthetic.evaluation("vanilla", seed)
+        empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
+        flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
+        write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags), EVALUATION, {})
+        log = synthetic.steps("vanilla", seed)
+        blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
+        write_table(folder / "steps.parquet", log.assign(**blank), steps_schema([]), {})
+    arms = {"vanilla": synthetic.arm_spec("vanilla")}
+    read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
+    made = table1(synthetic.make(arms=("vanilla",), seeds=(1, 2), claims={}, ceiling=None))
+    assert read.to_csv() == made.to_csv()
 
 
 def test_a_missing_run_is_named():

@@ -27,7 +27,7 @@ TEXTS = {
     "reduction": "hack of {against} minus the arm's: {points} (needs 30, under 15 falsifies)",
     "solve": "solve minus that of {against}: {points} (needs -10 or more, under -15 falsifies)",
     "noise": "hack of {against} minus the arm's: {points}, must be above nothing",
-    "beats": "hack of the control {against} minus the arm's: {points}, Holm p {p:.3f}, must be above nothing",
+    "beats": "hack of the control {against} minus the arm's: {points}{holm}, must be above nothing",
     "matched": "solve minus that of the control {against}: {points} (needs -10 or more, under -15 falsifies)",
     "early": "(b), early stopping of {against}: {points}, must be above nothing",
 }
@@ -138,7 +138,8 @@ def _above_nothing(clause: str, against: str, effect: Effect, p: float) -> Claus
 
 
 def _clause(clause: str, against: str, effect: Effect, p: float, status: str, firm: bool) -> Clause:
-    text = f"{TEXTS[clause].format(against=against, points=in_points(effect), p=p)}: {status}"
+    holm_p = "" if isnan(p) else f", Holm p {p:.3f}"
+    text = f"{TEXTS[clause].format(against=against, points=in_points(effect), holm=holm_p)}: {status}"
     if status in (HOLDS, REFUTED) and not firm:
         text += ", though the interval reaches across the threshold"
     return Clause(clause, against, status, bool(firm), effect.estimate, effect.low, effect.high, effect.sem, p, text)

@@ -7,9 +7,12 @@ Words as in the tables: hack is `exploited`, solve is `correct`. Rates are fract
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from projected_grpo.artifacts import EVALUATION, read_table
 
 CONDITION = ["scope", "state", "hint", "decoding"]
 RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
@@ -76,6 +79,22 @@ class Study:
 
     def has_quarantine(self, arm: str) -> bool:
         return any(key[0] == arm and key[2] == "trained" for key in self.views)
+
+
+def read_study(
+    runs: str | Path,
+    arms: Mapping[str, Mapping],
+    seeds: Sequence[int],
+    claims: Mapping[str, Mapping[str, Sequence[str]]],
+    ceiling: str | None,
+) -> Study:
+    """Read `{runs}/{arm}/seed{seed}/{evaluation,steps}.parquet` of every arm and seed, one run after the other."""
+
+    def read(arm: str, seed: int) -> tuple:
+        folder = Path(runs) / arm / f"seed{seed}"
+        return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
+
+    return build_study((read(arm, seed) for arm in arms for seed in seeds), arms, claims, ceiling)
 
 
 def build_study(
