@@ -128,6 +128,11 @@ def check(config: Mapping, schema: Mapping) -> None:
         for arm in (name, *claim["controls"], *claim["slow"]):
             if arm not in config["arms"]:
                 raise ConfigError(unknown(f"config: claims.{name}", arm, config["arms"]))
+    if config["ceiling"] not in config["arms"]:
+        raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
+    every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
+    if every % saved:
+        raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:

@@ -1,0 +1,140 @@
+"""The config: every complaint is one line; schema, config.yaml, lock and conda envs agree."""
+
+import copy
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from projected_grpo import experiment
+from projected_grpo.experiment import Arm, ConfigError, Intervention
+
+ROOT = Path(__file__).resolve().parents[1]
+SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def broken(path, value):
+    config = copy.deepcopy(CONFIG)
+    *parents, last = path.split("/")
+    place = config
+    for key in parents:
+        place = place[key]
+    if value is None:
+        del place[last]
+    else:
+        place[last] = value
+    return config
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("tables/table1", ["vanila"], "config: tables.table1: unknown 'vanila', did you mean 'vanilla'?"),
+        ("modes", ["run_test"], "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
+        ("train/stesp", 3, "config: train: unknown 'stesp', did you mean 'steps'?"),
+        ("sedes", [1], "config: unknown 'sedes', did you mean 'seeds'?"),
+        ("seeds", ["forty-one"], "config: seeds.0: 'forty-one' is not of type 'integer'"),
+        ("seeds", [], "config: seeds: [] should be non-empty"),
+        ("train/steps", None, "config: train: 'steps' is a required property"),
+        ("arms/erase/intervention", "earse", "config: arms.erase.intervention: unknown 'earse', did you mean 'erase'?"),
+        ("arms/erase/direction", "hakc", "config: arms.erase.direction: unknown 'hakc', did you mean 'hack'?"),
+        ("arms/erase/direction", None, "config: arms.erase: intervention erase needs a direction"),
+        ("arms/route/project", "update", "config: arms.route: route takes project: gradient only"),
+        ("arms/no_loophole/mix", 0.5, "config: arms.no_loophole: training without loopholes takes no teacher"),
+        ("arms/erase/baseline", "vanila", "config: arms.erase.baseline: unknown 'vanila', did you mean 'vanilla'?"),
+        (
+            "arms/erase_random/refresh_every",
+            4,
+            "config: arms.erase_random: refresh_every re-extracts the hack direction",
+        ),
+        ("directions/random/like", "hac", "config: directions.random.like: unknown 'hac', did you mean 'hack'?"),
+        ("directions/random/like", None, "config: directions.random: a random direction needs `like`"),
+        ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
+        ("claims/erase/controls", ["erase_randon"], "config: claims.erase: unknown 'erase_randon', did you mean"),
+        ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
+        ("ceiling", "no_loophol", "config: ceiling: unknown 'no_loophol', did you mean 'no_loophole'?"),
+    ],
+)
+def test_bad_configs_get_one_clear_line(path, value, message):
+    with pytest.raises(ConfigError) as error:
+        experiment.check(broken(path, value), SCHEMA)
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_presets_are_valid_and_have_their_own_results(preset):
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load((ROOT / "presets" / preset).read_text()))
+    experiment.check(config, SCHEMA)
+    assert config["results"] != CONFIG["results"]
+
+
+def leaves(schema, path=()):
+    """Yield (path, schema) of every leaf of the schema that config.yaml has to set."""
+    for key, value in schema["properties"].items():
+        if "properties" in value:
+            yield from leaves(value, (*path, key))
+        elif "additionalProperties" not in value:
+            yield (*path, key), value
+
+
+def test_schema_defaults_are_those_of_config_yaml_and_every_key_is_described():
+    experiment.check(CONFIG, SCHEMA)
+    seen = 0
+    for path, schema in leaves(SCHEMA):
+        value = CONFIG
+        for key in path:
+            value = value[key]
+        assert schema["default"] == value, path
+        assert schema["description"], path
+        seen += 1
+    assert seen > 50
+
+
+def test_arm_defaults_in_the_schema_are_those_of_the_dataclasses():
+    properties = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
+    for name, schema in properties.items():
+        if "default" in schema:
+            assert schema["default"] == getattr(Intervention() if hasattr(Intervention(), name) else Arm("a"), name)
+
+
+def test_an_arm_is_built_from_one_flat_mapping():
+    arm = experiment.build_arm(
+        "x", {"intervention": "erase", "direction": "hack", "k": 4, "gate": "no_gate", "mix": 0.5}
+    )
+    assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
+
+
+def test_the_arm_that_measures_the_null_is_alike():
+    def null(name):
+        return experiment.table_arm(CONFIG, name, "table1")["null"]
+
+    assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
+    assert null("erase_k4") is None and null("vanilla_alone") is None
+
+
+def pins(text):
+    return dict(re.findall(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==([^\s\\]+)", text, flags=re.MULTILINE))
+
+
+def test_conda_envs_pin_the_versions_of_the_lock():
+    lock = pins((ROOT / "requirements.lock").read_text()) | pins((ROOT / "requirements-sandbox.lock").read_text())
+    for path in (ROOT / "envs").glob("*.yaml"):
+        pinned = pins(path.read_text())
+        assert pinned
+        assert {name: lock[name] for name in pinned} == pinned, path.name
+
+
+def test_the_lock_covers_every_dependency():
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lock = pins((ROOT / "requirements.lock").read_text()) | pins((ROOT / "requirements-sandbox.lock").read_text())
+    names = {name.lower().replace("_", "-") for name in lock}
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    assert {re.split(r"[=<>\s;]", name)[0].lower() for name in wanted} <= names

@@ -1,0 +1,55 @@
+"""Method 6: sampling against the model's own logits, and its independence of the batch."""
+
+import torch
+
+from projected_grpo.rollout import pick, sample
+
+PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
+
+
+def greedy_one_by_one(model, prompt, steps, eos):
+    ids = list(prompt)
+    for _ in range(steps):
+        token = int(model(torch.tensor([ids])).logits[0, -1].argmax())
+        ids.append(token)
+        if token == eos:
+            break
+    return ids[len(prompt) :]
+
+
+def test_greedy_equals_a_loop_without_cache_padding_or_batch(tiny):
+    model = tiny(torch.float64).model
+    free = [greedy_one_by_one(model, prompt, 12, -1) for prompt in PROMPTS]
+    eos = free[0][4]  # a token that the first row meets early: it finishes before the others
+    expected = [greedy_one_by_one(model, prompt, 12, eos) for prompt in PROMPTS]
+    assert len({len(ids) for ids in expected}) > 1
+    got = sample(model, PROMPTS, 2, 12, 0.0, torch.Generator().manual_seed(0), eos)
+    assert got == [[ids, ids] for ids in expected]
+
+
+def test_the_end_token_belongs_to_the_completion_and_nothing_follows(tiny):
+    model = tiny().model
+    rows = [ids for group in sample(model, PROMPTS, 20, 10, 1.0, torch.Generator().manual_seed(1), 17) for ids in group]
+    assert all(17 not in ids[:-1] and 1 <= len(ids) <= 10 for ids in rows)
+    assert all(ids[-1] == 17 or len(ids) == 10 for ids in rows)
+
+
+def test_the_same_seed_gives_the_same_rollouts(tiny):
+    model = tiny().model
+    a, b, c = (sample(model, PROMPTS, 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
+    assert a == b != c
+
+
+def test_sampling_frequencies_follow_the_temperature():
+    logits = torch.tensor([[0.0, 1.0, 2.0]]).expand(40000, 3)
+    uniforms = torch.rand(40000, generator=torch.Generator().manual_seed(0))
+    for temperature in (0.5, 1.0):
+        tokens = pick(logits, uniforms, temperature)
+        expected = (logits[0] / temperature).softmax(-1)
+        assert torch.allclose(tokens.bincount(minlength=3) / 40000, expected, atol=0.01)
+
+
+def test_uniforms_at_the_edges_pick_a_token_that_exists():
+    logits = torch.tensor([[0.0, 0.0, -200.0]])
+    assert pick(logits, torch.tensor([0.0]), 1.0).item() == 0
+    assert pick(logits, torch.tensor([1.0 - 2**-24]), 1.0).item() == 1  # a token of probability 0 is never drawn
