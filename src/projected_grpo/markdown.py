@@ -25,7 +25,8 @@ MARKS = f"""\
 - (b) early stopping: solve at the last step minus the best solve that the baseline reached at any checkpoint with no
   more hacking than the arm. Above 0: the arm learned something that stopping the baseline early does not buy.
   Lower hack with (b) at or below 0 is damage, not prevention. The best of several noisy checkpoints favours the
-  baseline, by some points: (b) errs against the arm. ‡ in at least one seed the baseline never hacked that little, and the base model (step 0) stands in.
+  baseline, by some points: (b) errs against the arm. ‡ in at least one seed the baseline never hacked that
+  little, and the base model (step 0) stands in.
   A baseline's own (b) is what it lost by not being stopped.
 - (c) solve minus that of training without loopholes, for the same number of steps.
 - [low, high]: 95% decision interval, the wider of the paired t over seeds and a bootstrap over seeds and problems;

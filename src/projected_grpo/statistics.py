@@ -122,7 +122,7 @@ def early_stopping(
     The arm is (S, P) at its last checkpoint, the baseline (S, C, P) with step 0 at index 0. The choice of the
     checkpoint is part of the statistic and is made anew for every seed and every resampled set of problems.
     The maximum over noisy checkpoints favours the baseline: simulated with 64 problems x 4 samples and 13
-    checkpoints, the difference comes out 3 to 5 points too low. It errs against the arm, never for it.
+    checkpoints, the difference comes out 3 to 5 points too low. It errs against the arm.
     """
     arm_hack, arm_solve = _finite(arm_hack, 2), _finite(arm_solve, 2)
     baseline_hack, baseline_solve = _finite(baseline_hack, 3), _finite(baseline_solve, 3)
