@@ -200,15 +200,20 @@ def write_atomic(path: str | Path, write) -> None:
     os.replace(temporary, path)
 
 
-def write_table(path: str | Path, rows: Sequence[Mapping] | pd.DataFrame, schema: pa.Schema, source: Mapping) -> None:
+def write_table(path: str | Path, rows: Sequence[Mapping], schema: pa.Schema, source: Mapping) -> None:
     """Write rows under a declared schema; a missing, extra or ill-typed column is an ArtifactError."""
-    frame = rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(list(rows), columns=schema.names)
-    if sorted(frame.columns) != sorted(schema.names):
-        raise ArtifactError(f"{path}: columns {sorted(set(frame.columns) ^ set(schema.names))} do not match the schema")
-    try:
-        table = pa.Table.from_pandas(frame[schema.names], schema=schema, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-        raise ArtifactError(f"{path}: {error}") from error
+    odd = {name for row in rows for name in row.keys() ^ set(schema.names)}
+    if odd:
+        raise ArtifactError(f"{path}: columns {sorted(odd)} do not match the schema")
+    columns = []
+    for field in schema:
+        try:  # a column that may not be null keeps its NaN as a number
+            columns.append(pa.array([row[field.name] for row in rows], field.type, from_pandas=field.nullable))
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise ArtifactError(f"{path}: column {field.name}: {error}") from error
+        if columns[-1].null_count and not field.nullable:
+            raise ArtifactError(f"{path}: column {field.name} has missing values")
+    table = pa.Table.from_arrays(columns, schema=schema)
     table = table.replace_schema_metadata({PROVENANCE_KEY: json.dumps(source, sort_keys=True)})
     write_atomic(path, lambda temporary: pq.write_table(table, temporary))
 

@@ -4,10 +4,15 @@ Two arms of the same seed therefore see the same prompts, the same sampling nois
 draws, and a resumed run draws what the uninterrupted one would have drawn.
 """
 
+from __future__ import annotations
+
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive_seed(seed: int, step: int, purpose: str) -> int:
@@ -17,6 +22,8 @@ def derive_seed(seed: int, step: int, purpose: str) -> int:
 
 
 def torch_generator(seed: int, step: int, purpose: str, device: str = "cpu") -> torch.Generator:
+    import torch  # here, because tables and figures draw numpy generators only
+
     return torch.Generator(device).manual_seed(derive_seed(seed, step, purpose))
 
 
