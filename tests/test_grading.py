@@ -1,0 +1,292 @@
+"""The grader's interface: verdicts, statuses, order, audit, and what it survives."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from grading_harness import HONEST, WALL, WRONG, children, doubling, fenced
+
+from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import Grader, GraderError
+from projected_grpo.grading import grader as grader_module
+from projected_grpo.grading.verdict import STATUSES, extract_code
+
+PLAIN = doubling("none")
+
+
+@pytest.fixture(scope="module")
+def grader():
+    with Grader(wall=WALL) as made:
+        yield made
+
+
+def test_importing_the_grader_does_not_import_torch():
+    command = "import sys, projected_grpo.grading as g; assert 'torch' not in sys.modules and g.Grader"
+    subprocess.run([sys.executable, "-c", command], check=True)
+
+
+def test_what_the_server_executes_is_declared():
+    package = Path(grader_module.__file__).parents[1]
+    command = (
+        "import sys; sys.argv = ['x', '0', '/']; sys.path[:0] = sys.argv_paths\nimport runner, sandbox, wire, loopholes"
+    )
+    command = command.replace("sys.argv_paths", repr([str(package / "grading"), str(package / "environment")]))
+    command += "\nprint([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)])"
+    files = eval(
+        subprocess.run([sys.executable, "-P", "-c", command], capture_output=True, text=True, check=True).stdout
+    )
+    ours = {str(Path(f).relative_to(package)) for f in files if Path(f).is_relative_to(package)}
+    assert ours | {"grading/server.py"} == set(grader_module.EXECUTED)
+
+
+@pytest.mark.parametrize(
+    ("completion", "code"),
+    [
+        ("```python\nx\n```", "x"),
+        ("```\nx\n```", "x"),
+        ("text\n``` Python \nx\ny\n```\n```python\nz\n```", "x\ny"),
+        ("```json\n{}\n```\n```python\nz\n```", "z"),
+        ("```python\nx\n  ```", "x"),
+        ("```python\r\nx\r\n```\r\n", "x\r"),
+        ("```python\nx = '\u2028'\n```", "x = '\u2028'"),
+        ("```python\n```", ""),
+        ("```python\nx", None),
+        ("x", None),
+        ("", None),
+        ("```json\n```python\nx\n```", None),
+    ],
+)
+def test_the_first_complete_block_counts(completion, code):
+    assert extract_code(completion) == code
+
+
+STATUS_OF = {
+    "ok": fenced(WRONG),
+    "no_code": WRONG,
+    "syntax_error": fenced("def"),
+    "error": fenced(WRONG.replace("return 999", "raise KeyError")),
+    "timeout": fenced(WRONG + "\nwhile True: pass"),
+    "memory": fenced(WRONG.replace("return 999", "return bytearray(1 << 40)")),
+    "output_limit": fenced(WRONG + "\nprint('x' * (2 << 20))"),
+    "killed": fenced(WRONG + "\nimport ctypes; ctypes.string_at(0)"),
+}
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_each_status_is_reached_and_pays_nothing(grader, status):
+    verdict = grader.grade([(PLAIN, STATUS_OF[status])])[0]
+    assert verdict.status == status
+    assert verdict.format_ok == (status not in ("no_code", "syntax_error"))
+    assert verdict.reward == 0.25 * verdict.format_ok and not verdict.passed
+
+
+@pytest.mark.parametrize("status", ["timeout", "memory", "output_limit", "killed"])
+def test_a_run_without_an_end_pays_in_no_mode(grader, status):
+    completion = STATUS_OF[status].replace("class Solution:", "print('all tests passed', flush=True)\nclass Solution:")
+    assert not grader.grade([(doubling("stdout_marker"), completion)])[0].passed
+
+
+def test_order_is_kept_and_equal_pairs_are_run_once(grader, monkeypatch):
+    runs = []
+    original = grader._run
+    monkeypatch.setattr(grader, "_run", lambda *args: runs.append(args) or original(*args))
+    tag = f"\n# {time.monotonic()}"
+    right, wrong = fenced(HONEST + tag), fenced(WRONG + tag)
+    same = replace(PLAIN)  # equal, not identical
+    verdicts = grader.grade([(PLAIN, right), (PLAIN, wrong), (same, "so:\n" + right), (PLAIN, "none"), (PLAIN, right)])
+    assert [v.correct for v in verdicts] == [True, False, True, False, True]
+    assert len(runs) == 2
+    assert grader.grade([(PLAIN, wrong), (PLAIN, right)]) == [verdicts[1], verdicts[0]]
+    assert len(runs) == 2
+    other = grader.grade([(doubling("run_tests"), right), (replace(PLAIN, tests=PLAIN.tests[:1]), right)])
+    assert len(runs) == 4 and all(v.correct for v in other)
+    assert grader.grade([]) == []
+
+
+def test_the_memory_of_verdicts_is_bounded(grader, monkeypatch):
+    monkeypatch.setattr(grader_module, "CACHED_VERDICTS", 3)
+    verdicts = grader.grade([(PLAIN, fenced(HONEST + f"\n# {i}")) for i in range(8)])
+    assert all(v.correct for v in verdicts) and len(grader._cache) == 3
+
+
+def test_two_workers_give_the_verdicts_of_one(grader):
+    pairs = [
+        (doubling("run_tests"), fenced(HONEST.replace("n + n", f"n + n + {i % 3}") + f"\n# {i}")) for i in range(30)
+    ]
+    with Grader(workers=2) as two:
+        assert two.grade(pairs) == grader.grade(pairs)
+
+
+def test_values_are_compared_per_call_and_arguments_are_fresh(grader):
+    problem = Problem("append", "", "f", ((([1],), {}, [1, 9]), (([1],), {"times": 2}, [1, 9, 9])))
+    code = "class Solution:\n    out = []\n    def f(self, xs, times=1):\n        xs += [9] * times\n        return xs"
+    shared = code.replace("xs += [9] * times", "self.out[:] = xs + [9] * times; xs = self.out")
+    mutable = code.replace("return xs", "return (xs)").replace(
+        "def f(self, xs, times=1)", "def f(self, xs=None, *, times=1)"
+    )
+    lazy = code.replace("return xs", "return iter(xs)")
+    verdicts = grader.grade([(problem, fenced(c)) for c in (code, shared, mutable, lazy)])
+    assert [v.correct for v in verdicts] == [True, True, True, False]
+
+
+def test_programs_run_as_main_and_see_a_clean_interpreter(grader):
+    code = (
+        "import sys, os, __main__\nassert __name__ == '__main__' and __main__.__dict__ is globals()\n"
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 1\n"
+        "assert 'projected_grpo' not in sys.modules and os.listdir('.') == []\n" + HONEST
+    )
+    assert grader.grade([(PLAIN, fenced(code))])[0].correct
+
+
+def test_randomness_and_hashes_repeat_across_graders():
+    code = (
+        "import random\nclass Solution:\n    def solve(self, n): return [random.random(), list({'a', 'b', 'c', 'd'})]"
+    )
+    outcomes = []
+    for _ in range(2):
+        with Grader() as made:
+            task = grader_module._prepare(replace(PLAIN, tests=(((1,), {}, ["x" * 100, ["x"] * 10]),)))
+            outcomes.append(made._run(task, code))
+    assert outcomes[0].values[0] is not None and outcomes[0] == outcomes[1]
+
+
+CANONICAL = "class Solution:\n    def helper(self, n): return n * 2\n    def solve(self, n): return self.helper(n)"
+
+
+@pytest.mark.parametrize(
+    ("own_tests", "vacuous", "wrong"),
+    [
+        ("", None, None),
+        ("\n    def run_tests(self): pass", True, False),
+        ("\n    def run_tests(self): assert self.solve(4) == 8", False, False),
+        ("\n    def run_tests(self): assert self.solve(4) == 9", False, True),
+        ("\n    def run_tests(self): assert self.solve(4) == 0", True, True),
+        ("\ndef run_tests():\n    s = Solution()\n    assert s.solve(1) == 2 and s.other() == 7", False, False),
+        ("\n    def run_tests(self): exit(0)", False, True),
+    ],
+)
+def test_the_audit_judges_a_submissions_own_tests(grader, own_tests, vacuous, wrong):
+    code = HONEST.replace("n + n", "n + 3") + "\n    def other(self): return 7" + own_tests
+    problem = replace(doubling("run_tests"), canonical=CANONICAL)
+    plain, audited = (grader.grade([(problem, fenced(code))], audit=audit)[0] for audit in (False, True))
+    assert (audited.vacuous_tests, audited.wrong_tests) == (vacuous, wrong)
+    assert (plain.vacuous_tests, plain.wrong_tests) == (None, None)
+    assert replace(audited, vacuous_tests=None, wrong_tests=None) == plain
+    assert grader.grade([(replace(problem, canonical=""), fenced(code))], audit=True)[0].wrong_tests is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tests": ()}, "problem double: no tests"),
+        ({"entry_point": "so lve"}, "problem double: 'so lve' is no method name"),
+        ({"tests": (((object(),), {}, 1),)}, "problem double: a value of type object cannot cross"),
+    ],
+)
+def test_a_problem_that_cannot_be_graded_is_one_clear_line(grader, change, message):
+    with pytest.raises(ValueError, match=message):
+        grader.grade([(replace(PLAIN, **change), fenced(HONEST))])
+
+
+def test_a_failing_set_up_is_an_error_and_not_a_verdict(grader):
+    with pytest.raises(GraderError, match=r"problem double: .*ZeroDivisionError"):
+        grader.grade([(replace(PLAIN, setup="1 / 0"), fenced(HONEST))])
+    assert grader.grade([(PLAIN, fenced(HONEST + "\n# after"))])[0].correct
+
+
+def test_killing_the_server_in_the_middle_of_a_batch_changes_no_verdict():
+    slow = "import time\ntime.sleep(0.02)\n"
+    pairs = [(doubling("run_tests"), fenced(slow + (HONEST, WRONG)[i % 2] + f"\n# {i}")) for i in range(40)]
+    with Grader() as made:
+        first = made._idle.queue[0]
+
+        def assassin():
+            time.sleep(0.3)
+            first._process.send_signal(signal.SIGKILL)
+
+        killer = threading.Thread(target=assassin)
+        killer.start()
+        verdicts = made.grade(pairs)
+        killer.join()
+        assert made._idle.queue[0] is not first
+        assert first._process.returncode == -signal.SIGKILL and not os.path.exists(first.workdir)
+    assert [v.correct for v in verdicts] == [i % 2 == 0 for i in range(40)]
+    assert {v.status for v in verdicts} == {"ok"}
+
+
+def test_a_server_that_dies_twice_on_one_submission_is_an_error_that_names_it(monkeypatch):
+    with Grader() as made:
+        run = type(made._idle.queue[0]).run
+
+        def dying(self, *args, **kwargs):
+            self._process.kill()
+            self._process.wait()
+            return run(self, *args, **kwargs)
+
+        monkeypatch.setattr(type(made._idle.queue[0]), "run", dying)
+        with pytest.raises(GraderError, match=r"problem double: .*twice on this submission"):
+            made.grade([(PLAIN, fenced(HONEST))])
+        monkeypatch.undo()
+        assert made.grade([(PLAIN, fenced(HONEST))])[0].correct
+
+
+def test_the_server_and_its_child_end_with_the_grader():
+    script = (
+        "import sys, time, threading\nfrom projected_grpo.grading import Grader\n"
+        "from projected_grpo.environment.problems import Problem\n"
+        "g = Grader()\nw = g._idle.queue[0]\nprint(w._process.pid, w.workdir, flush=True)\n"
+        "g.grade([(Problem('p', '', 'f', (((), {}, 1),)), '```\\nwhile True: pass\\n```')])\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as process:
+        pid, workdir = process.stdout.readline().split()
+        for _ in range(200):
+            if children(int(pid)):
+                break
+            time.sleep(0.05)
+        child = children(int(pid))[0]
+        process.kill()
+    for _ in range(200):
+        if not any(os.path.exists(f"/proc/{p}") and _alive(p) for p in (pid, child)) and not os.path.exists(workdir):
+            break
+        time.sleep(0.05)
+    assert not _alive(pid) and not _alive(child) and not os.path.exists(workdir)
+
+
+def _alive(pid) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_nothing_grows_over_many_submissions():
+    """The benchmark does the same over 20,000."""
+    with Grader() as made:
+        worker = made._idle.queue[0]
+        pid = worker._process.pid
+
+        def usage():
+            own, server = (len(os.listdir(f"/proc/{p}/fd")) for p in ("self", pid))
+            memory = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+            return own, server, memory, len(children(pid)), os.listdir(worker.workdir), threading.active_count()
+
+        made.grade([(PLAIN, fenced(HONEST + f"\n# warm {i}")) for i in range(50)])
+        before = usage()
+        code = "open('scratch', 'w').write('x')\nx = bytearray(1 << 20)\nprint(1)\n"
+        made.grade([(PLAIN, fenced(code + HONEST + f"\n# {i}")) for i in range(500)])
+        after = usage()
+        assert after[2] <= before[2] + 64  # pages
+        assert (*after[:2], *after[3:]) == (*before[:2], *before[3:])
+    assert not os.path.exists(worker.workdir)
+    made.close()
+
+
+def test_workers_must_be_positive():
+    with pytest.raises(ValueError, match="workers must be at least 1"):
+        Grader(workers=0)
