@@ -109,6 +109,8 @@ def _assertion(problem_id, name: str, text: str) -> Test:
                 raise ValueError("not an equality")
         if ast.unparse(call.func) != f"Solution().{name}":
             raise ValueError(f"not a call of Solution().{name}")
+        if any(word.arg is None for word in call.keywords):
+            raise ValueError("** in a call")
         arguments = tuple(_literal(argument) for argument in call.args)
         return arguments, {word.arg: _literal(word.value) for word in call.keywords}, _literal(expected)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError) as error:
