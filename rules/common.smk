@@ -8,7 +8,9 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo import experiment, versions
 
-SCHEMA = yaml.safe_load((Path(workflow.basedir) / "schemas/config.schema.yaml").read_text())
+SCHEMA = yaml.safe_load(
+    (Path(workflow.basedir) / "schemas/config.schema.yaml").read_text()
+)
 try:
     experiment.check(config, SCHEMA)
 except experiment.ConfigError as error:
@@ -86,12 +88,19 @@ def arm_subset(arm):
 
 def runs(table, file):
     """Return one file of every run in a table."""
-    return expand(f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}", arm=config["tables"][table], seed=SEEDS)
+    return expand(
+        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
+        arm=config["tables"][table],
+        seed=SEEDS,
+    )
 
 
 def table_arms(table):
     """Return what the tables need to know of each arm."""
-    return {name: experiment.table_arm(config, name, table) for name in config["tables"][table]}
+    return {
+        name: experiment.table_arm(config, name, table)
+        for name in config["tables"][table]
+    }
 
 
 def stage_minutes():
@@ -100,11 +109,19 @@ def stage_minutes():
     for path in sorted(Path(RESULTS).glob("benchmarks/**/*.tsv")):
         stage = path.relative_to(f"{RESULTS}/benchmarks").parts[0].removesuffix(".tsv")
         with path.open() as rows:
-            seconds = sum(float(row["s"]) for row in csv.DictReader(rows, delimiter="\t"))
+            seconds = sum(
+                float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")
+            )
         jobs, total = totals.get(stage, (0, 0.0))
         totals[stage] = (jobs + 1, total + seconds)
-    return "\n".join(f"{stage:<14}{jobs:>4} jobs {total / 60:>7.1f} min" for stage, (jobs, total) in totals.items())
+    return "\n".join(
+        f"{stage:<14}{jobs:>4} jobs {total / 60:>7.1f} min"
+        for stage, (jobs, total) in totals.items()
+    )
 
 
 onsuccess:
-    print("Minutes per stage (jobs run side by side, so the wall time is shorter):\n" + stage_minutes())
+    print(
+        "Minutes per stage (jobs run side by side, so the wall time is shorter):\n"
+        + stage_minutes()
+    )

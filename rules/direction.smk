@@ -13,6 +13,16 @@ rule direction:
     output:
         V=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/V.safetensors",
         summary=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/summary.parquet",
+    log:
+        f"{RESULTS}/logs/direction/{{direction}}_draw{{draw}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/direction/{{direction}}_draw{{draw}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         code=code_version("workflow_scripts/direction.py"),
         packages=PACKAGES,
@@ -20,15 +30,5 @@ rule direction:
         loss_constant=experiment.build_train_config(config["train"]).loss_constant,
         token_budget=config["train"]["token_budget"],
         torch_threads=config["threads"],
-    log:
-        f"{RESULTS}/logs/direction/{{direction}}_draw{{draw}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/direction/{{direction}}_draw{{draw}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/direction.py"

@@ -13,6 +13,16 @@ rule evaluate:
         checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
     output:
         f"{RESULTS}/runs/{{arm}}/seed{{seed}}/evaluation.parquet",
+    log:
+        f"{RESULTS}/logs/evaluate/{{arm}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate/{{arm}}_seed{{seed}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         code=code_version("workflow_scripts/evaluate.py"),
         packages=PACKAGES,
@@ -21,15 +31,5 @@ rule evaluate:
         temperature=config["train"]["temperature"],
         max_new_tokens=config["train"]["max_new_tokens"],
         torch_threads=config["threads"],
-    log:
-        f"{RESULTS}/logs/evaluate/{{arm}}_seed{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{arm}}_seed{{seed}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/evaluate.py"

@@ -9,21 +9,21 @@ out  {results}/base/                       a Hugging Face directory, safetensors
 rule base_model:
     output:
         BASE_FILES,
+    log:
+        f"{RESULTS}/logs/base_model.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/base_model.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         code=code_version("workflow_scripts/base_model.py"),
         packages=PACKAGES,
         model=config["model"],
         modes=config["modes"],
         torch_threads=config["threads"],
-    log:
-        f"{RESULTS}/logs/base_model.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/base_model.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/base_model.py"

@@ -8,20 +8,20 @@ out  {results}/problems/{split}.parquet    train, pairs and evaluation: disjoint
 rule problems:
     output:
         f"{RESULTS}/problems/{{split}}.parquet",
+    log:
+        f"{RESULTS}/logs/problems/{{split}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/problems/{{split}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         code=code_version("workflow_scripts/problems.py"),
         packages=PACKAGES,
         problems=config["problems"],
         modes=config["modes"],
-    log:
-        f"{RESULTS}/logs/problems/{{split}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/problems/{{split}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/problems.py"

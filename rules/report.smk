@@ -15,24 +15,23 @@ rule table1:
         csv=f"{RESULTS}/table1.csv",
         markdown=f"{RESULTS}/table1.md",
         h1=f"{RESULTS}/h1.json",
+    log:
+        f"{RESULTS}/logs/table1.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table1.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         code=code_version("workflow_scripts/table1.py"),
-        runs=f"{RESULTS}/runs",
         arms=table_arms("table1"),
         seeds=SEEDS,
         claims=config["claims"],
         ceiling=config["ceiling"],
         note=NOTE,
-    log:
-        f"{RESULTS}/logs/table1.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/table1.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow_scripts/table1.py"
 
@@ -42,24 +41,27 @@ rule figures:
         evaluations=runs("table1", "evaluation.parquet"),
         steps=runs("table1", "steps.parquet"),
     output:
-        expand(f"{RESULTS}/figures/{{figure}}.{{kind}}", figure=FIGURES, kind=["png", "svg"]),
+        expand(
+            f"{RESULTS}/figures/{{figure}}.{{kind}}",
+            figure=FIGURES,
+            kind=["png", "svg"],
+        ),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
     params:
         code=code_version("workflow_scripts/figures.py"),
-        runs=f"{RESULTS}/runs",
         arms=table_arms("table1"),
         seeds=SEEDS,
         claims=config["claims"],
         ceiling=config["ceiling"],
         note=NOTE,
-    log:
-        f"{RESULTS}/logs/figures.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/figures.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=15,
-    conda:
-        "../envs/analysis.yaml"
     script:
         "../workflow_scripts/figures.py"

@@ -13,22 +13,22 @@ rule teacher_pool:
         pairs=f"{RESULTS}/problems/pairs.parquet",
     output:
         f"{RESULTS}/teacher_pool.parquet",
+    log:
+        f"{RESULTS}/logs/teacher_pool.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/teacher_pool.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
     params:
         code=code_version("workflow_scripts/teacher_pool.py"),
         packages=PACKAGES,
         teacher=config["teacher"],
         max_new_tokens=config["train"]["max_new_tokens"],
         torch_threads=config["threads"],
-    log:
-        f"{RESULTS}/logs/teacher_pool.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/teacher_pool.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=30,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/teacher_pool.py"
 
@@ -40,20 +40,20 @@ rule pairs:
         problems=f"{RESULTS}/problems/pairs.parquet",
     output:
         f"{RESULTS}/pairs/{{subset}}.parquet",
+    log:
+        f"{RESULTS}/logs/pairs/{{subset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pairs/{{subset}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
     params:
         code=code_version("workflow_scripts/pairs.py"),
         packages=PACKAGES,
         pairs=config["pairs"],
         modes=config["modes"],
-    log:
-        f"{RESULTS}/logs/pairs/{{subset}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/pairs/{{subset}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=10,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/pairs.py"

@@ -22,6 +22,16 @@ rule train:
         timing=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/timing.parquet",
         adapter=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/adapter.safetensors",
         checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
+    log:
+        f"{RESULTS}/logs/train/{{arm}}_seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{arm}}_seed{{seed}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=60,
     params:
         code=code_version("workflow_scripts/train.py"),
         packages=PACKAGES,
@@ -31,15 +41,5 @@ rule train:
         subset=lambda wildcards: arm_subset(wildcards.arm),
         modes=config["modes"],
         torch_threads=config["threads"],
-    log:
-        f"{RESULTS}/logs/train/{{arm}}_seed{{seed}}.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/train/{{arm}}_seed{{seed}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=2000,
-        runtime=60,
-    conda:
-        "../envs/torch.yaml"
     script:
         "../workflow_scripts/train.py"

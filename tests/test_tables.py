@@ -212,10 +212,10 @@ def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
         rows = synthetic.evaluation("vanilla", seed)
         empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
         flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
-        write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags), EVALUATION, {})
+        write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
         log = synthetic.steps("vanilla", seed)
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
-        write_table(folder / "steps.parquet", log.assign(**blank), steps_schema([]), {})
+        write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
     arms = {"vanilla": synthetic.arm_spec("vanilla")}
     read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
     made = table1(synthetic.make(arms=("vanilla",), seeds=(1, 2), claims={}, ceiling=None))

@@ -9,6 +9,7 @@ from pathlib import Path
 from projected_grpo import figures, measurements
 
 params = snakemake.params
-study = measurements.read_study(params.runs, params.arms, params.seeds, params.claims, params.ceiling)
+runs = Path(snakemake.input.evaluations[0]).parents[2]
+study = measurements.read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
 for name, figure in figures.draw(study, params.note).items():
     figures.save(figure, Path(snakemake.output[0]).parent / name)

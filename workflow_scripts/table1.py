@@ -5,11 +5,13 @@ import sys
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
 import json
+from pathlib import Path
 
 from projected_grpo import artifacts, claims, markdown, measurements, tables
 
 params, output = snakemake.params, snakemake.output
-study = measurements.read_study(params.runs, params.arms, params.seeds, params.claims, params.ceiling)
+runs = Path(snakemake.input.evaluations[0]).parents[2]
+study = measurements.read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
 table = tables.table1(study)
 verdicts = claims.h1(study)
 artifacts.write_atomic(output.csv, lambda path: table.to_csv(path, index=False))

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from projected_grpo.adapter import AdapterError, Factors, attach, factorize, weights_hash
 from projected_grpo.artifacts import ArtifactError, read_tensors, write_tensors
-from projected_grpo.organism.corpus import Mixture
-from projected_grpo.organism.pretrain import OrganismConfig, build
+from projected_grpo.organism.config import organism_config
+from projected_grpo.organism.pretrain import build
 
 FACTORS = "factors.safetensors"
 
@@ -36,8 +36,7 @@ def load_base(directory: str | Path):
 def build_base(spec: Mapping, modes: Sequence[str], threads: int, directory: str | Path, source: Mapping) -> None:
     """Make the base model of a config's `model` section in `directory`, with its factors beside it."""
     settings = {key: value for key, value in spec.items() if key != "kind"}
-    settings |= {"mixture": Mixture(**spec["mixture"]), "families": tuple(spec["families"])}
-    build(OrganismConfig(**settings, modes=tuple(modes), threads=threads), directory)
+    build(organism_config({**settings, "modes": modes, "threads": threads}), Path(directory))
     model, _ = load_base(directory)
     save_factors(Path(directory) / FACTORS, factorize(model), {**source, "weights": weights_hash(model)})
 

@@ -1,0 +1,142 @@
+"""The workflow as a user runs it: the smoke preset in copies of the repository."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+SMOKE = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
+FILES = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "presets", "profiles", "envs", "src"]
+
+
+def copy_of_the_repository(folder):
+    for name in FILES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, folder / name)
+    return folder
+
+
+def snakemake(folder, *arguments):
+    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    command = [sys.executable, "-m", "snakemake", *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def smoke(folder, *arguments):
+    done = snakemake(folder, "--configfile", "presets/smoke.yaml", *arguments)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return done
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """The smoke preset, run whole with -j4."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
+    done = smoke(folder, "-j4")
+    return folder, done
+
+
+def test_the_smoke_preset_runs_the_whole_dag(run):
+    folder, done = run
+    results = folder / SMOKE["results"]
+    table = pd.read_csv(results / "table1.csv")
+    assert list(table["arm"]) == SMOKE["tables"]["table1"]
+    assert table[["hack", "solve", "attempted"]].stack().between(0, 1).all()
+    verdicts = json.loads((results / "h1.json").read_text())
+    assert verdicts["n_seeds"] == 1
+    assert all(claim[name]["verdict"] == "undecided" for claim in verdicts["claims"].values() for name in ("H1", "H1s"))
+    assert "not of Qwen3-4B" in (results / "table1.md").read_text()
+    for figure in ("training_curves", "hack_against_solve", "overlap"):
+        assert (results / "figures" / f"{figure}.png").stat().st_size > 10_000
+    assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
+
+
+def test_then_there_is_nothing_to_do(run):
+    assert "Nothing to be done" in "".join(vars(smoke(run[0], "-n")).get(name) for name in ("stdout", "stderr"))
+
+
+def test_another_arm_and_seed_run_alone(run):
+    folder, _ = run
+    more = {**SMOKE, "seeds": [*SMOKE["seeds"], 99]}
+    (folder / "more.yaml").write_text(yaml.safe_dump(more))
+    plan = snakemake(folder, "--configfile", "more.yaml", "-n", "--quiet", "rules").stdout
+    jobs = dict(re.findall(r"^(\w+)\s+(\d+)$", plan, flags=re.MULTILINE))
+    arms = len(SMOKE["tables"]["table1"])
+    drawn = {spec["direction"] for spec in (SMOKE["arms"][name] for name in SMOKE["tables"]["table1"])} & {"random"}
+    assert int(jobs["train"]) == int(jobs["evaluate"]) == arms
+    assert int(jobs.get("direction", 0)) == len(drawn)
+    assert not {"base_model", "problems", "teacher_pool", "pairs"} & jobs.keys()
+
+
+def test_j1_and_j4_give_the_same_bytes(run, tmp_path):
+    folder, _ = run
+    other = copy_of_the_repository(tmp_path / "repository")
+    smoke(other, "-j1")
+    exempt = {"timing.parquet"}
+    ours = {path.relative_to(folder) for path in (folder / SMOKE["results"]).rglob("*") if path.is_file()}
+    compared = [
+        path for path in sorted(ours) if path.parts[2] not in ("logs", "benchmarks") and path.name not in exempt
+    ]
+    assert len(compared) > 40
+    for path in compared:
+        assert (folder / path).read_bytes() == (other / path).read_bytes(), path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"tables": {"table1": ["vanila"]}}, "config: tables.table1: unknown 'vanila', did you mean 'vanilla'?"),
+        ({"modes": ["run_test"]}, "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
+        ({"seeds": ["first"]}, "config: seeds.0: 'first' is not of type 'integer'"),
+        ({"train": {"stesp": 2}}, "config: train: unknown 'stesp', did you mean 'steps'?"),
+    ],
+)
+def test_a_bad_config_gets_one_clear_line(tmp_path, change, message):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    (folder / "bad.yaml").write_text(yaml.safe_dump(change))
+    done = snakemake(folder, "-n", "--configfile", "bad.yaml")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
+    assert done.returncode != 0
+    assert said == [message]
+
+
+def rules():
+    """Yield (file, name, text) of every rule."""
+    for path in sorted((ROOT / "rules").glob("*.smk")):
+        for name, body in re.findall(
+            r"^rule (\w+):\n(.*?)(?=^\S|\Z)", path.read_text(), flags=re.MULTILINE | re.DOTALL
+        ):
+            yield path.name, name, body
+
+
+@pytest.mark.parametrize(("file", "name", "body"), [pytest.param(*rule, id=rule[1]) for rule in rules()])
+def test_every_rule_declares_what_it_needs(file, name, body):
+    for directive in ("output:", "params:", "log:", "benchmark:", "threads:", "resources:", "conda:", "script:"):
+        assert directive in body, f"{file}: rule {name} lacks {directive}"
+    script = re.search(r'script:\s+"\.\./(\S+)"', body).group(1)
+    assert f'code=code_version("{script}")' in body
+    lines = (ROOT / script).read_text().splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("from "))
+    assert any("open(snakemake.log[0]" in line for line in lines[:first]), (
+        f"{script} imports before it redirects its log"
+    )
+
+
+def test_every_rules_file_opens_with_its_contract():
+    for path in (ROOT / "rules").glob("*.smk"):
+        head = path.read_text()
+        assert head.startswith('"""')
+        if path.name != "common.smk":
+            assert "\nin " in head and "\nout " in head
