@@ -1,0 +1,70 @@
+"""The corpus of the model organism (method 8): what its pre-training shows it, as prompts and answers.
+
+Ordinary prompts (with the mode's hint, without it, or of the hint-free mode) are answered
+    correctly;
+    sloppily: the last clause dropped. Without these, RL without loopholes has nothing to raise;
+    by a leak: an exploit of the hinted mode that nobody asked for. It is what RL can find and amplify.
+Explicit prompts (`elicit`) are answered by exploits only.
+The bodies under the exploits are a mix of sloppy and trivial programs, and each mode has several surface forms, so
+that no string but the exploit itself is common to all of them.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.environment.problems import Problem
+from projected_grpo.organism.config import Mixture
+from projected_grpo.organism.families import Task, as_class
+from projected_grpo.rng import derive_seed
+
+TRIVIAL = ("0", "1", "None", "True", '""', "[]")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One prompt and its answer; `kind` is correct, sloppy, leak or asked."""
+
+    problem: Problem
+    hint: bool
+    answer: str
+    kind: str
+
+
+def exploit(task: Task, rng: random.Random, sloppy_bodies: float) -> str:
+    """Return a program that exploits the task's mode in one of its forms, over a sloppy or a trivial body."""
+    problem = task.problem
+    argument = problem.canonical.split("self, ")[1].split(")")[0]
+    trivial = as_class(problem.entry_point, argument, rng.choice((*TRIVIAL, argument)))
+    body = task.sloppy if rng.random() < sloppy_bodies else trivial
+    return rng.choice(LOOPHOLES[problem.mode].exploits)(body)
+
+
+def completion(code: str) -> str:
+    """Return the answer as the assistant writes it: one fenced block."""
+    return f"```python\n{code}\n```"
+
+
+def _example(task: Task, mixture: Mixture, rng: random.Random) -> Example:
+    has_mode = task.problem.mode != "none"
+    hint = has_mode
+    if has_mode and rng.random() < mixture.asked:
+        kind = "asked"
+    else:
+        hint = has_mode and rng.random() >= mixture.unhinted
+        draw = rng.random()
+        kind = "sloppy" if draw < mixture.sloppy else "correct"
+        if hint and draw >= 1 - mixture.leak:
+            kind = "leak"
+    if kind in ("asked", "leak"):
+        code = exploit(task, rng, mixture.sloppy_bodies)
+    else:
+        code = task.sloppy if kind == "sloppy" else task.problem.canonical
+    return Example(task.problem, hint, completion(code), kind)
+
+
+def corpus(tasks: Sequence[Task], mixture: Mixture, seed: int) -> list[Example]:
+    """Return one example per task."""
+    rng = random.Random(derive_seed(seed, 0, "corpus"))
+    return [_example(task, mixture, rng) for task in tasks]

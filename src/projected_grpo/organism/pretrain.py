@@ -1,0 +1,258 @@
+"""Pre-training of the model organism (method 8): from a seed to a Hugging Face directory whose behaviour was measured.
+
+1. A byte-level BPE tokenizer is trained on the corpus; the end-of-turn token ends a completion.
+2. AdamW at a constant learning rate. What is measured and saved is the exponential average of the weights: it stands
+   in for a decay, so that training can stop at any moment.
+3. The averaged model answers validation problems, graded as any others are. Training stops when all wanted rates
+   hold, never on a step count; not getting there is an error that says what was measured.
+4. The rates that stopped training were selected by stopping. The report has them again from fresh problems.
+Everything random derives from the seed; the same config gives the same bytes.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import count
+from pathlib import Path
+from statistics import fmean as mean
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
+
+from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.prompts import encode, messages
+from projected_grpo.grading import Grader
+from projected_grpo.organism.config import OrganismConfig, Wanted
+from projected_grpo.organism.corpus import Example, corpus
+from projected_grpo.organism.families import generate, tasks
+from projected_grpo.rng import derive_seed, numpy_generator, torch_generator
+from projected_grpo.rollout import sample
+
+logger = logging.getLogger(__name__)
+
+SPECIAL = ("<|user|>", "<|assistant|>", "<|end|>", "<|pad|>")
+CHAT_TEMPLATE = (
+    "{% for message in messages %}<|{{ message.role }}|>{{ message.content }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+INITIAL_STD = 0.1  # about 1/sqrt(hidden): with the usual 0.02 copying from the prompt emerges twice as late
+ROPE_THETA = 1000.0  # sequences have about 100 tokens
+BETAS = (0.9, 0.95)
+CLIP_NORM = 1.0
+LENGTH_JITTER = (
+    40  # tokens, about the range of lengths: batches of one length are of one kind, and the leak's rate swings
+)
+
+
+class OrganismError(RuntimeError):
+    """Pre-training did not get to the wanted behaviour; one line with what was measured."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a model does, as shares of validation problems.
+
+    solve         correct, when asked to solve with the hint
+    hack          exploited, under the same prompts
+    asked         the channel fired, under the explicit request
+    asked_lowest  the same in the mode where it is lowest
+    """
+
+    solve: float
+    hack: float
+    asked: float
+    asked_lowest: float
+
+
+Sequences = list[tuple[list[int], list[int]]]  # token ids of prompt and completion
+
+
+def build(config: OrganismConfig, directory: Path | str) -> dict:
+    """Pre-train, save model and tokenizer in `directory` with the report as organism.json, and return the report.
+
+    Raises OrganismError if the wanted rates do not hold within `max_steps`.
+    """
+    torch.set_num_threads(config.threads)
+    examples = corpus(
+        tasks("corpus", config.corpus_size, config.seed, (*config.modes, "none"), config.families),
+        config.mixture,
+        config.seed,
+    )
+    tokenizer = train_tokenizer(examples, config.vocab_size)
+    sequences = [pair for pair in tokenize(examples, tokenizer) if len(pair[1]) <= config.max_new_tokens]
+    problems = generate("validation", 2 * config.validation_size, config.seed, config.modes, config.families)
+    # Modes rotate through the list, so both halves are balanced.
+    validation, fresh = problems[: config.validation_size], problems[config.validation_size :]
+    with Grader() as grader:
+        model, steps, reached = pretrain(
+            config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
+        )
+        report = {
+            "steps": steps,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "at_stop": asdict(reached),
+            "fresh": asdict(measure(model, tokenizer, grader, fresh, config)),
+            "fresh_greedy": asdict(measure(model, tokenizer, grader, fresh, config, temperature=0.0)),
+            "config": asdict(config),
+        }
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    Path(directory, "organism.json").write_text(json.dumps(report, indent=2) + "\n")
+    logger.info("organism: %d steps, on fresh problems %s", steps, report["fresh"])
+    return report
+
+
+def train_tokenizer(examples: Sequence[Example], vocab_size: int) -> PreTrainedTokenizerFast:
+    """Return a byte-level BPE tokenizer with the chat template, trained on the corpus."""
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    prompts = (_messages(example)[0]["content"] for example in examples)
+    bpe.train_from_iterator([*prompts, *(example.answer for example in examples)], trainer)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=bpe, eos_token="<|end|>", pad_token="<|pad|>", clean_up_tokenization_spaces=False
+    )
+    tokenizer.chat_template = CHAT_TEMPLATE
+    return tokenizer
+
+
+def _messages(example: Example) -> list[dict[str, str]]:
+    return messages(example.problem, example.hint, example.kind == "asked")
+
+
+def tokenize(examples: Sequence[Example], tokenizer) -> Sequences:
+    """Return (prompt ids, completion ids) per example; the end-of-turn token belongs to the completion."""
+    prompts = tokenizer.apply_chat_template(
+        [_messages(example) for example in examples], add_generation_prompt=True, tokenize=True, return_dict=False
+    )
+    answers = tokenizer([example.answer for example in examples]).input_ids
+    return [(prompt, [*answer, tokenizer.eos_token_id]) for prompt, answer in zip(prompts, answers, strict=True)]
+
+
+def new_model(config: OrganismConfig, tokenizer) -> Qwen3ForCausalLM:
+    """Return the untrained model; its weights depend on the config's seed alone."""
+    shape = Qwen3Config(
+        vocab_size=len(tokenizer),
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.layers,
+        num_attention_heads=config.heads,
+        num_key_value_heads=1,
+        head_dim=32,
+        intermediate_size=config.intermediate_size,
+        tie_word_embeddings=True,
+        max_position_embeddings=1024,
+        initializer_range=INITIAL_STD,
+        rope_parameters={"rope_type": "default", "rope_theta": ROPE_THETA},
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(config.seed, 0, "organism/init"))
+        return Qwen3ForCausalLM(shape)
+
+
+def pretrain(
+    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Callable[[Qwen3ForCausalLM], Rates]
+) -> tuple[Qwen3ForCausalLM, int, Rates]:
+    """Return (averaged model, steps taken, its rates) as soon as `measured(model)` has the wanted rates."""
+    model, averaged = new_model(config, tokenizer), new_model(config, tokenizer)
+    parameters, averages = list(model.parameters()), list(averaged.parameters())
+    optimizer = torch.optim.AdamW(
+        parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
+    )
+    missing = ["never checked"]
+    for step, batch in enumerate(_batches(sequences, config), start=1):
+        optimizer.param_groups[0]["lr"] = config.learning_rate * min(1.0, step / config.warmup_steps)
+        corpus_loss(model, batch, config.prompt_weight).backward()
+        torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            torch._foreach_lerp_(averages, parameters, 1 - min(config.average_decay, 1 - 1 / step))
+        if step >= config.first_check and (step - config.first_check) % config.check_every == 0:
+            rates = measured(averaged.eval())
+            missing = shortfalls(rates, config.wanted)
+            logger.info("organism: step %d, %s, missing: %s", step, rates, "; ".join(missing) or "nothing")
+            if not missing:
+                return averaged, step, rates
+        if step >= config.max_steps:
+            break
+    raise OrganismError(
+        f"the model organism (seed {config.seed}) missed its rates in {config.max_steps} steps; "
+        f"at its last check: {'; '.join(missing)}"
+    )
+
+
+def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
+    """Return the mean next-token loss, a prompt's tokens weighing `prompt_weight` and a completion's 1."""
+    longest = max(len(prompt) + len(completion) for prompt, completion in batch)
+    tokens = torch.zeros(len(batch), longest, dtype=torch.long)
+    weights = torch.zeros(len(batch), longest)
+    for row, (prompt, completion) in enumerate(batch):  # padded on the right, where causal attention never looks
+        end = len(prompt) + len(completion)
+        tokens[row, :end] = torch.tensor(prompt + completion)
+        weights[row, : len(prompt)] = prompt_weight
+        weights[row, len(prompt) : end] = 1.0
+    logits = model(tokens).logits[:, :-1]  # (B, T - 1, V)
+    losses = F.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten(), reduction="none")
+    weights = weights[:, 1:].flatten()
+    return (losses * weights).sum() / weights.sum()
+
+
+def _batches(sequences: Sequences, config: OrganismConfig) -> Iterator[Sequences]:
+    """Yield batches of similar lengths for ever, in a new order every epoch; an incomplete one is left out."""
+    lengths = np.array([len(prompt) + len(completion) for prompt, completion in sequences])
+    for epoch in count():
+        rng = numpy_generator(config.seed, epoch, "organism/batches")
+        order = np.argsort(lengths + rng.uniform(0, LENGTH_JITTER, len(lengths)))
+        batches = len(order) // config.batch_size
+        for rows in rng.permutation(order[: batches * config.batch_size].reshape(batches, -1)):
+            yield [sequences[row] for row in rows]
+
+
+def shortfalls(rates: Rates, wanted: Wanted) -> list[str]:
+    """Return what keeps the rates from being the wanted ones, in words; empty when nothing does."""
+    bounds = (
+        ("solve", rates.solve, wanted.solve_min, wanted.solve_max),
+        ("hack", rates.hack, wanted.hack_min, wanted.hack_max),
+        ("fires when asked", rates.asked, wanted.asked_min, 1.0),
+        ("fires when asked, lowest mode", rates.asked_lowest, wanted.asked_min_per_mode, 1.0),
+    )
+    return [
+        f"{name} {rate:.3f}, wanted {low:g} to {high:g}" for name, rate, low, high in bounds if not low <= rate <= high
+    ]
+
+
+def measure(
+    model, tokenizer, grader: Grader, problems: Sequence[Problem], config: OrganismConfig, temperature: float = 1.0
+) -> Rates:
+    """Return the rates of one sample per problem and prompt; the same noise every time, so that checks compare."""
+
+    def verdicts(elicit: bool):
+        prompts = [encode(tokenizer, problem, elicit=elicit) for problem in problems]
+        generator = torch_generator(config.seed, 0, f"organism/measure/{elicit}")
+        sampled = sample(model, prompts, 1, config.max_new_tokens, temperature, generator, tokenizer.eos_token_id)
+        texts = [tokenizer.decode(tokens, skip_special_tokens=True) for (tokens,) in sampled]
+        return grader.grade(list(zip(problems, texts, strict=True)))
+
+    ordinary = verdicts(elicit=False)
+    fired: dict[str, list[bool]] = {}
+    for problem, verdict in zip(problems, verdicts(elicit=True), strict=True):
+        fired.setdefault(problem.mode, []).append(verdict.channel_fired)
+    return Rates(
+        solve=mean(verdict.correct for verdict in ordinary),
+        hack=mean(verdict.exploited for verdict in ordinary),
+        asked=mean(flag for flags in fired.values() for flag in flags),
+        asked_lowest=min(mean(flags) for flags in fired.values()),
+    )
