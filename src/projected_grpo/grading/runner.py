@@ -26,6 +26,18 @@ import wire
 
 NODES = {"ListNode": "list_node", "TreeNode": "tree_node"}  # class -> the set-up's function from a list of values
 _MAX_NODES = 100_000
+_SAMPLE = """
+from typing import *
+from collections import *
+from itertools import *
+from functools import *
+class Solution:
+    def solve(self, n: int) -> List[int]:
+        try:
+            return [f"{x}" for x in range(n) if x % 2 == 0 and not x < 0] + sorted({n: 1}, key=lambda k: -k)
+        except ValueError as error:
+            raise error
+"""
 
 
 def run(channel: int) -> None:
@@ -57,6 +69,16 @@ def run(channel: int) -> None:
         flags["run_tests"] = _run_own_tests(namespace)
     _tear_down(namespace, mode)
     return _send(channel, ["results", nonce, state, values, lenient, list(flags.values())])
+
+
+def warm() -> None:
+    """Do once in the server what every child would do for the first time: it is our own code that runs here."""
+    program, _ = _compile(_SAMPLE)
+    namespace = {}
+    _load(program, "", namespace)
+    calls = [wire.decode(wire.encode([(1,), [], 1000]))]
+    _make_calls(namespace, "solve", "none", calls, {})
+    random.seed(0)
 
 
 def _compile(code: str):

@@ -37,6 +37,7 @@ def main(control: socket.socket, workdir: str) -> None:
     os.chdir(workdir)
     for name in _WARM.split():
         importlib.import_module(name)
+    runner.warm()
     confinement = sandbox.Confinement(workdir)
     confinement.drop_capabilities()
     library = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
