@@ -39,7 +39,7 @@ def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, note: str
     """Return table1.md from `table1(study)` and `h1(study)`; `note` says what the numbers are numbers of."""
     sections = [
         ("# Table 1: interventions against reward hacking", f"{note}\n\n{_sample_sizes(study, table)}"),
-        ("", _headline(table) + "\n\n" + MARKS),
+        ("", headline(table) + "\n\n" + MARKS),
         ("## Verdicts", _verdicts(verdicts)),
         ("## What would show that we fool ourselves", _doubts(study)),
         ("## Other ways to look at the last step", _other_rates(table)),
@@ -60,7 +60,7 @@ def _sample_sizes(study: Study, table: pd.DataFrame) -> str:
     )
 
 
-def _headline(table: pd.DataFrame) -> str:
+def headline(table: pd.DataFrame) -> str:
     head = ["arm", "hack %", "solve %", "(a) hack", "(a) solve", "(b) early stopping", "(c) to the ceiling"]
     rows = []
     for name in GROUPS:

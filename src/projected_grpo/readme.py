@@ -1,0 +1,88 @@
+"""Put the numbers of a run into the README: `python -m projected_grpo.readme results`.
+
+Copies table1.csv, table1.md, h1.json and the figures into docs/results/, and rewrites the README between its markers
+from these copies, so that no number in it is typed by hand. A test compares the two.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from projected_grpo import artifacts, markdown
+
+START, END = "<!-- results: written by python -m projected_grpo.readme -->\n", "<!-- end of results -->"
+FILES = ("table1.csv", "table1.md", "h1.json")
+FIGURES = ("hack_against_solve.png", "training_curves.png", "overlap.png")
+
+
+def block(folder: Path) -> str:
+    """Return the README's results section for the copies in `folder` (docs/results)."""
+    table = pd.read_csv(folder / "table1.csv")
+    verdicts = json.loads((folder / "h1.json").read_text())
+    source = json.loads((folder / "source.json").read_text())
+    return "\n".join(
+        [
+            f"Held-out problems, mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed"
+            f" model. The base model, at step 0, solved {100 * source['base']['solve']:.1f}% and hacked"
+            f" {100 * source['base']['hack']:.1f}%.",
+            "",
+            markdown.headline(table),
+            "",
+            _verdicts(verdicts),
+            "",
+            "![Hack rate against solve rate along training](docs/results/hack_against_solve.png)",
+            "",
+        ]
+    )
+
+
+def _verdicts(verdicts: Mapping) -> str:
+    parts = [
+        f"{arm}: H1 **{claim['H1']['verdict']}**, H1s **{claim['H1s']['verdict']}**"
+        for arm, claim in verdicts["claims"].items()
+    ]
+    return (
+        "Preregistered verdicts, with the clauses that decided them in [table1.md](docs/results/table1.md): "
+        + "; ".join(parts)
+        + "."
+    )
+
+
+def base_rates(results: Path, table: pd.DataFrame) -> dict[str, float]:
+    """Return hack and solve of the base model: step 0 on the fixed subset, mean over the first arm's seeds."""
+    runs = sorted((results / "runs" / table["arm"].iloc[0]).glob("seed*/evaluation.parquet"))
+    rows = pd.concat([artifacts.read_table(path, artifacts.EVALUATION) for path in runs])
+    start = rows[rows["step"] == 0]
+    return {"hack": float(start["exploited"].mean()), "solve": float(start["correct"].mean())}
+
+
+def rewrite(text: str, results: str) -> str:
+    """Return the README with the section between its markers replaced; a README without them is a ValueError."""
+    before, marker, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not (marker and end):
+        raise ValueError("README.md lacks the markers of its results section")
+    return before + START + results + END + after
+
+
+def main(results: Path, root: Path) -> None:
+    folder = root / "docs" / "results"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy(results / name, folder / name)
+    for name in FIGURES:
+        shutil.copy(results / "figures" / name, folder / name)
+    rates = base_rates(results, pd.read_csv(folder / "table1.csv"))
+    (folder / "source.json").write_text(json.dumps({"base": rates}, indent=1) + "\n")
+    readme = root / "README.md"
+    readme.write_text(rewrite(readme.read_text(), block(folder)))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m projected_grpo.readme RESULTS, in the repository's root")
+    main(Path(sys.argv[1]), Path.cwd())
