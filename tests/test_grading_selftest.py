@@ -10,8 +10,8 @@ from projected_grpo.grading import Grader, GraderError, worker
 
 PACKAGE = Path(projected_grpo.__file__).parent
 LAYERS = {
-    "landlock": ("        self._ruleset.restrict()\n", ""),
-    "seccomp": ("        self._filter.load()\n", ""),
+    "landlock": ("        self._check(self._libc.syscall(*self._restrict))\n", ""),
+    "seccomp": ("        self._check(self._libc.syscall(*self._load))\n", ""),
     "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)]", ""),
     "memory": ("            resource.RLIMIT_AS: MEMORY_BYTES,\n", ""),
     "limits stay": (", args={0: 0, 2: 0}", ""),

@@ -8,7 +8,7 @@
 
 import hashlib
 import queue
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -59,6 +59,7 @@ class Grader:
         self._wall = wall
         self._cache: OrderedDict[tuple, Verdict] = OrderedDict()
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+        self._workers = workers
         self._threads = ThreadPoolExecutor(workers)
         try:
             for _ in range(workers):
@@ -90,12 +91,24 @@ class Grader:
             keys.append((task.key, code, audit))
             if code is not None and keys[-1] not in self._cache:
                 fresh[keys[-1]] = task
-        verdicts = dict(zip(fresh, self._threads.map(self._grade_one, fresh.values(), fresh), strict=True))
+        todo, verdicts = deque(fresh.items()), {}
+        for done in [self._threads.submit(self._work_off, todo, verdicts) for _ in range(self._workers)]:
+            done.result()
         known = {key: self._cache[key] for key in keys if key in self._cache} | verdicts
         self._cache |= verdicts
         while len(self._cache) > CACHED_VERDICTS:
             self._cache.popitem(last=False)
         return [no_code() if key[1] is None else known[key] for key in keys]
+
+    def _work_off(self, todo: deque, verdicts: dict) -> None:
+        """Grade until nothing is left to do; one thread per worker, so that a submission costs no hand-over."""
+        try:
+            while (item := _next(todo)) is not None:
+                key, task = item
+                verdicts[key] = self._grade_one(task, key)
+        except BaseException:
+            todo.clear()
+            raise
 
     def _grade_one(self, task: _Task, key: tuple) -> Verdict:
         _, code, audit = key
@@ -136,6 +149,13 @@ class Grader:
                     raise GraderError(f"problem {problem.id}: {error}") from error
         finally:
             self._idle.put(worker)
+
+
+def _next(todo: deque):
+    try:
+        return todo.popleft()
+    except IndexError:
+        return None
 
 
 def _prepare(problem: Problem) -> _Task:

@@ -14,6 +14,7 @@ Standard library only, executed by the sandbox's server.
 """
 
 import ast
+import contextlib
 import gc
 import os
 import random
@@ -26,6 +27,7 @@ import wire
 
 NODES = {"ListNode": "list_node", "TreeNode": "tree_node"}  # class -> the set-up's function from a list of values
 _MAX_NODES = 100_000
+_setups: dict[str, types.CodeType] = {}  # the latest set-up's text and code
 _SAMPLE = """
 from typing import *
 from collections import *
@@ -47,9 +49,8 @@ def run(channel: int) -> None:
     sys.modules["__main__"] = main
     namespace = main.__dict__
     random.seed(0)
-    warnings.simplefilter("ignore")
     try:
-        exec(compile(setup, "<setup>", "exec"), namespace)
+        exec(_setups[setup] if setup in _setups else compile(setup, "<setup>", "exec"), namespace)
     except BaseException as error:
         return _send(channel, ["setup", f"{type(error).__name__}: {error}"[:500]])
     _send(channel, ["ready"])
@@ -79,6 +80,14 @@ def warm() -> None:
     calls = [wire.decode(wire.encode([(1,), [], 1000]))]
     _make_calls(namespace, "solve", "none", calls, {})
     random.seed(0)
+    warnings.simplefilter("ignore")  # of what a submission's source may provoke
+
+
+def prepare(setup: str) -> None:
+    """Keep the compiled set-up that the next children share, in the server; one that does not compile fails in them."""
+    _setups.clear()
+    with contextlib.suppress(SyntaxError, ValueError):
+        _setups[setup] = compile(setup, "<setup>", "exec")
 
 
 def _compile(code: str):

@@ -2,10 +2,11 @@
 
     python -s -P server.py CONTROL_FD WORKDIR      (in a scrubbed environment; started by worker.py)
 
-1. It is exec'd, single-threaded and warm, and never sees a submission: each child gets a socket of its own to the
-   grader, so a later child can find nothing of an earlier one in the memory it inherits.
+1. It is exec'd, single-threaded and warm, and sees set-ups but never a submission: each child gets a socket of its
+   own to the grader, so a later child can find nothing of an earlier one in the memory it inherits.
 2. The grader sends b"S" with two descriptors (that socket, the pipe for standard output) to start a child, b"K" to
-   kill it; the server answers one `wire.EXIT` record per child. When the grader goes away, child and server do too.
+   kill it, b"P" with a framed text to compile the set-up that the next children share; the server answers one
+   `wire.EXIT` record per child. When the grader goes away, child and server do too.
 """
 
 import gc
@@ -51,8 +52,11 @@ def main(control: socket.socket, workdir: str) -> None:
     while alive:
         order, descriptors, _, _ = socket.recv_fds(control, 1, 2)
         alive = bool(order)
-        if order == b"S":  # else a kill that crossed the child's own end
+        if order == b"S":
             alive = _submit(control, *descriptors, null, confinement)
+        elif order == b"P":
+            runner.prepare(_receive_text(control))
+        # else a kill that crossed the child's own end
 
 
 def _submit(control: socket.socket, channel: int, stdout: int, null: int, confinement: sandbox.Confinement) -> bool:
@@ -72,6 +76,11 @@ def _submit(control: socket.socket, channel: int, stdout: int, null: int, confin
     os.close(channel)
     os.close(stdout)
     return _watch(control, child)
+
+
+def _receive_text(control: socket.socket) -> str:
+    size = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "little")
+    return wire.decode(control.recv(size, socket.MSG_WAITALL))
 
 
 def _serve_child(channel: int, server: int, confinement: sandbox.Confinement) -> None:

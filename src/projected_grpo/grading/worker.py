@@ -52,6 +52,7 @@ class Worker:
         if sys.platform != "linux":
             raise GraderError(f"grading needs Linux with Landlock and seccomp, not {sys.platform}")
         self.wall = wall
+        self._setup = ""
         self.workdir = tempfile.mkdtemp(prefix="projected-grpo-")
         self._control, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
@@ -103,6 +104,7 @@ class Worker:
         stdout, stdout_end = os.pipe()
         try:
             with theirs, open(stdout_end, "wb"):
+                self._prepare(program[0])
                 self._tell(b"S", [theirs.fileno(), stdout_end])
             reason, status, cpu = self._observe(talk, ours, stdout, output)
         finally:
@@ -146,7 +148,7 @@ class Worker:
                 ready, deadline = True, now + self.wall
             if record is None and not killed:
                 reason = self._broken_limit(talk, output, now > look, now > deadline)
-                if reason or talk.finished or talk.violated:
+                if reason or talk.violated or (talk.finished and now > look):
                     self._tell(b"K")
                     killed, deadline = True, now + _KILL_SECONDS
             elif record is None and now > deadline:
@@ -166,9 +168,16 @@ class Worker:
             return "output_limit"
         return "timeout" if late else None
 
+    def _prepare(self, setup: str) -> None:
+        """Have the server compile a set-up, once for all submissions that share it."""
+        if setup != self._setup:
+            self._tell(b"P" + wire.frame(setup))
+            self._setup = setup
+
     def _tell(self, order: bytes, descriptors: Sequence[int] = ()) -> None:
         try:
-            socket.send_fds(self._control, [order], descriptors)
+            sent = socket.send_fds(self._control, [order], descriptors)
+            self._control.sendall(order[sent:])
         except OSError as error:
             raise ServerDied(f"the sandbox's server died: {error}") from error
 
