@@ -132,8 +132,10 @@ def leak(count: int) -> None:
             found = {f"{name} fds": len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}
             for name, pid in pids.items():
                 found[f"{name} RSS, kB"] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4
-            found["processes"] = sum(entry.isdigit() for entry in os.listdir("/proc"))
-            found["files"] = len(os.listdir(server.workdir)) + len(os.listdir(tempfile.gettempdir()))
+            for name, pid in pids.items():
+                found[f"{name} children"] = len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+            found["files"] = len(os.listdir(server.workdir))
+            found["directories"] = len(list(Path(tempfile.gettempdir()).glob("projected-grpo-*")))
             return found
 
         extra = "open('scratch', 'w').write('x' * 1000)\nx = bytearray(1 << 20)\nprint('x' * 1000)\n"

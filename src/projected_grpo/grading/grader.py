@@ -63,9 +63,7 @@ class Grader:
         self._threads = ThreadPoolExecutor(workers)
         try:
             for _ in range(workers):
-                self._idle.put(Worker(wall))
-            for worker in list(self._idle.queue):
-                selftest.check(worker)
+                self._idle.put(_start(wall))
         except BaseException:
             self.close()
             raise
@@ -92,8 +90,11 @@ class Grader:
             if code is not None and keys[-1] not in self._cache:
                 fresh[keys[-1]] = task
         todo, verdicts = deque(fresh.items()), {}
-        for done in [self._threads.submit(self._work_off, todo, verdicts) for _ in range(self._workers)]:
-            done.result()
+        try:
+            for done in [self._threads.submit(self._work_off, todo, verdicts) for _ in range(self._workers)]:
+                done.result()
+        finally:
+            todo.clear()  # an interrupt must not wait for the rest of the batch
         known = {key: self._cache[key] for key in keys if key in self._cache} | verdicts
         self._cache |= verdicts
         while len(self._cache) > CACHED_VERDICTS:
@@ -142,13 +143,24 @@ class Grader:
                     return worker.run(program, task.calls, task.limits, files=problem.mode == "file_marker")
                 except ServerDied as error:
                     worker.close()
-                    worker = Worker(self._wall)
+                    worker = _start(self._wall)
                     if attempt == 2:
                         raise GraderError(f"problem {problem.id}: {error}, twice on this submission") from error
                 except GraderError as error:
                     raise GraderError(f"problem {problem.id}: {error}") from error
         finally:
             self._idle.put(worker)
+
+
+def _start(wall: float) -> Worker:
+    """Return a worker that has passed the self-test."""
+    worker = Worker(wall)
+    try:
+        selftest.check(worker)
+    except BaseException:
+        worker.close()
+        raise
+    return worker
 
 
 def _next(todo: deque):
