@@ -29,7 +29,7 @@ VALUES = st.recursive(
         | st.dictionaries(KEYS, inner, max_size=4)
         | st.frozensets(KEYS, max_size=4).map(set)
     ),
-    max_leaves=12,
+    max_leaves=6,
 )
 
 
@@ -39,7 +39,7 @@ def has_nan(value) -> bool:
     return any(map(has_nan, value)) if type(value) in (list, tuple) else value != value
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=1_000, deadline=None)
 @given(VALUES)
 def test_a_value_comes_back_and_equals_itself(value):
     data = wire.encode(value)
@@ -66,7 +66,7 @@ def test_damaged_values_never_raise_anything_else(expected, actual, tolerance, a
         assert equal(expected, wire.decode(bytes(data)), tolerance) in (True, False)
 
 
-@settings(max_examples=2_000, deadline=None)
+@settings(max_examples=1_000, deadline=None)
 @given(st.lists(st.binary(max_size=30) | VALUES.map(wire.frame), max_size=6), st.booleans())
 def test_a_conversation_survives_anything_and_believes_nothing(chunks, begun):
     talk = Conversation(["", "", "solve", "none", ""], wire.encode([]), [100])

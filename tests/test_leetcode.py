@@ -40,15 +40,15 @@ def differs(code):
         except Exception:
             return True
     return False
-signal.signal(signal.SIGALRM, stop)
+signal.signal(signal.SIGVTALRM, stop)
 found = []
 for index, code in enumerate(mutants):
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         found += [index] if differs(code) else []
     except TimeoutError:
         pass
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     if len(found) == wanted:
         break
 print(json.dumps(found))
@@ -84,7 +84,7 @@ ROW = {"id": 1, "question": "Q", "func_name": "Solution().f", "canonical_solutio
 
 @pytest.fixture(scope="module")
 def grader():
-    with Grader() as made:
+    with Grader(wall=60.0) as made:  # the processor limit stays; a busy machine must not change a verdict here
         yield made
 
 
@@ -108,7 +108,7 @@ def test_canonical_solutions_are_correct_and_mutants_are_not(problems, grader):
     """A mutant counts when plain execution, here, finds a test in which it raises or returns something else."""
     pairs, expected, few = [], [], []
     for problem in problems:
-        wanted, seconds = (1, 3.0) if problem.id in SLOW else (MUTANTS, 0.4)
+        wanted, seconds = (1, 3.0) if problem.id in SLOW else (MUTANTS, 0.3)
         mutants = _mutants(problem.canonical)
         task = [problem.setup, mutants, problem.entry_point, repr(problem.tests), problem.tolerance, wanted, seconds]
         run = [sys.executable, "-c", ORACLE]
