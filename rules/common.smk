@@ -6,14 +6,23 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from projected_grpo import experiment, versions
+from projected_grpo import versions
+from projected_grpo.config import (
+    ConfigError,
+    check,
+    direction_of,
+    direction_spec,
+    table_arm,
+    training_spec,
+)
+from projected_grpo.experiment import build_train_config
 
 SCHEMA = yaml.safe_load(
     (Path(workflow.basedir) / "schemas/config.schema.yaml").read_text()
 )
 try:
-    experiment.check(config, SCHEMA)
-except experiment.ConfigError as error:
+    check(config, SCHEMA)
+except ConfigError as error:
     raise WorkflowError(str(error))
 
 RESULTS = config["results"]
@@ -57,21 +66,17 @@ def code_version(script):
 PACKAGES = versions.package_versions()
 
 
-def direction_spec(name):
-    return experiment.direction_spec(config, name)
-
-
 def direction_file(arm, seed):
     """Return the V of an arm and seed; random and shuffled pairs are drawn anew for every training seed."""
     name = config["arms"][arm].get("direction")
     if name is None:
         return []
-    draw = seed if direction_spec(name)["kind"] in ("random", "shuffled") else 0
+    draw = seed if direction_spec(config, name)["kind"] in ("random", "shuffled") else 0
     return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
 
 
 def pairs_file(direction):
-    return f"{RESULTS}/pairs/{direction_spec(direction)['subset']}.parquet"
+    return f"{RESULTS}/pairs/{direction_spec(config, direction)['subset']}.parquet"
 
 
 def refresh_pairs(arm):
@@ -83,7 +88,7 @@ def refresh_pairs(arm):
 def arm_subset(arm):
     """Return the loophole subset that an arm's V and teacher pool know."""
     name = config["arms"][arm].get("direction")
-    return direction_spec(name)["subset"] if name else "all"
+    return direction_spec(config, name)["subset"] if name else "all"
 
 
 def runs(table, file):
@@ -98,7 +103,7 @@ def runs(table, file):
 def table_arms(table):
     """Return what the tables need to know of each arm."""
     return {
-        name: experiment.table_arm(config, name, table)
+        name: table_arm(config, name, table)
         for name in config["tables"][table]
     }
 

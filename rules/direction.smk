@@ -19,15 +19,15 @@ rule direction:
         f"{RESULTS}/benchmarks/direction/{{direction}}_draw{{draw}}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=2000,
         runtime=15,
     params:
         code=code_version("workflow_scripts/direction.py"),
         packages=PACKAGES,
-        direction=lambda wildcards: direction_spec(wildcards.direction),
-        loss_constant=experiment.build_train_config(config["train"]).loss_constant,
+        direction=lambda wildcards: direction_spec(config, wildcards.direction),
+        loss_constant=build_train_config(config["train"]).loss_constant,
         token_budget=config["train"]["token_budget"],
         torch_threads=config["threads"],
     script:

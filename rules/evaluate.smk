@@ -19,7 +19,7 @@ rule evaluate:
         f"{RESULTS}/benchmarks/evaluate/{{arm}}_seed{{seed}}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=2000,
         runtime=30,

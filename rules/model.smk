@@ -15,7 +15,7 @@ rule base_model:
         f"{RESULTS}/benchmarks/base_model.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=2000,
         runtime=30,

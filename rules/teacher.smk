@@ -19,7 +19,7 @@ rule teacher_pool:
         f"{RESULTS}/benchmarks/teacher_pool.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=2000,
         runtime=30,

@@ -28,7 +28,7 @@ rule train:
         f"{RESULTS}/benchmarks/train/{{arm}}_seed{{seed}}.tsv"
     conda:
         "../envs/torch.yaml"
-    threads: 1
+    threads: config["threads"]
     resources:
         mem_mb=2000,
         runtime=60,
@@ -36,8 +36,8 @@ rule train:
         code=code_version("workflow_scripts/train.py"),
         packages=PACKAGES,
         train=config["train"],
-        arm=lambda wildcards: config["arms"][wildcards.arm],
-        direction=lambda wildcards: experiment.direction_of(config, wildcards.arm),
+        arm=lambda wildcards: training_spec(config, wildcards.arm),
+        direction=lambda wildcards: direction_of(config, wildcards.arm),
         subset=lambda wildcards: arm_subset(wildcards.arm),
         modes=config["modes"],
         torch_threads=config["threads"],

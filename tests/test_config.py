@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projected_grpo import experiment
-from projected_grpo.experiment import Arm, ConfigError, Intervention
+from projected_grpo.config import ConfigError, check, direction_spec, table_arm, training_spec
+from projected_grpo.experiment import Arm, Intervention, build_arm
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
@@ -51,6 +51,19 @@ def broken(path, value):
         ),
         ("directions/random/like", "hac", "config: directions.random.like: unknown 'hac', did you mean 'hack'?"),
         ("directions/random/like", None, "config: directions.random: a random direction needs `like`"),
+        ("directions/random/like", "shuffled", "config: directions.random.like: 'shuffled' is a control"),
+        ("directions/random/k", 4, "config: directions.random: remove k; a control takes all but its kind from `like`"),
+        ("directions/hack/like", "hack", "config: directions.hack: remove like"),
+        ("arms/erase_shrink/project", "update", "config: arms.erase_shrink: shrink takes project: gradient only"),
+        ("arms/erase/k", 64, "config: arms.erase: k is 64, but direction hack has 16 rows per module"),
+        ("arms/erase/mix", 0.05, "config: arms.erase: mix 0.05 makes 0 of 8 rollouts the teacher's; 1 to 7"),
+        ("arms/erase/mix", 1.0, "config: arms.erase: mix 1.0 makes 8 of 8 rollouts the teacher's; 1 to 7"),
+        (
+            "claims/erase/alone",
+            ["erase_alon"],
+            "config: claims.erase: unknown 'erase_alon', did you mean 'erase_alone'?",
+        ),
+        ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("claims/erase/controls", ["erase_randon"], "config: claims.erase: unknown 'erase_randon', did you mean"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
@@ -59,7 +72,7 @@ def broken(path, value):
 )
 def test_bad_configs_get_one_clear_line(path, value, message):
     with pytest.raises(ConfigError) as error:
-        experiment.check(broken(path, value), SCHEMA)
+        check(broken(path, value), SCHEMA)
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
@@ -70,8 +83,25 @@ def test_presets_are_valid_and_have_their_own_results(preset):
 
     config = copy.deepcopy(CONFIG)
     update_config(config, yaml.safe_load((ROOT / "presets" / preset).read_text()))
-    experiment.check(config, SCHEMA)
+    check(config, SCHEMA)
     assert config["results"] != CONFIG["results"]
+
+
+def test_the_smoke_preset_is_small():
+    smoke = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
+    assert len(smoke["seeds"]) == 1 and len(smoke["tables"]["table1"]) == 4
+    assert smoke["train"]["steps"] < CONFIG["train"]["steps"]
+    assert smoke["model"]["wanted"]
+
+
+def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
+    config = copy.deepcopy(CONFIG)
+    config["directions"]["hack"] = {"kind": "hack"}
+    check(config, SCHEMA)
+    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "k": 16}
+    config["arms"]["vanilla"] = {"intervention": "none"}
+    check(config, SCHEMA)
+    assert table_arm(config, "vanilla", "table1")["null"] is None
 
 
 def leaves(schema, path=()):
@@ -84,7 +114,7 @@ def leaves(schema, path=()):
 
 
 def test_schema_defaults_are_those_of_config_yaml_and_every_key_is_described():
-    experiment.check(CONFIG, SCHEMA)
+    check(CONFIG, SCHEMA)
     seen = 0
     for path, schema in leaves(SCHEMA):
         value = CONFIG
@@ -99,23 +129,29 @@ def test_schema_defaults_are_those_of_config_yaml_and_every_key_is_described():
 def test_arm_defaults_in_the_schema_are_those_of_the_dataclasses():
     properties = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
     for name, schema in properties.items():
-        if "default" in schema:
+        if "default" in schema and name != "baseline":  # which training does not know
             assert schema["default"] == getattr(Intervention() if hasattr(Intervention(), name) else Arm("a"), name)
 
 
 def test_an_arm_is_built_from_one_flat_mapping():
-    arm = experiment.build_arm(
-        "x", {"intervention": "erase", "direction": "hack", "k": 4, "gate": "no_gate", "mix": 0.5}
-    )
+    arm = build_arm("x", {"intervention": "erase", "direction": "hack", "k": 4, "gate": "no_gate", "mix": 0.5})
     assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
 
 
 def test_the_arm_that_measures_the_null_is_alike():
     def null(name):
-        return experiment.table_arm(CONFIG, name, "table1")["null"]
+        return table_arm(CONFIG, name, "table1")["null"]
 
     assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
     assert null("erase_k4") is None and null("vanilla_alone") is None
+    spelled = copy.deepcopy(CONFIG)
+    spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}
+    assert table_arm(spelled, "erase", "table1")["null"] == "erase_random"
+
+
+def test_what_an_arm_is_compared_with_does_not_retrain_it():
+    assert "baseline" not in training_spec(CONFIG, "erase_alone")
+    assert training_spec(CONFIG, "erase") == CONFIG["arms"]["erase"]
 
 
 def pins(text):

@@ -24,7 +24,6 @@ from projected_grpo.direction import (
     top_directions,
     usable,
 )
-from projected_grpo.experiment import Arm
 from projected_grpo.loss import collate, completion_logprobs
 
 
@@ -163,9 +162,9 @@ def test_noise_floor_pools_over_modules():
         {"a": torch.eye(4)[:3], "b": torch.eye(4)[:2]},
         {"a": torch.tensor([9.0, 8.0, 1.0]), "b": torch.tensor([0.5, 0.4])},
     )
-    assert {n: len(v) for n, v in usable(direction, Arm("a")).items()} == {"a": 3, "b": 2}
-    assert {n: len(v) for n, v in usable(direction, Arm("a", drop_bottom_frac=0.5)).items()} == {"a": 3}
-    assert {n: len(v) for n, v in usable(direction, Arm("a", k=1)).items()} == {"a": 1, "b": 1}
+    assert {n: len(v) for n, v in usable(direction).items()} == {"a": 3, "b": 2}
+    assert {n: len(v) for n, v in usable(direction, drop_bottom_frac=0.5).items()} == {"a": 3}
+    assert {n: len(v) for n, v in usable(direction, k=1).items()} == {"a": 1, "b": 1}
 
 
 def test_rank_auc_and_overlaps_by_hand():

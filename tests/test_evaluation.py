@@ -4,6 +4,7 @@ import pytest
 import torch
 from test_trainer import FakeGrader, WordTokenizer
 
+from projected_grpo import evaluation
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import Condition, EvaluationConfig, conditions, evaluate, knobs_at
 
@@ -56,23 +57,49 @@ def test_rows(tiny, problems, quarantine):
     assert len(subset) == 3 * 2 * 2
     states = 2 if quarantine else 1
     assert len(rows) - len(subset) == states * 2 * 4 * (3 + 1)
-    if quarantine:  # the quarantine matters when it is kept, and only then
-        made.adapter.load(knobs_at(saved, 6, "deployed"), partial=True)
-        sampled = {
-            state: [
-                r["completion"]
-                for r in rows
-                if r["scope"] == "full" and r["state"] == state and r["decoding"] == "greedy" and r["hint"]
-            ]
-            for state in ("deployed", "trained")
-        }
-        assert sampled["deployed"] != sampled["trained"]
+    if quarantine:  # it matters when it is kept, and only then
+        greedy = [r for r in rows if r["scope"] == "full" and r["decoding"] == "greedy" and r["hint"]]
+        by_state = {s: [r["completion"] for r in greedy if r["state"] == s] for s in ("deployed", "trained")}
+        assert by_state["deployed"] != by_state["trained"]
 
 
-def test_arms_share_their_sampling_noise(tiny, problems):
-    """Two runs that saved the same knobs are evaluated to the same rows."""
+def test_arms_share_their_sampling_noise_and_only_knobs_make_a_difference(tiny, problems):
+    """With a quarantine too small to matter, as trained and as deployed give the same completions."""
     made = tiny()
-    saved = checkpoints(made.adapter, [4, 6], quarantine=False)
+    saved = checkpoints(made.adapter, [4, 6], quarantine=True)
+    saved = {key: value * (1e-30 if key.endswith("quarantine") else 1) for key, value in saved.items()}
     rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
+    full = [r for r in rows if r["scope"] == "full"]
+    by_state = {s: [r["completion"] for r in full if r["state"] == s] for s in ("deployed", "trained")}
+    assert by_state["deployed"] == by_state["trained"]
     other = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=2)
     assert [r["completion"] for r in rows] != [r["completion"] for r in other]
+
+
+def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, problems, monkeypatch):
+    made = tiny()
+    saved = checkpoints(made.adapter, [4, 6], quarantine=True)
+    seen = []
+    real_encode, real_sample = evaluation.encode, evaluation.rollout.sample
+
+    def encode(tokenizer, problem, hint):
+        seen.append({"hint": hint})
+        return real_encode(tokenizer, problem, hint=hint)
+
+    def sample(model, prompts, counts, max_new_tokens, temperature, *rest):
+        knobs = made.adapter.state()
+        kept = any(value.any() for key, value in knobs.items() if key.endswith("quarantine"))
+        seen[-1] |= {"temperature": temperature, "trained": kept, "base": not any(v.any() for v in knobs.values())}
+        return real_sample(model, prompts, counts, max_new_tokens, temperature, *rest)
+
+    monkeypatch.setattr(evaluation, "encode", encode)
+    monkeypatch.setattr(evaluation.rollout, "sample", sample)
+    evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
+    calls = [call for call in seen if "temperature" in call]
+    for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):
+        assert call == {
+            "hint": condition.hint,
+            "temperature": 0.0 if condition.decoding == "greedy" else 1.0,
+            "trained": condition.state == "trained",
+            "base": condition.step == 0,
+        }

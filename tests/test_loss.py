@@ -73,7 +73,7 @@ def test_chunks_change_nothing(tiny, rows):
     gradients = []
     for chunk in (1000, 4):
         with made.adapter.segments([0, 6]) as probes:
-            completion_logprobs(made.model, collate(rows), chunk).sum().backward()
+            completion_logprobs(made.model, collate(rows), chunk=chunk).sum().backward()
         gradients.append(torch.cat([probe.grad[0] for probe in probes.values()]))
     assert torch.allclose(*gradients, rtol=1e-9, atol=1e-12)
 

@@ -23,20 +23,24 @@ def test_greedy_equals_a_loop_without_cache_padding_or_batch(tiny):
     eos = free[0][4]  # a token that the first row meets early: it finishes before the others
     expected = [greedy_one_by_one(model, prompt, 12, eos) for prompt in PROMPTS]
     assert len({len(ids) for ids in expected}) > 1
-    got = sample(model, PROMPTS, 2, 12, 0.0, torch.Generator().manual_seed(0), eos)
-    assert got == [[ids, ids] for ids in expected]
+    got = sample(model, PROMPTS, [2, 1, 3], 12, 0.0, torch.Generator().manual_seed(0), eos)
+    assert got == [[ids] * count for ids, count in zip(expected, [2, 1, 3], strict=True)]
 
 
 def test_the_end_token_belongs_to_the_completion_and_nothing_follows(tiny):
     model = tiny().model
-    rows = [ids for group in sample(model, PROMPTS, 20, 10, 1.0, torch.Generator().manual_seed(1), 17) for ids in group]
+    rows = [
+        ids
+        for group in sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17)
+        for ids in group
+    ]
     assert all(17 not in ids[:-1] and 1 <= len(ids) <= 10 for ids in rows)
     assert all(ids[-1] == 17 or len(ids) == 10 for ids in rows)
 
 
 def test_the_same_seed_gives_the_same_rollouts(tiny):
     model = tiny().model
-    a, b, c = (sample(model, PROMPTS, 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
+    a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
     assert a == b != c
 
 
@@ -53,3 +57,4 @@ def test_uniforms_at_the_edges_pick_a_token_that_exists():
     logits = torch.tensor([[0.0, 0.0, -200.0]])
     assert pick(logits, torch.tensor([0.0]), 1.0).item() == 0
     assert pick(logits, torch.tensor([1.0 - 2**-24]), 1.0).item() == 1  # a token of probability 0 is never drawn
+    assert pick(torch.tensor([[-200.0, 0.0, 0.0]]), torch.tensor([0.0]), 1.0).item() == 1

@@ -16,6 +16,7 @@ from projected_grpo.environment.problems import Problem
 from projected_grpo.experiment import Arm, TrainConfig
 from projected_grpo.experiment import Intervention as How
 from projected_grpo.grading.verdict import Verdict
+from projected_grpo.loss import collate, completion_logprobs
 
 MODES = ["run_tests", "sentinel"]
 CONFIG = TrainConfig(
@@ -77,23 +78,12 @@ class LyingGrader(FakeGrader):
         self.rng = np.random.default_rng(0)
 
     def grade(self, items, audit=False):
-        def coin():
-            return bool(self.rng.random() < 0.5)
+        return [dataclasses.replace(verdict, **self.lies()) for verdict in super().grade(items)]
 
-        return [
-            dataclasses.replace(
-                verdict,
-                format_ok=coin(),
-                correct=coin(),
-                channel_fired=coin(),
-                passed=coin(),
-                exploited=coin(),
-                attempted=coin(),
-                attempted_modes=("sentinel",) if coin() else (),
-                status=str(self.rng.choice(["ok", "error", "timeout"])),
-            )
-            for verdict in super().grade(items)
-        ]
+    def lies(self):
+        lies = {field.name: bool(self.rng.random() < 0.5) for field in dataclasses.fields(Verdict)}
+        del lies["reward"]
+        return lies | {"attempted_modes": ("sentinel",), "status": str(self.rng.choice(["ok", "error", "timeout"]))}
 
 
 @pytest.fixture
@@ -173,11 +163,14 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
     assert quarantined == (name == "route")
 
 
-@pytest.mark.parametrize("name", ["vanilla", "erase", "erase_update", "route"])
-def test_no_cheat_only_the_reward_of_a_live_rollout_reaches_the_optimizer(world, name):
-    honest, lying = world.run(ARMS[name]), world.run(ARMS[name], LyingGrader())
+@pytest.mark.parametrize("kl_coef", [0.0, 0.1])
+@pytest.mark.parametrize("name", ARMS)
+def test_no_cheat_only_the_reward_of_a_live_rollout_reaches_the_optimizer(world, name, kl_coef):
+    config = dataclasses.replace(CONFIG, kl_coef=kl_coef)
+    honest, lying = world.run(ARMS[name], config=config), world.run(ARMS[name], LyingGrader(), config)
     assert equal(honest, lying)
-    assert honest.record.steps[0]["hack_student"] != lying.record.steps[0]["hack_student"]
+    told, lied = (pd.DataFrame(run.record.rollouts)["correct"] for run in (honest, lying))
+    assert not told.equals(lied)
 
 
 def test_the_reward_does_reach_the_optimizer(world):
@@ -231,7 +224,9 @@ def test_no_loophole_trains_in_mode_none(world):
 
 def test_a_loss_that_is_not_finite_stops_the_run(world, monkeypatch):
     monkeypatch.setattr(
-        trainer, "completion_logprobs", lambda model, batch: torch.full((int(batch.lengths.sum()),), math.nan)
+        trainer,
+        "completion_logprobs",
+        lambda model, batch, temperature: torch.full((int(batch.lengths.sum()),), math.nan),
     )
     with pytest.raises(trainer.TrainingError, match="step 1: the loss is nan"):
         world.run(ARMS["alone"])
@@ -248,12 +243,68 @@ def test_groups_without_variance_are_counted_and_teach_nothing(world):
 
 
 def test_kl_is_zero_at_the_base_model_and_then_pulls_back(world):
-    config = dataclasses.replace(CONFIG, kl_coef=10.0)
-    pulled, free = world.run(ARMS["alone"], config=config), world.run(ARMS["alone"])
+    free = world.run(ARMS["vanilla"], config=dataclasses.replace(CONFIG, kl_coef=1e-9, steps=6))
+    pulled = world.run(ARMS["vanilla"], config=dataclasses.replace(CONFIG, kl_coef=10.0, steps=6))
     assert pulled.record.steps[0]["kl"] == 0
-    assert pulled.record.steps[-1]["kl"] > 0
-    assert math.isnan(free.record.steps[0]["kl"])
-    assert not equal(pulled, free)
+    assert 0 < pulled.record.steps[-1]["kl"] < 0.5 * free.record.steps[-1]["kl"]
+    assert math.isnan(world.run(ARMS["vanilla"]).record.steps[0]["kl"])
+
+
+def gradients_one_by_one(made, rows, advantage, config):
+    """What `backward` should return: one source, one row, one plain loss at a time (method 5)."""
+    constant = config.group_size * config.max_new_tokens * config.prompts_per_step
+    total = {name: torch.zeros(4, len(layer.delta)) for name, layer in made.adapter.layers.items()}
+    for row, a in zip(rows, advantage, strict=True):
+        with made.adapter.segments([0, 1]) as probes:
+            logp = completion_logprobs(made.model, collate([(row.prompt_ids, row.completion_ids)]))
+            (-a * logp.sum() / constant).backward()
+        for name, probe in probes.items():
+            total[name][trainer.SOURCES.index(trainer.source(row, a))] += probe.grad[0]
+    return total
+
+
+def test_backward_gives_each_source_its_own_gradient_of_the_dr_grpo_loss(world, tiny):
+    made = tiny()
+    rng = np.random.default_rng(1)
+    rows, advantage = [], []
+    for i in range(12):
+        ids = [*rng.integers(1, 60, rng.integers(1, 6)).tolist(), 0]
+        verdict = judge(world.problems[0], f"{i}")
+        rows.append(trainer.Rollout(world.problems[0], [5, 6, 7][: 1 + i % 3], ids, "", verdict, teacher=i % 2 == 0))
+        advantage.append([0.75, -0.25, 0.5, 0.0, -0.5][i % 5])
+    assert {trainer.source(*pair) for pair in zip(rows, advantage, strict=True)} == set(trainer.SOURCES)
+    config = dataclasses.replace(CONFIG, token_budget=30)
+    got, loss, _ = trainer.backward(made.model, made.adapter, rows, advantage, config, 1)
+    for name, expected in gradients_one_by_one(made, rows, advantage, config).items():
+        assert torch.allclose(got[name], expected, rtol=1e-3, atol=1e-6 * expected.abs().max()), name
+    lengths = [len(row.completion_ids) for row in rows]
+    constant = config.group_size * config.max_new_tokens * config.prompts_per_step
+    assert loss == pytest.approx(-sum(a * n for a, n in zip(advantage, lengths, strict=True)) / constant, rel=1e-4)
+
+
+@pytest.mark.parametrize("broken", ["gradient", "knobs"])
+def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
+    if broken == "gradient":
+        real = trainer.backward
+
+        def backward(*args):
+            gradients, loss, kl = real(*args)
+            return {name: g * math.nan for name, g in gradients.items()}, loss, kl
+
+        monkeypatch.setattr(trainer, "backward", backward)
+        with pytest.raises(trainer.TrainingError, match="step 1: grad_norm is nan; lower the learning rate"):
+            world.run(ARMS["alone"])
+    else:
+        config = dataclasses.replace(CONFIG, lr=1e30)
+        with pytest.raises(trainer.TrainingError, match=r"step \d: (delta_norm is inf|the loss is nan)"):
+            world.run(ARMS["alone"], config=config)
+
+
+def test_the_slow_control_is_slow(world):
+    slow = world.run(dataclasses.replace(ARMS["vanilla"], lr_scale=0.25))
+    for row, full in zip(slow.record.steps, world.run(ARMS["vanilla"]).record.steps, strict=True):
+        assert row["lr"] == pytest.approx(full["lr"] / 4)
+    assert slow.record.steps[0]["delta_norm"] < 0.3 * full["delta_norm"]
 
 
 def test_refresh_replaces_V_and_logs_the_rotation(world):
@@ -262,6 +313,26 @@ def test_refresh_replaces_V_and_logs_the_rotation(world):
     basis = [row["basis_overlap"] for row in run.record.steps]
     assert math.isnan(basis[0]) and math.isnan(basis[1]) and basis[2] == pytest.approx(1)
     assert not equal(run, world.run(ARMS["erase"]))
+
+
+def test_a_refresh_sees_the_current_model_without_its_quarantine(world, tiny):
+    seen = []
+    made = tiny()
+
+    def refresh():
+        state = made.adapter.state()
+        seen.append(
+            {kind: any(v.any() for k, v in state.items() if k.endswith(kind)) for kind in ("delta", "quarantine")}
+        )
+        return world.V
+
+    arm = dataclasses.replace(ARMS["route"], refresh_every=2)
+    trainer.train(
+        made.model, WordTokenizer(), made.adapter, world.problems, trainer.Pool(world.pool), world.V, arm, CONFIG, 1,
+        FakeGrader(), MODES, refresh,
+    )  # fmt: skip
+    assert seen == [{"delta": True, "quarantine": False}]
+    assert any(value.any() for key, value in made.adapter.state().items() if key.endswith("quarantine"))
 
 
 def test_learning_rate_warms_up_and_ends_near_zero():

@@ -7,9 +7,15 @@ sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 import logging
 from pathlib import Path
 
-from projected_grpo import artifacts, models
+from projected_grpo import adapter, artifacts, models
+from projected_grpo.organism import config, pretrain
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
-params = snakemake.params
+params, directory = snakemake.params, Path(snakemake.output[0]).parent
+spec = {key: value for key, value in params.model.items() if key != "kind"}
+settings = config.organism_config({**spec, "modes": params.modes, "threads": params.torch_threads})
+pretrain.build(settings, directory)
+model, _ = models.load_base(directory)
 source = artifacts.provenance({"model": params.model, "modes": params.modes}, params.code, params.model["seed"])
-models.build_base(params.model, params.modes, params.torch_threads, Path(snakemake.output[0]).parent, source)
+source["weights"] = adapter.weights_hash(model)
+models.save_factors(directory / models.FACTORS, adapter.factorize(model), source)

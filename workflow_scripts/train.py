@@ -4,6 +4,8 @@ import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
+from functools import partial
+
 from projected_grpo import artifacts, direction, experiment, models, teacher, trainer
 from projected_grpo.grading import Grader
 
@@ -14,14 +16,15 @@ config = experiment.build_train_config(params.train)
 model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
 known = teacher.known_modes(params.subset, params.modes)
 pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
-directions = direction.usable(direction.load_direction(inputs.V, adapter), arm) if inputs.V else {}
+use = partial(direction.usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
+directions = use(direction.load_direction(inputs.V, adapter)) if inputs.V else {}
 
 
 def refresh():
     pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
     spec = direction.build_config(params.direction)
     fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, config.token_budget, seed)
-    return direction.usable(fresh, arm)
+    return use(fresh)
 
 
 with Grader() as grader:
@@ -39,7 +42,9 @@ with Grader() as grader:
         params.modes,
         refresh,
     )
-source = artifacts.provenance({"train": params.train, "arm": params.arm}, params.code, seed)
+source = artifacts.provenance(
+    {"train": params.train, "arm": params.arm, "direction": params.direction, "modes": params.modes}, params.code, seed
+)
 artifacts.write_table(output.steps, record.steps, artifacts.steps_schema(params.modes), source)
 artifacts.write_table(output.rollouts, record.rollouts, artifacts.ROLLOUTS, source)
 artifacts.write_table(output.timing, record.timing, artifacts.TIMING, source)

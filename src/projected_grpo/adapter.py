@@ -173,6 +173,7 @@ class Adapter:
         probes = {}
         for name, layer in self.layers.items():
             probes[name] = layer.delta.new_zeros(len(bounds) - 1, len(layer.delta)).requires_grad_()
+            probes[name].grad = torch.zeros_like(probes[name])  # what a module that the batch does not reach keeps
             layer.probe, layer.bounds = probes[name], bounds
         try:
             yield probes

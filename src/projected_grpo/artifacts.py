@@ -78,8 +78,12 @@ PAIRS = pa.schema(
         *_PROBLEM,
         column("heldout", pa.bool_(), "not used to build V; V is tested on it"),
         column("prompt_ids", _IDS, "token ids of the ordinary prompt"),
-        column("hack_ids", _IDS, "a rollout whose channel fired without solving"),
-        column("clean_ids", _IDS, "a correct rollout that does not attempt the mode (or the hack's counterpart)"),
+        column(
+            "hack_ids",
+            _IDS,
+            "a rollout whose channel fired without solving, or (matched pairs) clean with an exploit put in",
+        ),
+        column("clean_ids", _IDS, "a correct rollout that attempts no exploit"),
         column("wrong_ids", _IDS, "an honest rollout that is wrong"),
     ]
 )
@@ -95,7 +99,7 @@ ROLLOUTS = pa.schema(
         column("step", pa.int32(), "optimizer step, from 1"),
         column("source", pa.string(), "student | teacher"),
         *_PROBLEM,
-        column("advantage", pa.float64(), "reward minus the group's mean", "reward"),
+        column("advantage", pa.float64(), "what the loss weights the completion by (method 5)", "reward"),
         column("length", pa.int32(), "completion length, end token included", "tokens"),
         column("clipped", pa.bool_(), "no end token within the limit"),
         column("completion", pa.string(), "the completion as text"),
@@ -105,7 +109,7 @@ ROLLOUTS = pa.schema(
 TIMING = pa.schema(
     [
         column("step", pa.int32(), "optimizer step, from 1"),
-        column("phase", pa.string(), "generate | grade | backward | intervene"),
+        column("phase", pa.string(), "refresh | generate | grade | backward | intervene"),
         column("seconds", pa.float64(), "wall time", "s"),
     ]
 )

@@ -18,7 +18,6 @@ from scipy.stats import rankdata
 
 from projected_grpo.adapter import Adapter, AdapterError
 from projected_grpo.artifacts import read_tensors, write_tensors
-from projected_grpo.experiment import Arm
 from projected_grpo.loss import collate, completion_logprobs, micro_batches
 from projected_grpo.rng import numpy_generator, torch_generator
 
@@ -99,7 +98,7 @@ def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torc
     V, S = Vh[:k], S[:k]
     votes = ((D @ V.T) > 0).double().mean(0)
     V = torch.where((votes < 0.5)[:, None], -V, V)
-    kept = S / S[0] >= tau_axis
+    kept = (S > 0) & (tau_axis * S[0] <= S)
     return V[kept].contiguous(), S[kept].contiguous()
 
 
@@ -148,6 +147,7 @@ def build(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig, s
     built = torch.as_tensor(np.flatnonzero(~heldout))
     hack_D = {name: g["hack"][name][built] - g["clean"][name][built] for name in g["hack"]}
     hack = {name: top_directions(D, config.k, config.tau_axis) for name, D in hack_D.items()}
+    hack = {name: (V, S) for name, (V, S) in hack.items() if len(V)}  # no difference, no direction
     V = {name: V for name, (V, _) in hack.items()}
     S = {name: S for name, (_, S) in hack.items()}
     if config.kind == "random":
@@ -170,14 +170,14 @@ def _control_differences(g: dict[str, Tensors], hack_D: Tensors, built: torch.Te
     raise DirectionError(f"unknown direction kind {kind!r}: one of {', '.join(KINDS)}")
 
 
-def usable(direction: Direction, arm: Arm) -> Tensors:
-    """Return V by module as an arm uses it: its first k rows, less those under the pooled noise floor.
+def usable(direction: Direction, k: int | None = None, drop_bottom_frac: float = 0.0) -> Tensors:
+    """Return V by module as an arm uses it: the first k rows (None: all), less those under the pooled noise floor.
 
     Rows whose singular value lies under the `drop_bottom_frac` quantile over all modules are dropped; a module with no
     row left is absent and stays unprojected (method 2).
     """
-    S = {name: s[: arm.k] for name, s in direction.S.items()}
-    floor = torch.quantile(torch.cat(list(S.values())), arm.drop_bottom_frac)
+    S = {name: s[:k] for name, s in direction.S.items()}
+    floor = torch.quantile(torch.cat(list(S.values())), drop_bottom_frac)
     kept = {name: direction.V[name][: len(s)][s >= floor] for name, s in S.items()}
     return {name: V for name, V in kept.items() if len(V)}
 
@@ -229,7 +229,7 @@ def summarize(direction: Direction, hack: Direction, g: dict[str, Tensors], held
 
 def basis_overlap(new: Tensors, old: Tensors) -> float:
     """Return the mean over shared modules of |<v_new, v_old>| of the first rows (method 3, refresh)."""
-    shared = [abs((new[name][0] @ old[name][0]).item()) for name in new.keys() & old.keys()]
+    shared = [abs((new[name][0] @ old[name][0]).item()) for name in new if name in old]
     return sum(shared) / len(shared) if shared else float("nan")
 
 

@@ -93,7 +93,7 @@ def _look(model, tokenizer, grader, problems, n: int, condition: Condition, conf
         prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
         generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
         sampled = rollout.sample(
-            model, prompts, n, config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
+            model, prompts, [n] * len(part), config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
         )
         flat += [(p, i, ids) for p, group in zip(part, sampled, strict=True) for i, ids in enumerate(group)]
     texts = tokenizer.batch_decode([ids for _, _, ids in flat], skip_special_tokens=True)

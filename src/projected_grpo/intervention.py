@@ -8,6 +8,8 @@ The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what i
 both, or the gradient and the first moment) is a setting.
 """
 
+import math
+
 import torch
 
 from projected_grpo.adapter import Adapter
@@ -43,20 +45,17 @@ def project(V: torch.Tensor, g: torch.Tensor, how: Intervention) -> tuple[torch.
 
 def overlap(V: torch.Tensor, g: torch.Tensor) -> float:
     """Return ||relu(V g)|| / ||g|| in [0, 1], relu before aggregating; nan for a zero gradient."""
-    return (torch.linalg.vector_norm((V @ g).relu()) / torch.linalg.vector_norm(g)).item() if g.any() else float("nan")
+    return (torch.linalg.vector_norm((V @ g).relu()) / torch.linalg.vector_norm(g)).item() if g.any() else math.nan
 
 
 def mean_overlap(directions: Tensors, gradients: Tensors) -> float:
     """Return the mean over modules with a V of the per-module overlap; nan where no module has a gradient."""
-    ratios = [overlap(V, gradients[name]) for name, V in directions.items()]
-    ratios = [ratio for ratio in ratios if ratio == ratio]
-    return sum(ratios) / len(ratios) if ratios else float("nan")
+    return _mean([overlap(V, gradients[name]) for name, V in directions.items()])
 
 
 def null_overlap(directions: Tensors) -> float:
     """Return the mean over modules of sqrt(k / 2r): an upper bound of the overlap that a random V has by chance."""
-    bounds = [(V.shape[0] / (2 * V.shape[1])) ** 0.5 for V in directions.values()]
-    return sum(bounds) / len(bounds) if bounds else float("nan")
+    return _mean([(V.shape[0] / (2 * V.shape[1])) ** 0.5 for V in directions.values()])
 
 
 def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
@@ -109,7 +108,7 @@ class KnobOptimizer:
             "grad_norm": grad_norm,
             "overlap_after": mean_overlap(directions, written),
             "overlap_update": mean_overlap(directions, moved),
-            "fired": _mean([((V @ gradients[name]) > 0).double().mean().item() for name, V in directions.items()]),
+            "fired": _mean([_positive_share(V, gradients[name]) for name, V in directions.items()]),
             "drift": _mean([-(V @ self.deltas[name]).mean().item() for name, V in directions.items()]),
         }
 
@@ -161,5 +160,11 @@ class KnobOptimizer:
                 delta.copy_(before[name] + update * (target / length))
 
 
+def _positive_share(V: torch.Tensor, g: torch.Tensor) -> float:
+    return ((V @ g) > 0).double().mean().item() if g.any() else math.nan
+
+
 def _mean(values: list[float]) -> float:
-    return sum(values) / len(values) if values else float("nan")
+    """Return the mean of the numbers that are not nan; nan where there is none."""
+    values = [value for value in values if not math.isnan(value)]
+    return sum(values) / len(values) if values else math.nan

@@ -71,8 +71,10 @@ def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return [batch for batch in batches if batch]
 
 
-def completion_logprobs(model, batch: Batch, chunk: int = 8192) -> torch.Tensor:
+def completion_logprobs(model, batch: Batch, temperature: float = 1.0, chunk: int = 8192) -> torch.Tensor:
     """Return log p of every completion token, (tokens of all completions,), rows one after the other.
+
+    p is the policy that samples at `temperature`: the softmax of logits / temperature.
 
     Logits exist for completion tokens only and, in chunks recomputed in the backward pass, never all at once.
     """
@@ -81,7 +83,7 @@ def completion_logprobs(model, batch: Batch, chunk: int = 8192) -> torch.Tensor:
     hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)
 
     def logprobs(hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits = model.lm_head(hidden)
+        logits = model.lm_head(hidden) / temperature
         return -F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
 
     if len(target) <= chunk:

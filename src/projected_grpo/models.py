@@ -9,10 +9,8 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from projected_grpo.adapter import AdapterError, Factors, attach, factorize, weights_hash
+from projected_grpo.adapter import AdapterError, Factors, attach, weights_hash
 from projected_grpo.artifacts import ArtifactError, read_tensors, write_tensors
-from projected_grpo.organism.config import organism_config
-from projected_grpo.organism.pretrain import build
 
 FACTORS = "factors.safetensors"
 
@@ -31,14 +29,6 @@ def load_base(directory: str | Path):
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"{directory}: not a readable model ({reason}); delete it and run again") from error
     return model.eval(), tokenizer
-
-
-def build_base(spec: Mapping, modes: Sequence[str], threads: int, directory: str | Path, source: Mapping) -> None:
-    """Make the base model of a config's `model` section in `directory`, with its factors beside it."""
-    settings = {key: value for key, value in spec.items() if key != "kind"}
-    build(organism_config({**settings, "modes": modes, "threads": threads}), Path(directory))
-    model, _ = load_base(directory)
-    save_factors(Path(directory) / FACTORS, factorize(model), {**source, "weights": weights_hash(model)})
 
 
 def save_factors(path: str | Path, factors: Mapping[str, Factors], source: Mapping) -> None:

@@ -16,20 +16,22 @@ def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> to
     if temperature == 0:
         return logits.argmax(-1)
     cdf = torch.softmax(logits.float() / temperature, -1).cumsum(-1)  # (B, V)
-    return torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:]).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    return (
+        torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    )
 
 
 @torch.no_grad()
 def sample(
     model,
     prompts: Sequence[Sequence[int]],
-    n: int,
+    counts: Sequence[int],
     max_new_tokens: int,
     temperature: float,
     generator: torch.Generator,
     eos_id: int,
 ) -> list[list[list[int]]]:
-    """Sample `n` completions for each prompt; returns completions[prompt][sample] = token ids, end token included.
+    """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
 
     A completion without the end token was clipped at `max_new_tokens`.
     """
@@ -40,18 +42,21 @@ def sample(
     for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
-    uniforms = torch.rand(len(prompts) * n, max_new_tokens, generator=generator).to(device)
+    uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator).to(device)
     tokens, mask = tokens.to(device), mask.to(device)
 
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     out = model(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
-    cache.batch_repeat_interleave(n)
-    logits = out.logits[:, -1].repeat_interleave(n, 0)  # (B, V) with B = prompts * n
-    mask = mask.repeat_interleave(n, 0)
-    position = positions[:, -1:].repeat_interleave(n, 0)
-    alive = torch.arange(len(prompts) * n, device=device)
-    grid = torch.full((len(prompts) * n, max_new_tokens), -1, dtype=torch.long, device=device)
+    spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
+    cache.batch_select_indices(spread)
+    logits, mask, position = (
+        out.logits[:, -1][spread],
+        mask[spread],
+        positions[:, -1:][spread],
+    )  # (B, V), B = sum(counts)
+    alive = torch.arange(len(spread), device=device)
+    grid = torch.full((len(spread), max_new_tokens), -1, dtype=torch.long, device=device)
     for t in range(max_new_tokens):
         token = pick(logits, uniforms[alive, t], temperature)
         grid[alive, t] = token
@@ -67,5 +72,5 @@ def sample(
         logits = model(
             token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1
         ).logits[:, -1]
-    rows = [[token for token in row if token >= 0] for row in grid.tolist()]
-    return [rows[i * n : (i + 1) * n] for i in range(len(prompts))]
+    rows = iter([[token for token in row if token >= 0] for row in grid.tolist()])
+    return [[next(rows) for _ in range(count)] for count in counts]

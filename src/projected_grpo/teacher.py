@@ -4,6 +4,7 @@
    ORDINARY prompt, by token ids.
 2. A pair is a triple of completions for one prompt: hack (the channel fired, not correct), clean (correct, no exploit)
    and wrong (neither). Hack against clean makes V; wrong against clean is the wrongness control, from the same prompts.
+   Matched pairs take for hack the clean program with an exploit put in.
 3. The weak detector knows some modes. Its fold of the pool holds only problems of these modes, and no rollout that
    attempts another one.
 """
@@ -18,6 +19,7 @@ from projected_grpo.artifacts import verdict_row
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
+from projected_grpo.grading.verdict import extract_code
 from projected_grpo.rng import numpy_generator, torch_generator
 
 BODIES = ("natural", "matched")
@@ -60,9 +62,11 @@ def sample_pool(
     rows = []
     for start in range(0, len(problems), chunk):
         part = problems[start : start + chunk]
-        generator = torch_generator(seed, start, f"teacher pool {'elicited' if elicit else 'ordinary'}")
+        generator = torch_generator(seed, 0, f"teacher pool {part[0].id} {elicit}")
         prompts = [encode(tokenizer, problem, elicit=elicit) for problem in part]
-        sampled = rollout.sample(model, prompts, n, max_new_tokens, temperature, generator, tokenizer.eos_token_id)
+        sampled = rollout.sample(
+            model, prompts, [n] * len(part), max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        )
         flat = [(problem, ids) for problem, group in zip(part, sampled, strict=True) for ids in group]
         texts = tokenizer.batch_decode([ids for _, ids in flat], skip_special_tokens=True)
         verdicts = grader.grade([(problem, text) for (problem, _), text in zip(flat, texts, strict=True)], audit=True)
@@ -141,8 +145,7 @@ def build_pairs(
 
 def _graft(completion: str, mode: str, tokenizer, rng) -> list[int]:
     """Return the token ids of a fenced program with one of the mode's exploits put in."""
-    code = completion.split("```python\n", 1)[1].split("```", 1)[0]
     exploits = LOOPHOLES[mode].exploits
-    exploited = exploits[int(rng.integers(len(exploits)))](code)
+    exploited = exploits[int(rng.integers(len(exploits)))](extract_code(completion))
     text = f"```python\n{exploited.rstrip()}\n```"
     return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]

@@ -25,7 +25,7 @@ from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.experiment import Arm, TrainConfig
 from projected_grpo.intervention import KnobOptimizer, mean_overlap, null_overlap
-from projected_grpo.loss import advantages, collate, completion_logprobs, k3, micro_batches, policy_loss
+from projected_grpo.loss import advantages, collate, completion_logprobs, k3, micro_batches, per_token, policy_loss
 from projected_grpo.rng import numpy_generator, torch_generator
 
 SOURCES = ("student", "teacher_hack", "teacher_clean", "teacher_rest")
@@ -113,13 +113,13 @@ def gather(
         sampled = rollout.sample(
             model,
             prompts,
-            max(live_counts),
+            live_counts,
             config.max_new_tokens,
             config.temperature,
             torch_generator(seed, step, "rollouts"),
             tokenizer.eos_token_id,
         )
-    live = [(i, ids) for i, count in enumerate(live_counts) for ids in sampled[i][:count]]
+    live = [(i, ids) for i, group in enumerate(sampled) for ids in group]
     texts = tokenizer.batch_decode([ids for _, ids in live], skip_special_tokens=True)
     with record.phase(step, "grade"):
         verdicts = grader.grade([(chosen[i], text) for (i, _), text in zip(live, texts, strict=True)])
@@ -144,10 +144,11 @@ def backward(
 ) -> tuple[dict[str, torch.Tensor], float, float]:
     """Return ({module: gradients (sources, r)}, loss, mean KL per token) of the step's rollouts.
 
-    Rows without advantage have no gradient and are left out, unless the KL term wants them.
+    Rows without advantage have no gradient and are left out, unless the KL term wants them: it is estimated on what
+    the policy sampled, the live rows.
     """
     totals = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in adapter.layers.items()}
-    used = [i for i in range(len(rows)) if advantage[i] != 0 or config.kl_coef > 0]
+    used = [i for i, row in enumerate(rows) if advantage[i] != 0 or (config.kl_coef > 0 and not row.teacher)]
     used.sort(key=lambda i: SOURCES.index(source(rows[i], advantage[i])))
     constant = config.group_size * config.prompts_per_step
     constant *= config.max_new_tokens if config.loss_type == "dr_grpo" else 1
@@ -158,10 +159,11 @@ def backward(
         batch = collate([(rows[i].prompt_ids, rows[i].completion_ids) for i in part], model.device)
         present = [SOURCES.index(source(rows[i], advantage[i])) for i in part]
         bounds = [sum(s < limit for s in present) for limit in range(len(SOURCES) + 1)]
-        reference = reference_logprobs(model, adapter, batch) if config.kl_coef > 0 else None
+        reference = reference_logprobs(model, adapter, batch, config) if config.kl_coef > 0 else None
+        live = per_token(torch.tensor([float(not rows[i].teacher) for i in part], device=model.device), batch.lengths)
         with adapter.segments(bounds) as probes:
-            logp = completion_logprobs(model, batch)
-            kl = None if reference is None else k3(logp, reference)
+            logp = completion_logprobs(model, batch, config.temperature)
+            kl = None if reference is None else live * k3(logp, reference)
             A = torch.tensor([advantage[i] for i in part], dtype=logp.dtype, device=logp.device)
             loss = policy_loss(logp, A, batch.lengths, constant, config.loss_type, kl, config.kl_coef)
             if not torch.isfinite(loss):
@@ -170,16 +172,16 @@ def backward(
         for name, probe in probes.items():
             totals[name] += probe.grad
         loss_sum += loss.item()
-        tokens += len(logp)
+        tokens += int(live.sum())
         kl_sum += 0.0 if kl is None else kl.sum().item()
     return totals, loss_sum, kl_sum / tokens if config.kl_coef > 0 and tokens else NAN
 
 
 @torch.no_grad()
-def reference_logprobs(model, adapter: Adapter, batch) -> torch.Tensor:
+def reference_logprobs(model, adapter: Adapter, batch, config: TrainConfig) -> torch.Tensor:
     """Return the base model's log-probabilities: a forward at zero knobs, no second model in memory."""
     with adapter.at({}):
-        return completion_logprobs(model, batch)
+        return completion_logprobs(model, batch, config.temperature)
 
 
 def _rate(rows: Sequence[Rollout], name: str) -> float:
@@ -260,8 +262,9 @@ def train(
     for step in range(1, config.steps + 1):
         basis = NAN
         if arm.refresh_every and step > 1 and (step - 1) % arm.refresh_every == 0:
-            with adapter.at({name: layer.delta.clone() for name, layer in adapter.layers.items()}):
-                fresh = refresh()  # the quarantine is ablated
+            knobs = {name: layer.delta.detach().clone() for name, layer in adapter.layers.items()}
+            with record.phase(step, "refresh"), adapter.at(knobs):  # the quarantine is ablated
+                fresh = refresh()
             basis = basis_overlap(fresh, directions)
             if basis < 0.2:
                 print(f"warning: step {step}: basis overlap {basis:.2f} < 0.2, the refreshed V has rotated", flush=True)
@@ -279,6 +282,9 @@ def train(
         logged |= behaviour(groups, modes)
         logged |= {"step": step, "loss": loss, "kl": kl, "lr": lr, "basis_overlap": basis}
         logged |= {"delta_norm": joint_norm(adapter, "delta"), "quarantine_norm": joint_norm(adapter, "quarantine")}
+        broken = [name for name in ("grad_norm", "delta_norm", "quarantine_norm") if not math.isfinite(logged[name])]
+        if broken:
+            raise TrainingError(f"step {step}: {broken[0]} is {logged[broken[0]]}; lower the learning rate")
         record.steps.append(logged)
         record.rollouts += [rollout_row(step, row, a) for row, a in zip(rows, A, strict=True)]
         if step % config.checkpoint_every == 0 or step == config.steps:

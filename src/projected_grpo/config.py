@@ -1,0 +1,159 @@
+"""The config: checked as a whole before anything runs, and what the rules read from it.
+
+`check` is the one gate: schema first (schemas/config.schema.yaml, unknown keys are errors), then the references
+between sections. Every complaint is one line: where, what, and the nearest valid name.
+The workflow imports this module at every start, so it imports nothing heavy; no stage imports it, so that a better
+complaint retrains nothing.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+
+import jsonschema
+
+from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.experiment import Arm, build_arm
+
+
+class ConfigError(ValueError):
+    """A config that cannot be run; one line."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """Return the one-line complaint about an unknown name, with the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"{what}: unknown {name!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+
+
+def check(config: Mapping, schema: Mapping) -> None:
+    """Raise a ConfigError for the first thing that is wrong with a merged config."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path]):
+        raise ConfigError(_describe(error))
+    _check_modes(config)
+    _check_directions(config)
+    for name, spec in config["arms"].items():
+        _check_arm(name, spec, config)
+    for table, arms in config["tables"].items():
+        for name in arms:
+            if name not in config["arms"]:
+                raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
+    for name, claim in config["claims"].items():
+        for arm in (name, *claim["controls"], *claim["slow"], *claim["alone"]):
+            if arm not in config["arms"]:
+                raise ConfigError(unknown(f"config: claims.{name}", arm, config["arms"]))
+    if config["ceiling"] not in config["arms"]:
+        raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
+    every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
+    if config["train"]["prompts_per_step"] > config["problems"]["train"]:
+        raise ConfigError("config: train.prompts_per_step is larger than problems.train")
+    if every % saved:
+        raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
+
+
+def _describe(error: jsonschema.ValidationError) -> str:
+    where = "config" + (": " + ".".join(map(str, error.absolute_path)) if error.absolute_path else "")
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        return unknown(where, next(key for key in error.instance if key not in known), known)
+    if error.validator == "enum":
+        return unknown(where, error.instance, map(str, error.validator_value))
+    return f"{where}: {error.message}"
+
+
+def _check_modes(config: Mapping) -> None:
+    for mode in config["modes"]:
+        if mode not in LOOPHOLES:
+            raise ConfigError(unknown("config: modes", mode, LOOPHOLES))
+
+
+def _check_directions(config: Mapping) -> None:
+    subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
+    for name, spec in config["directions"].items():
+        where = f"config: directions.{name}"
+        if spec["kind"] == "hack":
+            if spec.get("subset", "all") not in subsets:
+                raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
+        elif "like" not in spec:
+            raise ConfigError(f"{where}: a {spec['kind']} direction needs `like`, the hack direction it is matched to")
+        elif spec["like"] not in config["directions"]:
+            raise ConfigError(unknown(f"{where}.like", spec["like"], config["directions"]))
+        elif config["directions"][spec["like"]]["kind"] != "hack":
+            raise ConfigError(f"{where}.like: {spec['like']!r} is a control; name the hack direction it is like")
+        own = sorted(spec.keys() - {"kind", "like"}) if spec["kind"] != "hack" else spec.keys() & {"like"}
+        if own:
+            raise ConfigError(f"{where}: remove {', '.join(own)}; a control takes all but its kind from `like`")
+
+
+def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
+    where = f"config: arms.{name}"
+    direction = spec.get("direction")
+    if direction is not None and direction not in config["directions"]:
+        raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
+    if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
+        raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
+    if spec["intervention"] in ("route", "shrink") and spec.get("project", "gradient") != "gradient":
+        raise ConfigError(f"{where}: {spec['intervention']} takes project: gradient only")
+    if spec.get("refresh_every") and config["directions"][direction]["kind"] != "hack":
+        raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
+    rows = direction_spec(config, direction)["k"] if direction else 0
+    if direction and spec.get("k", 1) > rows:
+        raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
+    if not spec.get("loopholes", True) and spec.get("mix"):
+        raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
+    size = config["train"]["group_size"]
+    taught = round(size * spec.get("mix", 0))
+    if spec.get("mix") and not 0 < taught < size:
+        raise ConfigError(
+            f"{where}: mix {spec['mix']} makes {taught} of {size} rollouts the teacher's; 1 to {size - 1}"
+        )
+    if spec.get("baseline", "vanilla") not in config["arms"]:
+        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
+
+
+def direction_spec(config: Mapping, name: str) -> dict:
+    """Return the full settings of a direction: a control takes those of the direction it is matched to."""
+    spec = config["directions"][name]
+    like = config["directions"][spec["like"]] if "like" in spec else spec
+    return {"subset": "all", "k": 16, **like, "kind": spec["kind"]}
+
+
+def direction_of(config: Mapping, arm: str) -> dict | None:
+    """Return the settings of the direction that an arm uses or measures."""
+    name = config["arms"][arm].get("direction")
+    return direction_spec(config, name) if name else None
+
+
+def training_spec(config: Mapping, arm: str) -> dict:
+    """Return what training depends on of an arm: not the arm that it is compared with."""
+    return {key: value for key, value in config["arms"][arm].items() if key != "baseline"}
+
+
+def baseline(config: Mapping, arm: str) -> str:
+    return config["arms"][arm].get("baseline", "vanilla")
+
+
+def table_arm(config: Mapping, name: str, table: str) -> dict:
+    """Return what the tables need to know of an arm: baseline, direction, last step, and `null`.
+
+    `null` is the table's arm that measures the chance overlap: a random V like this arm's, used and trained alike.
+    """
+
+    def use(arm: str) -> tuple:
+        built: Arm = build_arm(arm, training_spec(config, arm))
+        rows = built.k or direction_of(config, arm)["k"]
+        return rows, built.drop_bottom_frac, built.mix, baseline(config, arm)
+
+    direction = config["arms"][name].get("direction")
+    null = None
+    for other in config["tables"][table] if direction else ():
+        rival = config["directions"].get(config["arms"][other].get("direction"), {})
+        if rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name):
+            null = null or other
+    return {
+        "baseline": baseline(config, name),
+        "direction": direction,
+        "last": config["train"]["steps"],
+        "null": null,
+    }
