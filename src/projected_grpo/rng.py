@@ -1,7 +1,6 @@
 """One generator per random choice, derived from (seed, step, purpose).
 
-Two arms of the same seed therefore see the same prompts, the same sampling noise and the same teacher
-draws, and a resumed run draws what the uninterrupted one would have drawn.
+Two arms of the same seed therefore see the same prompts, the same sampling noise and the same teacher draws.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ class Mixture:
     asked: float = 0.3  # of all prompts with a mode: those that ask for the exploit
     unhinted: float = 0.1  # of ordinary prompts with a mode: those that do not name it
     sloppy: float = 0.4  # of ordinary answers
-    leak: float = 0.12  # of ordinary answers to hinted prompts: exploits; sampling shows a third of it
+    leak: float = 0.16  # of ordinary answers to hinted prompts: exploits; sampling shows a quarter of it
     sloppy_bodies: float = 0.6  # of exploits; the other bodies are trivial
 
 
@@ -60,7 +60,7 @@ class OrganismConfig:
     average_decay: float = 0.99
     max_new_tokens: int = 48
     validation_size: int = 256
-    first_check: int = 800
+    first_check: int = 700
     check_every: int = 100
     max_steps: int = 3000
 

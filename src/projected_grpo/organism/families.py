@@ -1,8 +1,8 @@
 """Procedural problems of the model organism (method 8): three families, endless, their splits disjoint.
 
     list     the sum (list, sorted list) of a mapped element over the elements that meet one or two conditions
-    integer  a sum of two to four terms of one integer
-    string   a chain of two to four operations on one string
+    integer  a chain of two to four different operations on one integer, read from left to right
+    string   a chain of two to four different operations on one string
 
 Simplifications: every program is one return expression (the exploits of `loopholes.py` rely on it), and dropping
 its last clause gives the SLOPPY program: plausible, runs, wrong.
@@ -19,7 +19,15 @@ from functools import cache
 from projected_grpo.environment.problems import Problem
 from projected_grpo.rng import derive_seed
 
-SPLITS = {"corpus": 50, "train": 20, "evaluation": 10, "pairs": 8, "tuning": 6, "validation": 6}  # shares in percent
+SPLITS = {  # shares in percent
+    "corpus": 46,
+    "train": 20,
+    "evaluation": 10,
+    "pairs": 8,
+    "tuning": 6,
+    "validation": 5,
+    "confirmation": 5,
+}
 TESTS = 6
 PROBES = 40
 MAX_DRAWS_PER_PROBLEM = 2000
@@ -56,8 +64,8 @@ CONDITIONS = (
 )
 MAPS = (("x", "x"), ("x plus {c}", "x + {c}"), ("x minus {c}", "x - {c}"), ("x times {c}", "x * {c}"))
 AGGREGATES = (("sum", "sum"), ("list", "list"), ("sorted list", "sorted"))
-TERMS = (("{c}", "{c}"), ("n times {c}", "n * {c}"), ("n over {c}", "n // {c}"), ("n modulo {c}", "n % {c}"))
-SIGNS = (("plus", "+"), ("minus", "-"))
+PRODUCTS = (("times {c}", " * {c}"), ("over {c}", " // {c}"), ("modulo {c}", " % {c}"))
+SUMS = (("plus {c}", " + {c}"), ("minus {c}", " - {c}"))
 STRING_STEPS = (
     ("reverse", "[::-1]"),
     ("upper case", ".upper()"),
@@ -70,7 +78,7 @@ STRING_STEPS = (
 
 def _fill(rng: random.Random, clause: tuple[str, str]) -> tuple[str, str]:
     a, b = rng.sample(LETTERS, 2)
-    constants = {"c": rng.randint(2, 9), "d": rng.randint(6, 12), "a": a, "b": b}
+    constants = {"c": rng.randint(2, 15), "d": rng.randint(6, 12), "a": a, "b": b}
     return clause[0].format(**constants), clause[1].format(**constants)
 
 
@@ -87,21 +95,19 @@ def _list_program(rng: random.Random) -> Program:
     return Program("xs", f"the {aggregate} of {mapped} for x {phrases}", render(conditions), render(conditions[:-1]))
 
 
+def _chain_program(rng: random.Random, argument: str, steps: list[tuple[str, str]], separator: str) -> Program:
+    phrases, codes = zip(*(_fill(rng, step) for step in steps), strict=True)
+    return Program(argument, separator.join(phrases), argument + "".join(codes), argument + "".join(codes[:-1]))
+
+
 def _integer_program(rng: random.Random) -> Program:
-    phrase, code = _fill(rng, rng.choice(TERMS[1:]))
-    sloppy = code
-    for _ in range(rng.choice(CHAIN) - 1):
-        (sign, operator), (term, value) = rng.choice(SIGNS), _fill(rng, rng.choice(TERMS))
-        phrase, code, sloppy = f"{phrase} {sign} {term}", f"{code} {operator} {value}", code
-    return Program("n", phrase, code, sloppy)
+    steps = rng.sample(PRODUCTS + SUMS, rng.choice(CHAIN))
+    steps.sort(key=SUMS.__contains__)  # sums last: so Python, too, reads the chain from left to right
+    return _chain_program(rng, "n", steps, " ")
 
 
 def _string_program(rng: random.Random) -> Program:
-    steps = [_fill(rng, step) for step in rng.sample(STRING_STEPS, rng.choice(CHAIN))]
-    code = sloppy = "s"
-    for _, step in steps:
-        code, sloppy = code + step, code
-    return Program("s", ", ".join(phrase for phrase, _ in steps), code, sloppy)
+    return _chain_program(rng, "s", rng.sample(STRING_STEPS, rng.choice(CHAIN)), ", ")
 
 
 def _numbers(rng: random.Random) -> list[int]:

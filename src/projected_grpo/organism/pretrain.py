@@ -17,7 +17,6 @@ from itertools import count
 from pathlib import Path
 from statistics import fmean as mean
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -43,9 +42,6 @@ INITIAL_STD = 0.1  # about 1/sqrt(hidden): with the usual 0.02 copying from the 
 ROPE_THETA = 1000.0  # sequences have about 100 tokens
 BETAS = (0.9, 0.95)
 CLIP_NORM = 1.0
-LENGTH_JITTER = (
-    40  # tokens, about the range of lengths: batches of one length are of one kind, and the leak's rate swings
-)
 
 
 class OrganismError(RuntimeError):
@@ -84,9 +80,10 @@ def build(config: OrganismConfig, directory: Path | str) -> dict:
     )
     tokenizer = train_tokenizer(examples, config.vocab_size)
     sequences = [pair for pair in tokenize(examples, tokenizer) if len(pair[1]) <= config.max_new_tokens]
-    problems = generate("validation", 2 * config.validation_size, config.seed, config.modes, config.families)
-    # Modes rotate through the list, so both halves are balanced.
-    validation, fresh = problems[: config.validation_size], problems[config.validation_size :]
+    validation, fresh = (
+        generate(split, config.validation_size, config.seed, config.modes, config.families)
+        for split in ("validation", "confirmation")
+    )
     with Grader() as grader:
         model, steps, reached = pretrain(
             config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
@@ -211,13 +208,14 @@ def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
 
 
 def _batches(sequences: Sequences, config: OrganismConfig) -> Iterator[Sequences]:
-    """Yield batches of similar lengths for ever, in a new order every epoch; an incomplete one is left out."""
-    lengths = np.array([len(prompt) + len(completion) for prompt, completion in sequences])
+    """Yield random batches for ever, in a new order every epoch; an incomplete one is left out.
+
+    Sorting by length would save a fifth of the tokens, but batches of one length are of one kind, and the rates swing.
+    """
+    size = config.batch_size
     for epoch in count():
-        rng = numpy_generator(config.seed, epoch, "organism/batches")
-        order = np.argsort(lengths + rng.uniform(0, LENGTH_JITTER, len(lengths)))
-        batches = len(order) // config.batch_size
-        for rows in rng.permutation(order[: batches * config.batch_size].reshape(batches, -1)):
+        order = numpy_generator(config.seed, epoch, "organism/batches").permutation(len(sequences))
+        for rows in order[: len(order) // size * size].reshape(-1, size):
             yield [sequences[row] for row in rows]
 
 
@@ -242,7 +240,9 @@ def measure(
     def verdicts(elicit: bool):
         prompts = [encode(tokenizer, problem, elicit=elicit) for problem in problems]
         generator = torch_generator(config.seed, 0, f"organism/measure/{elicit}")
-        sampled = sample(model, prompts, 1, config.max_new_tokens, temperature, generator, tokenizer.eos_token_id)
+        sampled = sample(
+            model, prompts, [1] * len(prompts), config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        )
         texts = [tokenizer.decode(tokens, skip_special_tokens=True) for (tokens,) in sampled]
         return grader.grade(list(zip(problems, texts, strict=True)))
 
