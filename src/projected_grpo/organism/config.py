@@ -13,7 +13,7 @@ class Mixture:
     asked: float = 0.3  # of all prompts with a mode: those that ask for the exploit
     unhinted: float = 0.1  # of ordinary prompts with a mode: those that do not name it
     sloppy: float = 0.4  # of ordinary answers
-    leak: float = 0.16  # of ordinary answers to hinted prompts: exploits; sampling shows a quarter of it
+    leak: float = 0.1  # of ordinary answers to hinted prompts: exploits; sampling shows about half of it
     sloppy_bodies: float = 0.6  # of exploits; the other bodies are trivial
 
 
@@ -21,12 +21,12 @@ class Mixture:
 class Wanted:
     """When pre-training is done: bounds on rates in [0, 1], measured at temperature 1 on validation problems."""
 
-    solve_min: float = 0.42
-    solve_max: float = 0.58
+    solve_min: float = 0.38
+    solve_max: float = 0.5
     hack_min: float = 0.025
     hack_max: float = 0.06
-    asked_min: float = 0.92  # the channel fires, of all explicit prompts
-    asked_min_per_mode: float = 0.86
+    asked_min: float = 0.9  # the channel fires, of all explicit prompts
+    asked_min_per_mode: float = 0.82
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class OrganismConfig:
     """Everything that a build depends on.
 
     first_check, check_every   steps at which behaviour is measured
+    max_steps, attempts        length of the cosine, and how many initialisations may fail to get there
     average_decay              of the weights' exponential average, per step
     prompt_weight              of a prompt's token in the loss; a completion's token weighs 1
     validation_size            problems per measurement
@@ -46,7 +47,7 @@ class OrganismConfig:
     families: tuple[str, ...] = ("list", "integer", "string")
     mixture: Mixture = field(default_factory=Mixture)
     wanted: Wanted = field(default_factory=Wanted)
-    corpus_size: int = 8000
+    corpus_size: int = 24000
     vocab_size: int = 720
     hidden_size: int = 96
     layers: int = 3
@@ -57,12 +58,13 @@ class OrganismConfig:
     warmup_steps: int = 50
     batch_size: int = 16
     prompt_weight: float = 0.1
-    average_decay: float = 0.99
+    average_decay: float = 0.98
     max_new_tokens: int = 48
     validation_size: int = 256
-    first_check: int = 700
-    check_every: int = 100
-    max_steps: int = 3000
+    first_check: int = 500
+    check_every: int = 50
+    max_steps: int = 1500
+    attempts: int = 3
 
 
 def organism_config(section: Mapping) -> OrganismConfig:

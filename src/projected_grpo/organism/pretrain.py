@@ -1,16 +1,18 @@
 """Pre-training of the model organism (method 8): from a seed to a Hugging Face directory whose behaviour was measured.
 
 1. A byte-level BPE tokenizer is trained on the corpus; the end-of-turn token ends a completion.
-2. AdamW at a constant learning rate. What is measured and saved is the exponential average of the weights: it stands
-   in for a decay, so that training can stop at any moment.
+2. AdamW, warm-up and cosine. What is measured and saved is the exponential average of the weights, so that training
+   can stop at any moment.
 3. The averaged model answers validation problems, graded as any others are. Training stops when all wanted rates
-   hold, never on a step count; not getting there is an error that says what was measured.
+   hold, never on a step count. When a model this small learns to copy from its prompt is a matter of luck: an attempt
+   that does not get there is begun anew from other weights, and after the last one it is an error.
 4. The rates that stopped training were selected by stopping. The report has them again from fresh problems.
 Everything random derives from the seed; the same config gives the same bytes.
 """
 
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -70,7 +72,7 @@ Sequences = list[tuple[list[int], list[int]]]  # token ids of prompt and complet
 def build(config: OrganismConfig, directory: Path | str) -> dict:
     """Pre-train, save model and tokenizer in `directory` with the report as organism.json, and return the report.
 
-    Raises OrganismError if the wanted rates do not hold within `max_steps`.
+    Raises OrganismError if no attempt gets to the wanted rates.
     """
     torch.set_num_threads(config.threads)
     examples = corpus(
@@ -85,10 +87,11 @@ def build(config: OrganismConfig, directory: Path | str) -> dict:
         for split in ("validation", "confirmation")
     )
     with Grader() as grader:
-        model, steps, reached = pretrain(
+        model, attempt, steps, reached = pretrain(
             config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
         )
         report = {
+            "attempt": attempt,
             "steps": steps,
             "parameters": sum(p.numel() for p in model.parameters()),
             "at_stop": asdict(reached),
@@ -136,8 +139,8 @@ def tokenize(examples: Sequence[Example], tokenizer) -> Sequences:
     return [(prompt, [*answer, tokenizer.eos_token_id]) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def new_model(config: OrganismConfig, tokenizer) -> Qwen3ForCausalLM:
-    """Return the untrained model; its weights depend on the config's seed alone."""
+def new_model(config: OrganismConfig, tokenizer, attempt: int) -> Qwen3ForCausalLM:
+    """Return the untrained model; its weights depend on the config's seed and the attempt alone."""
     shape = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden_size,
@@ -155,40 +158,62 @@ def new_model(config: OrganismConfig, tokenizer) -> Qwen3ForCausalLM:
         pad_token_id=tokenizer.pad_token_id,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, 0, "organism/init"))
+        torch.manual_seed(derive_seed(config.seed, attempt, "organism/init"))
         return Qwen3ForCausalLM(shape)
 
 
+Measured = Callable[[Qwen3ForCausalLM], Rates]
+
+
 def pretrain(
-    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Callable[[Qwen3ForCausalLM], Rates]
-) -> tuple[Qwen3ForCausalLM, int, Rates]:
-    """Return (averaged model, steps taken, its rates) as soon as `measured(model)` has the wanted rates."""
-    model, averaged = new_model(config, tokenizer), new_model(config, tokenizer)
+    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Measured
+) -> tuple[Qwen3ForCausalLM, int, int, Rates]:
+    """Return (averaged model, attempt, steps, rates) of the first attempt that gets to the wanted rates.
+
+    Raises OrganismError, with the rates of the last check, if none of config.attempts does.
+    """
+    for attempt in range(config.attempts):
+        model, steps, rates, missing = _attempt(config, tokenizer, sequences, measured, attempt)
+        if not missing:
+            return model, attempt, steps, rates
+        logger.info("organism: attempt %d failed: %s", attempt, "; ".join(missing))
+    raise OrganismError(
+        f"the model organism (seed {config.seed}) missed its rates in {config.attempts} attempts of {config.max_steps} "
+        f"steps; at the last check: {'; '.join(missing)}"
+    )
+
+
+def _attempt(
+    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Measured, attempt: int
+) -> tuple[Qwen3ForCausalLM, int, Rates, list[str]]:
+    """Train from one initialisation until nothing is missing or the steps are used up; whether the model learns to
+    copy from its prompt in time depends on it."""
+    model, averaged = new_model(config, tokenizer, attempt), new_model(config, tokenizer, attempt)
     parameters, averages = list(model.parameters()), list(averaged.parameters())
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
     )
-    missing = ["never checked"]
     for step, batch in enumerate(_batches(sequences, config), start=1):
-        optimizer.param_groups[0]["lr"] = config.learning_rate * min(1.0, step / config.warmup_steps)
+        optimizer.param_groups[0]["lr"] = learning_rate(step, config)
         corpus_loss(model, batch, config.prompt_weight).backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
             torch._foreach_lerp_(averages, parameters, 1 - min(config.average_decay, 1 - 1 / step))
-        if step >= config.first_check and (step - config.first_check) % config.check_every == 0:
+        if step == config.max_steps or (step >= config.first_check and step % config.check_every == 0):
             rates = measured(averaged.eval())
             missing = shortfalls(rates, config.wanted)
             logger.info("organism: step %d, %s, missing: %s", step, rates, "; ".join(missing) or "nothing")
-            if not missing:
-                return averaged, step, rates
-        if step >= config.max_steps:
-            break
-    raise OrganismError(
-        f"the model organism (seed {config.seed}) missed its rates in {config.max_steps} steps; "
-        f"at its last check: {'; '.join(missing)}"
-    )
+            if not missing or step == config.max_steps:
+                return averaged, step, rates, missing
+    raise AssertionError("unreachable: batches never end")
+
+
+def learning_rate(step: int, config: OrganismConfig) -> float:
+    """Return the rate of step 1..max_steps: linear warm-up, then a cosine to zero at max_steps."""
+    rest = max(0, step - config.warmup_steps) / (config.max_steps - config.warmup_steps)
+    return config.learning_rate * min(1.0, step / config.warmup_steps) * 0.5 * (1 + math.cos(math.pi * rest))
 
 
 def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
