@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -242,3 +243,11 @@ def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
     arms["vanilla"]["last"] = 50
     with pytest.raises(StudyError, match=r"vanilla, full.*: no evaluation at step 50, only at \[96\]"):
         table1(build_study(runs, arms, {}, "no_loophole"))
+
+
+def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
+    whole = synthetic.make(arms=("vanilla", "erase"), seeds=(1, 2), claims={}, ceiling=None)
+    first = {arm: {name: values[:, :5] for name, values in log.items()} for arm, log in whole.training.items()}
+    short = dataclasses.replace(whole, training=first)
+    assert solve_bins(short).empty
+    assert "No bin of solve" in render_markdown(short, table1(short), h1(short), ORGANISM)

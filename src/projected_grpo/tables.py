@@ -204,9 +204,14 @@ def _points(study: Study, arm: str, deployed: bool) -> Mapping[str, np.ndarray]:
         hack, solve = (view.rates[name].mean(2) for name in ("hack", "solve"))
     else:
         log, lag = study.training[arm], WINDOW
-        frame = [np.lib.stride_tricks.sliding_window_view(log[name], WINDOW, axis=1) for name in STUDENT]
-        hack, solve = (windows.mean(-1) for windows in frame)
+        hack, solve = (_trailing_means(log[name]) for name in STUDENT)
     return {"hack": hack[:, lag:].ravel(), "solve": solve[:, lag:].ravel(), "before": solve[:, :-lag].ravel()}
+
+
+def _trailing_means(values: np.ndarray) -> np.ndarray:
+    """Return the means (S, T - WINDOW + 1) over all full windows of values (S, T); none in a shorter run."""
+    ends = range(WINDOW, values.shape[1] + 1)
+    return np.array([values[:, end - WINDOW : end].mean(1) for end in ends]).reshape(-1, len(values)).T
 
 
 def _binned(points: Mapping[str, np.ndarray]) -> pd.DataFrame:
