@@ -1,11 +1,9 @@
 """The loop (method 6): sample prompts, roll out, grade, take advantages, backward, intervene, step, log one row.
 
-1. The optimizer sees token ids, advantages and which rollouts the teacher wrote. Of a live rollout's verdict only the
-   reward gets that far; the rest goes into the log.
-2. A batch is sorted by source, so that one backward pass yields the knob gradient of each source. The teacher's rows
-   are split into exploiting and other rows with positive advantage, and the rest, for the log's overlaps.
-3. Every random choice has a generator of its own from (seed, step, purpose): an arm differs from vanilla by the
-   intervention alone.
+1. Of a live rollout's verdict only the reward reaches the optimizer; the rest goes into the log.
+2. A batch is sorted by source, so that one backward pass yields the knob gradient of each. For the log's overlaps the
+   teacher's rows are three sources: exploiting and other rows with positive advantage, and the rest.
+3. Every random choice has a generator of its own: an arm differs from vanilla by the intervention alone.
 """
 
 import math
@@ -142,11 +140,7 @@ def source(row: Rollout, advantage: float) -> str:
 def backward(
     model, adapter: Adapter, rows: list[Rollout], advantage: list[float], config: TrainConfig, step: int
 ) -> tuple[dict[str, torch.Tensor], float, float]:
-    """Return ({module: gradients (sources, r)}, loss, mean KL per token) of the step's rollouts.
-
-    Rows without advantage have no gradient and are left out, unless the KL term wants them: it is estimated on what
-    the policy sampled, the live rows.
-    """
+    """Return ({module: gradients (sources, r)}, loss, mean KL per live token); the KL term is of live rows alone."""
     totals = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in adapter.layers.items()}
     used = [i for i, row in enumerate(rows) if advantage[i] != 0 or (config.kl_coef > 0 and not row.teacher)]
     used.sort(key=lambda i: SOURCES.index(source(rows[i], advantage[i])))
@@ -247,9 +241,8 @@ def train(
 ) -> Record:
     """Train the knobs of one arm and seed, and return its record; `adapter` ends with the trained knobs.
 
-    directions  V (k, r) by module; empty for an arm that names no direction
-    refresh     () -> directions at the current model, for arms with refresh_every > 0
-    Raises TrainingError for a loss that is not finite, and for a pool without any row of these problems when mix > 0.
+    directions is V (k, r) by module, empty for an arm without one; refresh returns them anew at the current model.
+    Raises TrainingError for numbers that are not finite, and for a pool without any row of these problems if mix > 0.
     """
     if not arm.loopholes:
         problems = [replace(problem, mode="none") for problem in problems]
