@@ -75,6 +75,16 @@ def direction_file(arm, seed):
     return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
 
 
+def direction_summaries(table):
+    """Return the summary of every direction that an arm of the table uses or measures."""
+    files = [
+        direction_file(arm, seed) for arm in config["tables"][table] for seed in SEEDS
+    ]
+    return list(
+        dict.fromkeys(str(Path(V).with_name("summary.parquet")) for V in files if V)
+    )
+
+
 def pairs_file(direction):
     return f"{RESULTS}/pairs/{direction_spec(config, direction)['subset']}.parquet"
 
@@ -102,10 +112,7 @@ def runs(table, file):
 
 def table_arms(table):
     """Return what the tables need to know of each arm."""
-    return {
-        name: table_arm(config, name, table)
-        for name in config["tables"][table]
-    }
+    return {name: table_arm(config, name, table) for name in config["tables"][table]}
 
 
 def stage_minutes():

@@ -1,6 +1,6 @@
 """Tables and figures.
 
-in   steps and evaluations of the table's runs
+in   steps and evaluations of the table's runs, the summaries of their directions
 out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the doubts of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/figures/*.{png,svg}
@@ -11,6 +11,7 @@ rule table1:
     input:
         evaluations=runs("table1", "evaluation.parquet"),
         steps=runs("table1", "steps.parquet"),
+        directions=direction_summaries("table1"),
     output:
         csv=f"{RESULTS}/table1.csv",
         markdown=f"{RESULTS}/table1.md",

@@ -8,13 +8,27 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo import claims, tables
-from projected_grpo.artifacts import EVALUATION, steps_schema, write_table
+from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, steps_schema, write_table
 from projected_grpo.claims import h1
 from projected_grpo.doubts import doubts
-from projected_grpo.markdown import ORGANISM, render_markdown
-from projected_grpo.measurements import StudyError, build_study, read_study
+from projected_grpo.markdown import render_markdown
+from projected_grpo.measurements import StudyError, build_study, read_directions, read_study
 from projected_grpo.statistics import Effect
 from projected_grpo.tables import solve_bins, table1
+
+NOTE = "A model of the phenomenon, not of Qwen3-4B."
+DIRECTIONS = pd.DataFrame(
+    {
+        "draws": [1, 3],
+        "n_pairs": [48.0, 48.0],
+        "heldout_positive_share": [0.9, 0.5],
+        "auc_hack_clean": [0.91, 0.5],
+        "auc_hack_wrong": [0.8, 0.52],
+        "subspace_overlap": [1.0, 0.27],
+        "subspace_chance": [0.26, 0.26],
+    },
+    index=["hack", "random"],
+)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +151,7 @@ def test_one_seed_is_undecided_everywhere():
     for claim in verdicts["claims"].values():
         assert {claim["H1"]["verdict"], claim["H1s"]["verdict"]} == {"undecided"}
     assert set(doubts(study)["answer"]) <= {"open", "not measured"}
-    text = render_markdown(study, table, verdicts, ORGANISM)
+    text = render_markdown(study, table, verdicts, DIRECTIONS, NOTE)
     assert "one seed" in text and "nan" not in text
 
 
@@ -149,17 +163,17 @@ def test_a_claim_names_the_arms_that_are_missing():
     missing = [one for one in verdicts["claims"]["erase"]["H1s"]["clauses"] if one["status"] == "missing"]
     assert {one["against"] for one in missing} >= {"erase_random", "vanilla_slow"}
     assert table["ceiling_diff"].isna().all()
-    assert "direction controls" not in render_markdown(study, table, verdicts, ORGANISM)
+    assert "direction controls" not in render_markdown(study, table, verdicts, DIRECTIONS, NOTE)
 
 
 def test_a_study_without_claims_or_baselines_still_has_a_table():
     study = synthetic.make(arms=("vanilla", "no_loophole"), seeds=(41,), claims={})
-    text = render_markdown(study, table1(study), h1(study), ORGANISM)
+    text = render_markdown(study, table1(study), h1(study), DIRECTIONS, NOTE)
     assert "vanilla" in text and "No bin of solve" in text
 
 
 def test_markdown_explains_its_marks_and_shows_every_arm(study):
-    text = render_markdown(study, table1(study), h1(study), ORGANISM)
+    text = render_markdown(study, table1(study), h1(study), DIRECTIONS, NOTE)
     assert "not of Qwen3-4B" in text
     for arm in study.arms:
         assert f"| {arm} |" in text
@@ -250,4 +264,18 @@ def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
     first = {arm: {name: values[:, :5] for name, values in log.items()} for arm, log in whole.training.items()}
     short = dataclasses.replace(whole, training=first)
     assert solve_bins(short).empty
-    assert "No bin of solve" in render_markdown(short, table1(short), h1(short), ORGANISM)
+    assert "No bin of solve" in render_markdown(short, table1(short), h1(short), DIRECTIONS, NOTE)
+
+
+def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
+    for direction, draw, value in (("hack", 0, 1.0), ("random", 1, 0.2), ("random", 2, 0.3)):
+        metrics = dict.fromkeys(("heldout_positive_share", "auc_hack_clean", "auc_hack_wrong"), 0.5)
+        metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0}
+        rows = [{"module": "all", "metric": name, "value": number} for name, number in metrics.items()]
+        rows.append({"module": "one", "metric": "subspace_overlap", "value": 9.0})
+        write_table(tmp_path / direction / f"draw{draw}" / "summary.parquet", rows, DIRECTION_SUMMARY, {})
+    found = read_directions(sorted(tmp_path.rglob("summary.parquet")))
+    assert list(found.index) == ["hack", "random"] and list(found["draws"]) == [1, 2]
+    assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
+    text = render_markdown(study, table1(study), h1(study), found, NOTE)
+    assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text

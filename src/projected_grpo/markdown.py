@@ -12,10 +12,6 @@ from projected_grpo.doubts import doubts
 from projected_grpo.measurements import Study
 from projected_grpo.tables import GROUPS, LAST_STEPS, OVERLAPS, solve_bins
 
-ORGANISM = (
-    "These numbers come from the embedded model organism of about 0.4 M parameters. "
-    "It is a model of the phenomenon, not of Qwen3-4B."
-)
 NOTHING = "—"  # not measured, or not defined for this arm
 
 MARKS = f"""\
@@ -35,8 +31,11 @@ MARKS = f"""\
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one seed."""
 
 
-def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, note: str) -> str:
-    """Return table1.md from `table1(study)` and `h1(study)`; `note` says what the numbers are numbers of."""
+def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, directions: pd.DataFrame, note: str) -> str:
+    """Return table1.md from `table1(study)`, `h1(study)` and `read_directions(...)`.
+
+    `note` says what the numbers are numbers of.
+    """
     sections = [
         ("# Table 1: interventions against reward hacking", f"{note}\n\n{_sample_sizes(study, table)}"),
         ("", headline(table) + "\n\n" + MARKS),
@@ -44,6 +43,7 @@ def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, note: str
         ("## What would show that we fool ourselves", _doubts(study)),
         ("## Other ways to look at the last step", _other_rates(table)),
         ("## What the direction sees", _overlaps(table)),
+        ("## The directions themselves", _directions(directions)),
         ("## Hack rate at equal solve along training (descriptive)", _bins(study)),
     ]
     return "\n\n".join(part for section in sections for part in section if part) + "\n"
@@ -163,6 +163,28 @@ def _overlaps(table: pd.DataFrame) -> str:
         "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with a "
         "random V of the same shape, in that V's own run; null bound: sqrt(k / 2r). Drift: the knobs' motion along -V "
         "at the end, in knob units."
+    )
+
+
+def _directions(directions: pd.DataFrame) -> str:
+    head = ["direction", "draws", "pairs", "held-out pairs hack-ward %", "AUC hack / clean", "AUC hack / wrong"]
+    rows = [
+        [
+            str(name),
+            str(int(row["draws"])),
+            str(int(row["n_pairs"])),
+            _percent(row["heldout_positive_share"]),
+            _number(row["auc_hack_clean"]),
+            _number(row["auc_hack_wrong"]),
+            f"{_number(row['subspace_overlap'])} / {_number(row['subspace_chance'])}",
+        ]
+        for name, row in directions.iterrows()
+    ]
+    return (
+        _table([*head, "span shared with hack / by chance"], rows)
+        + "\n\nOn pairs that built no V: the share with (g(hack) - g(clean)) v_0 > 0, summed over modules, and the "
+        "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, mean over "
+        "modules. Controls have hack's modules, k and number of pairs."
     )
 
 

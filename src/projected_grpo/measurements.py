@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from projected_grpo.artifacts import EVALUATION, read_table
+from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, read_table
 
 CONDITION = ["scope", "state", "hint", "decoding"]
 RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
@@ -95,6 +95,20 @@ def read_study(
         return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
     return build_study((read(arm, seed) for arm in arms for seed in seeds), arms, claims, ceiling)
+
+
+def read_directions(summaries: Iterable[str | Path]) -> pd.DataFrame:
+    """Read `.../{direction}/draw{n}/summary.parquet` files into one row per direction: its metrics over all modules,
+    means over the draws, and `draws`, their number."""
+    rows = []
+    for path in map(Path, summaries):
+        summary = read_table(path, DIRECTION_SUMMARY)
+        metrics = summary[summary["module"] == "all"].set_index("metric")["value"]
+        rows.append({"direction": path.parts[-3], "draws": 1, **metrics})
+    if not rows:
+        return pd.DataFrame()
+    by_direction = pd.DataFrame(rows).groupby("direction", sort=False)
+    return by_direction.mean().assign(draws=by_direction.size())
 
 
 def build_study(
