@@ -183,8 +183,8 @@ def _directions(directions: pd.DataFrame) -> str:
     return (
         _table([*head, "span shared with hack / by chance"], rows)
         + "\n\nOn pairs that built no V: the share with (g(hack) - g(clean)) v_0 > 0, summed over modules, and the "
-        "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, mean "
-        "over modules. Controls have hack's modules, k and number of pairs."
+        "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, "
+        "mean over modules. Controls have hack's modules, k and number of pairs."
     )
 
 
