@@ -70,7 +70,7 @@ def test_then_there_is_nothing_to_do(run):
 def test_another_seed_runs_alone(run):
     folder, _ = run
     more = {**SMOKE, "seeds": [*SMOKE["seeds"], 99]}
-    (folder / "more.yaml").write_text(yaml.safe_dump(more))
+    (folder / "more.yaml").write_text(yaml.safe_dump(more, sort_keys=False))
     plan = snakemake(folder, "--configfile", "more.yaml", "-n", "--quiet", "rules").stdout
     jobs = dict(re.findall(r"^(\w+)\s+(\d+)$", plan, flags=re.MULTILINE))
     arms = len(SMOKE["tables"]["table1"])
