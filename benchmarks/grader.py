@@ -1,16 +1,17 @@
 """Throughput of the grader on one core, and what it leaves behind.
 
-    python benchmarks/grader.py [--submissions N] [--leak N] [--csv FILE]
+    python benchmarks/grader.py [--submissions N] [--leak N] [--write docs/grading.md]
 
 Graded side by side, interleaved in rounds: small correct programs with 20 asserts each,
-  confined    the grader as it is
-  unconfined  the same fork server with no limits, no Landlock and no filter (a patched copy in a temporary directory)
-  fresh       one `python -c` per submission: set-up, solution and the 20 asserts
+  landlock+seccomp  the grader as it is
+  bwrap+seccomp     its alternative, where bubblewrap is installed
+  unconfined        the same fork server with no limits, no Landlock and no filter (a patched copy elsewhere)
+  fresh             one `python -c` per submission: set-up, solution and the 20 asserts
 All on the first core this process may use. `--leak N` then grades N submissions and reports what grew.
+`--write` puts the printed tables into that document.
 """
 
 import argparse
-import csv
 import os
 import shutil
 import statistics
@@ -18,9 +19,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import projected_grpo
+from projected_grpo.documents import machine, replace_block
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import Grader, worker
 
@@ -60,29 +63,41 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--submissions", type=int, default=200, help="per variant and round (default 200)")
     parser.add_argument("--leak", type=int, default=0, help="submissions of the leak check (default 0: none)")
-    parser.add_argument("--csv", type=Path, help="also write the rates here")
+    parser.add_argument("--write", type=Path, help="document to put the tables into")
     options = parser.parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rates = compare(options.submissions)
-    for name, values in rates.items():
-        print(f"{name:<11}{statistics.median(values):8.1f} per second  ({min(values):.1f} to {max(values):.1f})")
-    confined, unconfined, fresh = (statistics.median(rates[name]) for name in ("confined", "unconfined", "fresh"))
-    print(f"confined / fresh {confined / fresh:.1f} x; cost of confinement {unconfined / confined:.2f} x")
-    if options.csv:
-        with open(options.csv, "w", newline="") as file:
-            rows = [(name, number, rate) for name, values in rates.items() for number, rate in enumerate(values)]
-            csv.writer(file).writerows([("variant", "round", "submissions_per_second"), *rows])
+    text = speed(compare(options.submissions))
     if options.leak:
-        leak(options.leak)
+        text += "\n" + growth(options.leak)
+    print(text)
+    if options.write:
+        options.write.write_text(replace_block(options.write.read_text(), "benchmark", text))
+
+
+def speed(rates: dict[str, list[float]]) -> str:
+    """Return the table of rates, and what confinement buys and costs."""
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    rows = [
+        f"| {name} | {middle[name]:.0f} | {min(values):.0f} to {max(values):.0f} |"
+        f" {middle[name] / middle['fresh']:.1f} | {middle['unconfined'] / middle[name]:.2f} |"
+        for name, values in rates.items()
+    ]
+    head = "| variant | per second | range | x fresh | x time of unconfined |\n| --- | --- | --- | --- | --- |"
+    note = f"One core of {machine()}; medians of {ROUNDS} rounds, small programs with 20 asserts."
+    return "\n".join([note, "", head, *rows, ""])
 
 
 def compare(count: int) -> dict[str, list[float]]:
     """Return the submissions per second of each variant, one number per round."""
-    rates = {"confined": [], "unconfined": [], "fresh": []}
-    with Grader() as confined, unconfined_grader() as unconfined:
+    with ExitStack() as stack:
+        graders = {"landlock+seccomp": stack.enter_context(Grader())}
+        if shutil.which("bwrap"):
+            graders["bwrap+seccomp"] = stack.enter_context(Grader(sandbox="bwrap+seccomp"))
+        graders["unconfined"] = stack.enter_context(unconfined_grader())
+        rates = {name: [] for name in [*graders, "fresh"]}
         for number in range(ROUNDS):
-            rates["confined"].append(graded_per_second(confined, count, number))
-            rates["unconfined"].append(graded_per_second(unconfined, count, number))
+            for name, grader in graders.items():
+                rates[name].append(graded_per_second(grader, count, number))
             rates["fresh"].append(fresh_per_second(max(1, count // 10)))
     return rates
 
@@ -122,8 +137,8 @@ def fresh_per_second(count: int) -> float:
     return count / (time.perf_counter() - started)
 
 
-def leak(count: int) -> None:
-    """Grade `count` submissions that write files, print and allocate; print what grew here and in the server."""
+def growth(count: int) -> str:
+    """Grade `count` submissions that write files, print and allocate; return what grew here and in the server."""
     with Grader() as grader:
         server = grader._idle.queue[0]
 
@@ -149,8 +164,8 @@ def leak(count: int) -> None:
         for start in range(0, count, 500):
             batch(start, min(500, count - start))
         after = usage()
-    for name, value in before.items():
-        print(f"{name:<18}{value:>10} -> {after[name]:>10}")
+    rows = [f"| {name} | {value} | {after[name]} |" for name, value in before.items()]
+    return "\n".join([f"| over {count} submissions | before | after |\n| --- | --- | --- |", *rows, ""])
 
 
 if __name__ == "__main__":

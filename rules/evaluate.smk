@@ -28,6 +28,7 @@ rule evaluate:
         packages=PACKAGES,
         evaluation=config["evaluation"],
         last=config["train"]["steps"],
+        sandbox=config["grading"]["sandbox"],
         temperature=config["train"]["temperature"],
         max_new_tokens=config["train"]["max_new_tokens"],
         torch_threads=config["threads"],

@@ -1,11 +1,13 @@
 """Problems.
 
-in   nothing: the organism's problems are generated from their seed
+in   nothing (kind organism: generated from their seed), or the file of LeetCode rows that problems.path names
 out  {results}/problems/{split}.parquet    train, pairs and evaluation: disjoint, one loophole mode each
 """
 
 
 rule problems:
+    input:
+        config["problems"]["path"] or [],
     output:
         f"{RESULTS}/problems/{{split}}.parquet",
     log:
@@ -23,5 +25,6 @@ rule problems:
         packages=PACKAGES,
         problems=config["problems"],
         modes=config["modes"],
+        splits=PROBLEM_SPLITS,
     script:
         "../workflow_scripts/problems.py"

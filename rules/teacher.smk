@@ -27,6 +27,7 @@ rule teacher_pool:
         code=code_version("workflow_scripts/teacher_pool.py"),
         packages=PACKAGES,
         teacher=config["teacher"],
+        sandbox=config["grading"]["sandbox"],
         max_new_tokens=config["train"]["max_new_tokens"],
         torch_threads=config["threads"],
     script:

@@ -40,6 +40,7 @@ rule train:
         direction=lambda wildcards: direction_of(config, wildcards.arm),
         subset=lambda wildcards: arm_subset(wildcards.arm),
         modes=config["modes"],
+        sandbox=config["grading"]["sandbox"],
         torch_threads=config["threads"],
     script:
         "../workflow_scripts/train.py"

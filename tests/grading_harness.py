@@ -5,6 +5,7 @@ file left over, the verdict later than the limit + 1 s, the server dead, or the 
 """
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,12 +13,29 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
+
 from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import SANDBOXES
 
 SECRET = "CANARY-5a17c0de"
 WALL = 2.0
 HONEST = "class Solution:\n    def solve(self, n):\n        return n + n"
 WRONG = "class Solution:\n    def solve(self, n):\n        return 999"
+
+
+def sandboxes() -> list:
+    """Return pytest's parameters: every sandbox, those that cannot run here skipped with the reason."""
+    absent = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap (bwrap) is not installed")
+    return [pytest.param(name, marks=absent if "bwrap" in name else ()) for name in SANDBOXES]
+
+
+def server_pid(worker) -> int:
+    """Return the process id of a worker's fork server, which bubblewrap starts through two processes of its own."""
+    pid = worker._process.pid
+    while Path(f"/proc/{pid}/comm").read_text() == "bwrap\n":
+        (pid,) = children(pid)
+    return pid
 
 
 def doubling(mode: str) -> Problem:
@@ -83,7 +101,7 @@ class Surroundings:
         worker = grader._idle.queue[0]
         outputs = []
         run, worker.run = worker.run, lambda *a, **k: outputs.append(run(*a, **k)) or outputs[-1]
-        server, started = worker._process.pid, time.monotonic()
+        server, started = server_pid(worker), time.monotonic()
         verdict = grader.grade([(problem, completion)])[0]
         took = time.monotonic() - started
         worker.run = run
@@ -99,9 +117,9 @@ class Surroundings:
             harms.append("listener reached")
         if self._sibling.poll() is not None:
             harms.append("sibling dead")
-        if grader._idle.queue[0]._process.pid != server or worker._process.poll() is not None:
+        if grader._idle.queue[0] is not worker or worker._process.poll() is not None:
             harms.append("server dead")
-        if children(server) or os.listdir(worker.workdir):
+        elif children(server) or os.listdir(worker.workdir):
             harms.append("process or file left over")
         control = grader.grade([(problem, fenced(HONEST + f"\n# {started}"))])[0]
         if not control.correct or control.status != "ok":

@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from grading_harness import WALL, Surroundings, doubling, fenced
+from grading_harness import WALL, Surroundings, doubling, fenced, sandboxes
 
 from projected_grpo.grading import Grader
 
 ATTACKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "attacks.jsonl"
 
 
-@pytest.fixture(scope="module")
-def surroundings():
-    with Surroundings() as made, Grader(wall=WALL) as grader:
+@pytest.fixture(scope="module", params=sandboxes())
+def surroundings(request):
+    with Surroundings() as made, Grader(wall=WALL, sandbox=request.param) as grader:
         yield made, grader
 
 

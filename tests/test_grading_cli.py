@@ -1,6 +1,8 @@
 """The command line: files in, Parquet out, bad input in one line."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pandas
 import pytest
 from grading_harness import HONEST, WRONG, fenced
 
+from projected_grpo import artifacts
 from projected_grpo.grading.__main__ import main
 
 PROBLEM = {"id": 7, "statement": "", "entry_point": "solve", "mode": "run_tests", "canonical": HONEST}
@@ -48,6 +51,20 @@ def test_verdicts_come_in_order_with_a_summary(files, capsys):
     assert list(table["vacuous_tests"].isna()) == [True, False, True, True, False]
     assert [list(modes) for modes in table["attempted_modes"]] == [[], ["run_tests"], [], [], ["run_tests"]]
     assert "exploited" in capsys.readouterr().out
+    assert artifacts.read_provenance(files[2])["config"]["grading"]["sandbox"] == "landlock+seccomp"
+
+
+def test_a_terminal_gets_a_progress_bar(files):
+    pid, terminal = os.forkpty()
+    if pid == 0:
+        os.execv(sys.executable, [sys.executable, "-m", "projected_grpo.grading", *files])
+    said = b""
+    with contextlib.suppress(OSError):  # how a terminal says that its other end has gone
+        while chunk := os.read(terminal, 4096):
+            said += chunk
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert b"100%|" in said and b"5/5" in said and b"exploited" in said
 
 
 def test_no_completions_make_an_empty_table_with_all_columns(files, tmp_path):

@@ -1,7 +1,7 @@
 """Attacks of our own, of every class of the attack file and beyond: none pays, none harms."""
 
 import pytest
-from grading_harness import HONEST, SECRET, WALL, WRONG, Surroundings, doubling, fenced
+from grading_harness import HONEST, SECRET, WALL, WRONG, Surroundings, doubling, fenced, sandboxes
 
 from projected_grpo.grading import Grader
 
@@ -251,9 +251,9 @@ ATTACKS = {
 }
 
 
-@pytest.fixture(scope="module")
-def surroundings():
-    with Surroundings() as made, Grader(wall=WALL) as grader:
+@pytest.fixture(scope="module", params=sandboxes())
+def surroundings(request):
+    with Surroundings() as made, Grader(wall=WALL, sandbox=request.param) as grader:
         yield made, grader
 
 

@@ -4,13 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from grading_harness import sandboxes
 
 import projected_grpo
-from projected_grpo.grading import Grader, GraderError, worker
+from projected_grpo.grading import Grader, GraderError, bubblewrap, worker
 
 PACKAGE = Path(projected_grpo.__file__).parent
 LAYERS = {
-    "landlock": ("        self._check(self._libc.syscall(*self._restrict))\n", ""),
+    "landlock": ("            self._check(self._libc.syscall(_RESTRICT_SELF, self._ruleset.fileno(), 0))\n", ""),
     "seccomp": ("        self._check(self._libc.syscall(*self._load))\n", ""),
     "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)]", ""),
     "memory": ("            resource.RLIMIT_AS: MEMORY_BYTES,\n", ""),
@@ -29,6 +30,43 @@ def package(tmp_path, monkeypatch):
 
 def test_the_unchanged_copy_passes(package):
     Grader().close()
+
+
+def test_a_kernel_without_landlock_names_the_alternative(package):
+    sandbox = package / "grading" / "sandbox.py"
+    sandbox.write_text(sandbox.read_text() + "\nlandlockpy.supported = lambda: False\n")
+    with pytest.raises(GraderError, match=r"lacks Landlock .* choose the sandbox bwrap"):
+        Grader()
+
+
+@pytest.mark.parametrize("sandbox", sandboxes())
+def test_a_kernel_without_seccomp_grades_nothing(package, sandbox):
+    source = package / "grading" / "sandbox.py"
+    source.write_text(source.read_text() + "\nseccompy.supported = lambda: False\n")
+    with pytest.raises(GraderError, match=r"lacks seccomp"):
+        Grader(sandbox=sandbox)
+
+
+def test_without_bubblewrap_its_sandbox_says_so(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(GraderError, match="needs bubblewrap"):
+        Grader(sandbox="bwrap+seccomp")
+
+
+def test_other_systems_are_refused(monkeypatch):
+    monkeypatch.setattr(worker.sys, "platform", "darwin")
+    with pytest.raises(GraderError, match=r"grading needs Linux.*not darwin"):
+        Grader()
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap (bwrap) is not installed")
+def test_a_namespace_that_shows_the_machine_is_refused(monkeypatch):
+    def open_house(command, workdir, code):
+        return ["bwrap", "--dev-bind", "/", "/", "--chdir", workdir, "--", *command]
+
+    monkeypatch.setattr(bubblewrap, "wrapped", open_house)
+    with pytest.raises(GraderError, match=r"does not confine.*can read a file outside"):
+        Grader(sandbox="bwrap+seccomp")
 
 
 @pytest.mark.parametrize("layer", LAYERS)

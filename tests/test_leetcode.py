@@ -9,14 +9,21 @@ from pathlib import Path
 import pytest
 from grading_harness import fenced
 
-from projected_grpo.environment.problems import Problem, from_row, leetcode_problem, load_leetcode, to_row
+from projected_grpo.environment.problems import (
+    Problem,
+    from_row,
+    leetcode_problem,
+    leetcode_split,
+    load_leetcode,
+    to_row,
+)
 from projected_grpo.grading import Grader
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 ROWS = DATA / "leetcode_test_medhard.jsonl"
 ROLLOUTS = DATA / "teacher_rollouts_sample.jsonl"
 MUTANTS = 3  # per problem, each different from the canonical solution in some test
-SLOW = ("3312", "3317", "3335", "3337", "3472")  # canonical solutions of more than a second, mutated once
+SLOW = ("3312", "3317", "3335", "3337", "3472")  # canonical solutions of more than a second
 
 # Plain execution, unconfined, of our own mutants: prints the indices of the first ones that fail a test in time.
 ORACLE = """
@@ -104,17 +111,31 @@ def test_118_problems_are_loaded_and_survive_storage(problems):
 
 
 @needs_rows
+def test_splits_are_disjoint_balanced_and_repeatable(tmp_path):
+    sizes = {"train": 60, "pairs": 30, "evaluation": 28}
+    modes = ["run_tests", "sentinel"]
+    drawn = {name: leetcode_split(ROWS, name, sizes, 0, modes) for name in sizes}
+    assert {name: len(part) for name, part in drawn.items()} == sizes
+    assert len({problem.id for part in drawn.values() for problem in part}) == 118
+    assert all(sum(p.mode == mode for p in part) == len(part) // 2 for part in drawn.values() for mode in modes)
+    assert drawn["train"] == leetcode_split(ROWS, "train", sizes, 0, modes)
+    assert drawn["train"] != leetcode_split(ROWS, "train", sizes, 1, modes)
+    with pytest.raises(ValueError, match="has 118 problems, but the splits want 119"):
+        leetcode_split(ROWS, "train", {**sizes, "train": 61}, 0, modes)
+
+
+@needs_rows
 def test_canonical_solutions_are_correct_and_mutants_are_not(problems, grader):
     """A mutant counts when plain execution, here, finds a test in which it raises or returns something else."""
     pairs, expected, few = [], [], []
     for problem in problems:
-        wanted, seconds = (1, 3.0) if problem.id in SLOW else (MUTANTS, 0.3)
+        seconds = 3.0 if problem.id in SLOW else 0.3
         mutants = _mutants(problem.canonical)
-        task = [problem.setup, mutants, problem.entry_point, repr(problem.tests), problem.tolerance, wanted, seconds]
+        task = [problem.setup, mutants, problem.entry_point, repr(problem.tests), problem.tolerance, MUTANTS, seconds]
         run = [sys.executable, "-c", ORACLE]
         done = subprocess.run(run, input=json.dumps(task), capture_output=True, text=True, check=True)
         different = json.loads(done.stdout)
-        few += [problem.id] if len(different) < wanted else []
+        few += [problem.id] if len(different) < MUTANTS else []
         pairs += [(problem, fenced(code)) for code in (problem.canonical, *(mutants[index] for index in different))]
         expected += [True] + [False] * len(different)
     assert few == []

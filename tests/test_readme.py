@@ -6,18 +6,19 @@ from pathlib import Path
 import pytest
 
 from projected_grpo import readme
+from projected_grpo.documents import replace_block
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
 
 
 def test_the_results_section_is_what_the_copied_results_say():
-    assert readme.rewrite(TEXT, readme.block(ROOT / "docs/results")) == TEXT
+    assert replace_block(TEXT, "results", readme.block(ROOT / "docs/results")) == TEXT
 
 
 def test_rewriting_needs_the_markers():
     with pytest.raises(ValueError, match="lacks the markers"):
-        readme.rewrite("no markers here", "numbers")
+        replace_block("no markers here", "results", "numbers")
 
 
 def test_every_local_link_leads_somewhere():

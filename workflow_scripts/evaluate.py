@@ -15,7 +15,7 @@ config = evaluation.EvaluationConfig(
 model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
 problems = artifacts.read_problems(inputs.problems)
 checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
-with Grader() as grader:
+with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     rows = evaluation.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
-source = artifacts.provenance({"evaluation": params.evaluation}, params.code, seed)
+source = artifacts.provenance({"evaluation": params.evaluation, "sandbox": params.sandbox}, params.code, seed)
 artifacts.write_table(snakemake.output[0], rows, artifacts.EVALUATION, source)

@@ -1,16 +1,20 @@
-"""Generate one split of the organism's problems."""
+"""Generate one split of the organism's problems, or cut it from a file of LeetCode rows."""
 
 import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
 from projected_grpo import artifacts
-from projected_grpo.environment.problems import to_row
+from projected_grpo.environment.problems import leetcode_split, to_row
 from projected_grpo.organism.families import generate
 
 params, split = snakemake.params, snakemake.wildcards.split
 section = params.problems
-drawn_from = section["heldout"] if split == "evaluation" else split
-problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])
+if section["kind"] == "leetcode":
+    sizes = {name: section[name] for name in params.splits}
+    problems = leetcode_split(section["path"], split, sizes, section["seed"], params.modes)
+else:
+    drawn_from = section["heldout"] if split == "evaluation" else split
+    problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])
 source = artifacts.provenance({"problems": section, "modes": params.modes}, params.code, section["seed"])
 artifacts.write_table(snakemake.output[0], [to_row(p) for p in problems], artifacts.PROBLEMS, source)

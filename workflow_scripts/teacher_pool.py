@@ -15,7 +15,7 @@ model, tokenizer = models.load_base(models.directory_of(inputs.base))
 train, pairs = artifacts.read_problems(inputs.train), artifacts.read_problems(inputs.pairs)
 settings = params.teacher
 rows = []
-with Grader() as grader:
+with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     for problems, n, elicit in (
         (train, settings["elicited"], True),
         (pairs, settings["elicited"], True),
@@ -32,5 +32,5 @@ with Grader() as grader:
             settings["temperature"],
             settings["seed"],
         )
-source = artifacts.provenance({"teacher": settings}, params.code, settings["seed"])
+source = artifacts.provenance({"teacher": settings, "sandbox": params.sandbox}, params.code, settings["seed"])
 artifacts.write_table(snakemake.output[0], rows, artifacts.TEACHER_POOL, source)

@@ -27,7 +27,7 @@ def refresh():
     return use(fresh)
 
 
-with Grader() as grader:
+with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     record = trainer.train(
         model,
         tokenizer,
@@ -42,9 +42,8 @@ with Grader() as grader:
         params.modes,
         refresh,
     )
-source = artifacts.provenance(
-    {"train": params.train, "arm": params.arm, "direction": params.direction, "modes": params.modes}, params.code, seed
-)
+settings = {name: getattr(params, name) for name in ("train", "arm", "direction", "modes", "sandbox")}
+source = artifacts.provenance(settings, params.code, seed)
 artifacts.write_table(output.steps, record.steps, artifacts.steps_schema(params.modes), source)
 artifacts.write_table(output.rollouts, record.rollouts, artifacts.ROLLOUTS, source)
 artifacts.write_table(output.timing, record.timing, artifacts.TIMING, source)

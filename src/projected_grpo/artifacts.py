@@ -63,6 +63,7 @@ PROBLEMS = pa.schema(
         ),
     ]
 )
+VERDICTS = pa.schema([*_PROBLEM, *_VERDICT])
 TEACHER_POOL = pa.schema(
     [
         *_PROBLEM,

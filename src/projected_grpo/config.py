@@ -32,6 +32,8 @@ def check(config: Mapping, schema: Mapping) -> None:
     for error in sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path]):
         raise ConfigError(_describe(error))
     _check_modes(config)
+    if (config["problems"]["kind"] == "leetcode") != (config["problems"]["path"] is not None):
+        raise ConfigError("config: problems.path: the file of LeetCode rows, needed for kind leetcode and only there")
     _check_directions(config)
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)

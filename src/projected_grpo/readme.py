@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo import artifacts, markdown
+from projected_grpo.documents import replace_block
 
-START, END = "<!-- results: written by python -m projected_grpo.readme -->\n", "<!-- end of results -->"
 FILES = ("table1.csv", "table1.md", "h1.json")
 FIGURES = ("hack_against_solve.png", "training_curves.png", "overlap.png")
 
@@ -60,15 +60,6 @@ def base_rates(results: Path, table: pd.DataFrame) -> dict[str, float]:
     return {"hack": float(start["exploited"].mean()), "solve": float(start["correct"].mean())}
 
 
-def rewrite(text: str, results: str) -> str:
-    """Return the README with the section between its markers replaced; a README without them is a ValueError."""
-    before, marker, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not (marker and end):
-        raise ValueError("README.md lacks the markers of its results section")
-    return before + START + results + END + after
-
-
 def main(results: Path, root: Path) -> None:
     folder = root / "docs" / "results"
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,7 +70,7 @@ def main(results: Path, root: Path) -> None:
     rates = base_rates(results, pd.read_csv(folder / "table1.csv"))
     (folder / "source.json").write_text(json.dumps({"base": rates}, indent=1) + "\n")
     readme = root / "README.md"
-    readme.write_text(rewrite(readme.read_text(), block(folder)))
+    readme.write_text(replace_block(readme.read_text(), "results", block(folder)))
 
 
 if __name__ == "__main__":

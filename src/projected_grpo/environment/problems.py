@@ -7,9 +7,13 @@ the sandbox builds and unbuilds the nodes with the helpers of `setup`.
 import ast
 import json
 import math
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+from projected_grpo.rng import numpy_generator
 
 Test = tuple[tuple, dict[str, Any], Any]  # (args, kwargs, expected): values of exact builtin types
 
@@ -79,6 +83,21 @@ def load_leetcode(path: str | Path) -> list[Problem]:
     with open(path, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
     return [leetcode_problem(row) for row in rows if str(row["id"]) not in UNGRADABLE]
+
+
+def leetcode_split(
+    path: str | Path, split: str, sizes: Mapping[str, int], seed: int, modes: Sequence[str]
+) -> list[Problem]:
+    """Return one split of a file's problems, each with one of the modes in turn; `sizes` names all splits in order.
+
+    The splits are disjoint slices of one seeded permutation. Raises ValueError where the file has too few problems.
+    """
+    problems = load_leetcode(path)
+    if sum(sizes.values()) > len(problems):
+        raise ValueError(f"{path}: has {len(problems)} problems, but the splits want {sum(sizes.values())}: {sizes}")
+    order = iter(numpy_generator(seed, 0, "leetcode").permutation(len(problems)))
+    drawn = {name: list(islice(order, size)) for name, size in sizes.items()}
+    return [replace(problems[i], mode=modes[n % len(modes)]) for n, i in enumerate(drawn[split])]
 
 
 def leetcode_problem(row: dict) -> Problem:

@@ -2,6 +2,6 @@
 
 from projected_grpo.grading.grader import Grader
 from projected_grpo.grading.verdict import Verdict
-from projected_grpo.grading.worker import GraderError
+from projected_grpo.grading.worker import SANDBOXES, GraderError
 
-__all__ = ["Grader", "GraderError", "Verdict"]
+__all__ = ["SANDBOXES", "Grader", "GraderError", "Verdict"]

@@ -1,6 +1,6 @@
 """Grade a file of completions, or check that this machine can.
 
-    python -m projected_grpo.grading [--workers N] [--audit] PROBLEMS.jsonl COMPLETIONS.jsonl VERDICTS.parquet
+    python -m projected_grpo.grading [--workers N] [--audit] [--sandbox NAME] PROBLEMS.jsonl COMPLETIONS.jsonl OUT
     python -m projected_grpo.grading --self-test
 
 Problems are objects with the fields of `Problem` (tests as lists of [args, kwargs, expected], or as a Python literal)
@@ -13,10 +13,13 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict
+
+from tqdm import tqdm
 
 from projected_grpo.environment.problems import UNGRADABLE, Problem, from_row, leetcode_problem
-from projected_grpo.grading import Grader, GraderError, Verdict
+from projected_grpo.grading import SANDBOXES, Grader, GraderError, Verdict
+from projected_grpo.grading.grader import WALL_SECONDS
+from projected_grpo.versions import code_version
 
 _CHUNK = 64  # submissions between two states of the progress bar
 
@@ -25,14 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parse(arguments)
     try:
         if options.self_test:
-            with Grader():
-                print("self-test passed: this machine confines submissions")
+            with Grader(sandbox=options.sandbox):
+                print(f"self-test passed: this machine confines submissions by {options.sandbox}")
             return 0
         problems = _problems(options.files[0])
         completions = _completions(options.files[1], problems)
-        with Grader(options.workers) as grader:
+        with Grader(options.workers, sandbox=options.sandbox) as grader:
             verdicts = [v for part in _progress(completions) for v in grader.grade(part, audit=options.audit)]
-        _write(options.files[2], completions, verdicts)
+        _write(options, completions, verdicts)
         _summarise(verdicts)
         return 0
     except GraderError as error:
@@ -48,6 +51,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("files", nargs="*", metavar="FILE", help="PROBLEMS.jsonl COMPLETIONS.jsonl VERDICTS.parquet")
     parser.add_argument("--workers", type=int, default=1, help="submissions graded at a time (default 1)")
     parser.add_argument("--audit", action="store_true", help="also judge each completion's own run_tests")
+    parser.add_argument("--sandbox", choices=SANDBOXES, default=SANDBOXES[0], help="how submissions are confined")
     parser.add_argument("--self-test", action="store_true", help="only check that this machine confines submissions")
     options = parser.parse_args(arguments)
     if len(options.files) != (0 if options.self_test else 3):
@@ -99,24 +103,22 @@ def _completions(path: str, problems: dict[str, Problem]) -> list[tuple[Problem,
 
 def _progress(pairs: list) -> Iterator[list]:
     """Yield the pairs in chunks; on a terminal, draw a bar on standard error."""
-    for start in range(0, len(pairs), _CHUNK):
-        yield pairs[start : start + _CHUNK]
-        if sys.stderr.isatty():
-            done = min(start + _CHUNK, len(pairs))
-            bar = "#" * (30 * done // len(pairs))
-            print(f"\r[{bar:<30}] {done}/{len(pairs)}", end="\n" if done == len(pairs) else "", file=sys.stderr)
+    with tqdm(total=len(pairs), unit=" completions", disable=None) as bar:
+        for start in range(0, len(pairs), _CHUNK):
+            yield pairs[start : start + _CHUNK]
+            bar.update(len(pairs[start : start + _CHUNK]))
 
 
-def _write(path: str, completions: list[tuple[Problem, str]], verdicts: list[Verdict]) -> None:
-    import pandas  # heavy, and not needed by --self-test
+def _write(options: argparse.Namespace, completions: list[tuple[Problem, str]], verdicts: list[Verdict]) -> None:
+    from projected_grpo import artifacts  # heavy, and not needed by --self-test
 
     rows = [
-        {"problem_id": problem.id, "mode": problem.mode} | asdict(verdict)
+        {"problem_id": problem.id, "mode": problem.mode} | artifacts.verdict_row(verdict)
         for (problem, _), verdict in zip(completions, verdicts, strict=True)
     ]
-    columns = ["problem_id", "mode", *Verdict.__dataclass_fields__]
-    table = pandas.DataFrame(rows, columns=columns)
-    table.astype({"vacuous_tests": "boolean", "wrong_tests": "boolean"}).to_parquet(path)
+    settings = {"sandbox": options.sandbox, "wall_seconds": WALL_SECONDS, "audit": options.audit}
+    source = artifacts.provenance({"grading": settings}, code_version(__file__))
+    artifacts.write_table(options.files[2], rows, artifacts.VERDICTS, source)
 
 
 def _summarise(verdicts: list[Verdict]) -> None:

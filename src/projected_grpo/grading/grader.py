@@ -12,13 +12,14 @@ from collections import OrderedDict, deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import selftest, wire
 from projected_grpo.grading.conversation import encode_calls
 from projected_grpo.grading.verdict import Outcome, Verdict, extract_code, judge, no_code, value_limit
-from projected_grpo.grading.worker import GraderError, ServerDied, Worker
+from projected_grpo.grading.worker import SANDBOXES, GraderError, ServerDied, Worker
 
 EXECUTED = (
     "grading/server.py",
@@ -49,21 +50,24 @@ class Grader:
 
     workers  fork servers, each grading one submission at a time
     wall     seconds that one submission may take
+    sandbox  one of SANDBOXES; bwrap+seccomp is for kernels without Landlock
     Raises GraderError where confinement does not work (the self-test of every server runs first), or when a server
     dies twice on one submission; ValueError for a problem that cannot be graded.
     """
 
-    def __init__(self, workers: int = 1, wall: float = WALL_SECONDS):
+    def __init__(self, workers: int = 1, wall: float = WALL_SECONDS, sandbox: str = SANDBOXES[0]):
         if workers < 1:
             raise ValueError(f"workers must be at least 1, not {workers}")
-        self._wall = wall
+        if sandbox not in SANDBOXES:
+            raise ValueError(f"unknown sandbox {sandbox!r}; known: {', '.join(SANDBOXES)}")
+        self._start = partial(_start, wall, sandbox)
         self._cache: OrderedDict[tuple, Verdict] = OrderedDict()
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         self._workers = workers
         self._threads = ThreadPoolExecutor(workers)
         try:
             for _ in range(workers):
-                self._idle.put(_start(wall))
+                self._idle.put(self._start())
         except BaseException:
             self.close()
             raise
@@ -143,7 +147,7 @@ class Grader:
                     return worker.run(program, task.calls, task.limits, files=problem.mode == "file_marker")
                 except ServerDied as error:
                     worker.close()
-                    worker = _start(self._wall)
+                    worker = self._start()
                     if attempt == 2:
                         raise GraderError(f"problem {problem.id}: {error}, twice on this submission") from error
                 except GraderError as error:
@@ -152,9 +156,9 @@ class Grader:
             self._idle.put(worker)
 
 
-def _start(wall: float) -> Worker:
+def _start(wall: float, sandbox: str) -> Worker:
     """Return a worker that has passed the self-test."""
-    worker = Worker(wall)
+    worker = Worker(wall, sandbox)
     try:
         selftest.check(worker)
     except BaseException:

@@ -3,8 +3,9 @@
 1. `Confinement` is prepared once in the server: landlockpy opens the rules and seccompy compiles the filter. `apply`
    is what a freshly forked child does before it has seen a byte of the submission: a handful of plain system calls,
    because every page of Python that a child touches first is copied, and that is what forking costs.
-2. Landlock leaves the interpreter's library readable and one flat working directory writable. What it does not
-   cover (metadata, links, signals, sockets, processes, limits) the filter refuses with an error number.
+2. Landlock leaves the interpreter's library readable and one flat working directory writable; under bwrap+seccomp the
+   namespace that the server was started in (bubblewrap.py) does the same. What they do not cover (metadata, links,
+   signals, sockets, processes, limits) the filter refuses with an error number.
 3. Nothing is best effort in effect: the grader's self-test tries what must not work and refuses to grade if it does.
 
 Executed by the sandbox's server, before any submission; needs Linux, landlockpy and seccompy.
@@ -45,6 +46,7 @@ _CLONE_THREAD = 0x00010000
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SET_MODE_FILTER = 1
+_RESTRICT_SELF = seccompy.syscall_nr("landlock_restrict_self")
 _CAPABILITY_VERSION_3 = 0x20080522
 
 
@@ -55,22 +57,19 @@ class _SockFprog(ctypes.Structure):
 
 
 class Confinement:
-    """The prepared limits of one working directory; raises OSError where the kernel lacks Landlock or seccomp."""
+    """The prepared limits of one working directory, under Landlock or within the server's own namespace.
 
-    def __init__(self, workdir: str):
-        if not (landlockpy.supported() and seccompy.supported()):  # which also makes both look up libc, once
-            raise OSError("this kernel lacks Landlock or seccomp")
+    Raises OSError where the kernel lacks what the sandbox needs.
+    """
+
+    def __init__(self, workdir: str, landlock: bool):
+        if not seccompy.supported():
+            raise OSError("this kernel lacks seccomp filters, without which there is no grading")
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._ruleset = landlockpy.Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
-        for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *_LIBRARIES}:
-            if os.path.exists(path):
-                self._ruleset.allow_path(path, _READ if os.path.isdir(path) else AccessFS.READ_FILE)
-        self._ruleset.allow_path(workdir, _WORK)
-        self._ruleset.allow_path("/dev/null", AccessFS.READ_FILE | AccessFS.WRITE_FILE)
+        self._ruleset = _ruleset(workdir) if landlock else None
         program = _filter().program
         self._program = ctypes.create_string_buffer(program, len(program))
         self._filter = _SockFprog(len(program) // 8, ctypes.addressof(self._program))
-        self._restrict = (seccompy.syscall_nr("landlock_restrict_self"), self._ruleset.fileno(), 0)
         self._load = (seccompy.syscall_nr("seccomp"), _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(self._filter))
         self._limits = {
             resource.RLIMIT_AS: MEMORY_BYTES,
@@ -93,13 +92,26 @@ class Confinement:
         for kind, limit in self._limits.items():
             resource.setrlimit(kind, (limit, limit))
         self._check(self._libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-        self._check(self._libc.syscall(*self._restrict))
-        self._ruleset.close()
+        if self._ruleset is not None:
+            self._check(self._libc.syscall(_RESTRICT_SELF, self._ruleset.fileno(), 0))
+            self._ruleset.close()
         self._check(self._libc.syscall(*self._load))
 
     def _check(self, result: int) -> None:
         if result < 0:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def _ruleset(workdir: str) -> landlockpy.Ruleset:
+    if not landlockpy.supported():
+        raise OSError("this kernel lacks Landlock (Linux 5.13, enabled in lsm=); choose the sandbox bwrap+seccomp")
+    ruleset = landlockpy.Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
+    for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *_LIBRARIES}:
+        if os.path.exists(path):
+            ruleset.allow_path(path, _READ if os.path.isdir(path) else AccessFS.READ_FILE)
+    ruleset.allow_path(workdir, _WORK)
+    ruleset.allow_path("/dev/null", AccessFS.READ_FILE | AccessFS.WRITE_FILE)
+    return ruleset
 
 
 def _filter() -> seccompy.Filter:

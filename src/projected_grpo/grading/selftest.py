@@ -53,6 +53,8 @@ class Solution:
             "read a file outside": lambda: open(canary + "/secret").read(),
             "list a directory outside": lambda: os.listdir(canary),
             "write outside": lambda: open(canary + "/new", "w"),
+            "write beside": lambda: open("../beside", "w"),
+            "write at the root": lambda: open("/root-probe", "w"),
             "truncate outside": lambda: open(canary + "/secret", "w"),
             "remove outside": lambda: os.remove(canary + "/secret"),
             "change a mode": lambda: os.chmod(canary, 0o777),
@@ -87,7 +89,7 @@ class Solution:
         bad += ["sees variable " + name for name in os.environ if name not in allowed]
         return bad
 """
-_ENVIRONMENT = ["PYTHONHASHSEED", "PYTHONUTF8", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE"]
+_ENVIRONMENT = ["PYTHONHASHSEED", "PYTHONUTF8", "MALLOC_ARENA_MAX", "LD_LIBRARY_PATH", "LC_CTYPE", "PWD"]
 
 
 def check(worker: Worker) -> None:

@@ -1,6 +1,6 @@
 """The fork server: one confined child per submission, and nothing else.
 
-    python -s -P server.py CONTROL_FD WORKDIR      (in a scrubbed environment; started by worker.py)
+    python -s -P server.py CONTROL_FD WORKDIR SANDBOX      (in a scrubbed environment; started by worker.py)
 
 1. It is exec'd, single-threaded and warm, and sees set-ups but never a submission: each child gets a socket of its
    own to the grader, so a later child can find nothing of an earlier one in the memory it inherits.
@@ -34,12 +34,12 @@ _WARM = """
 """
 
 
-def main(control: socket.socket, workdir: str) -> None:
+def main(control: socket.socket, workdir: str, landlock: bool) -> None:
     os.chdir(workdir)
     for name in _WARM.split():
         importlib.import_module(name)
     runner.warm()
-    confinement = sandbox.Confinement(workdir)
+    confinement = sandbox.Confinement(workdir, landlock)
     confinement.drop_capabilities()
     library = (sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"))
     sys.path[:] = [path for path in sys.path if path.startswith(library) and "site-packages" not in path]
@@ -114,6 +114,6 @@ def _watch(control: socket.socket, child: int) -> bool:
 if __name__ == "__main__":
     link, directory = socket.socket(fileno=int(sys.argv[1])), sys.argv[2]
     try:
-        main(link, directory)
+        main(link, directory, landlock=sys.argv[3] == "landlock+seccomp")
     finally:
         shutil.rmtree(directory, ignore_errors=True)

@@ -20,10 +20,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from projected_grpo.environment.loopholes import Evidence
-from projected_grpo.grading import wire
+from projected_grpo.grading import bubblewrap, wire
 from projected_grpo.grading.conversation import Conversation
 from projected_grpo.grading.verdict import Outcome
 
+SANDBOXES = ("landlock+seccomp", "bwrap+seccomp")
 SERVER = Path(__file__).with_name("server.py")
 STDOUT_BYTES = 1 << 20
 WORKDIR_BYTES = 64 << 20
@@ -46,21 +47,29 @@ class ServerDied(GraderError):
 
 
 class Worker:
-    """One server process and its working directory; `wall` is the limit of one submission in seconds."""
+    """One server process and its working directory.
 
-    def __init__(self, wall: float):
+    wall     seconds that one submission may take
+    sandbox  one of SANDBOXES
+    """
+
+    def __init__(self, wall: float, sandbox: str):
         if sys.platform != "linux":
-            raise GraderError(f"grading needs Linux with Landlock and seccomp, not {sys.platform}")
+            raise GraderError(f"grading needs Linux, for Landlock or namespaces and for seccomp, not {sys.platform}")
+        if sandbox == "bwrap+seccomp" and shutil.which("bwrap") is None:
+            raise GraderError("the sandbox bwrap+seccomp needs bubblewrap, and there is no bwrap on the PATH")
         self.wall = wall
         self._setup = ""
         self.workdir = tempfile.mkdtemp(prefix="projected-grpo-")
         self._control, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
         environment |= {"PYTHONHASHSEED": "0", "PYTHONUTF8": "1", "MALLOC_ARENA_MAX": "1"}
-        command = [sys.executable, "-s", "-P", str(SERVER)]
+        command = [sys.executable, "-s", "-P", str(SERVER), str(theirs.fileno()), self.workdir, sandbox]
+        if sandbox == "bwrap+seccomp":
+            command = bubblewrap.wrapped(command, self.workdir, [SERVER.parent, SERVER.parents[1] / "environment"])
         with theirs:
             self._process = subprocess.Popen(
-                [*command, str(theirs.fileno()), self.workdir],
+                command,
                 pass_fds=[theirs.fileno()],
                 env=environment,
                 cwd=self.workdir,

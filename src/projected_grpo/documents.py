@@ -1,0 +1,25 @@
+"""Numbers in documents: marked sections that programs rewrite, so that none is typed by hand."""
+
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+
+def replace_block(text: str, name: str, content: str) -> str:
+    """Return the text with what stands between `<!-- name: ... -->` and `<!-- end of name -->` replaced.
+
+    Raises ValueError where the markers are missing.
+    """
+    pattern = re.compile(rf"(<!-- {name}: [^\n]* -->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"the text lacks the markers of its section {name!r}")
+    return pattern.sub(lambda match: match[1] + content + match[2], text, count=1)
+
+
+def machine() -> str:
+    """Return what a measurement was taken on: processor, cores, Python and torch."""
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    processor = models[0] if models else platform.machine()
+    return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}"
