@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import termios
 
 import pandas
 import pytest
@@ -57,6 +58,7 @@ def test_verdicts_come_in_order_with_a_summary(files, capsys):
 def test_a_terminal_gets_a_progress_bar(files):
     pid, terminal = os.forkpty()
     if pid == 0:
+        termios.tcsetwinsize(0, (24, 80))
         os.execv(sys.executable, [sys.executable, "-m", "projected_grpo.grading", *files])
     said = b""
     with contextlib.suppress(OSError):  # how a terminal says that its other end has gone
