@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from projected_grpo import versions
 from projected_grpo.config import (
     ConfigError,
+    canonical,
     check,
     direction_of,
     direction_spec,
@@ -24,6 +25,8 @@ try:
     check(config, SCHEMA)
 except ConfigError as error:
     raise WorkflowError(str(error))
+for key, section in config.items():
+    config[key] = canonical(section)
 
 RESULTS = config["results"]
 SEEDS = config["seeds"]

@@ -16,7 +16,9 @@ from projected_grpo.environment.problems import Problem
 from projected_grpo.experiment import Arm, TrainConfig
 from projected_grpo.experiment import Intervention as How
 from projected_grpo.grading.verdict import Verdict
+from projected_grpo.groups import Pool, Setting
 from projected_grpo.loss import collate, completion_logprobs
+from projected_grpo.record import Rollout
 
 MODES = ["run_tests", "sentinel"]
 CONFIG = TrainConfig(
@@ -117,12 +119,13 @@ def world(tiny):
         for i, (name, layer) in enumerate(made.adapter.layers.items())
     }
 
-    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None):
+    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None, file=None):
         fresh = tiny()
-        record = trainer.train(
-            fresh.model, tokenizer, fresh.adapter, problems, trainer.Pool(pool), directions, arm, config, seed,
+        setting = Setting(
+            fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed,
             grader or FakeGrader(), MODES, refresh,
         )  # fmt: skip
+        record = trainer.train(setting, directions, file)
         return SimpleNamespace(record=record, knobs=fresh.adapter.state())
 
     return SimpleNamespace(run=run, V=V, pool=pool, problems=problems)
@@ -270,7 +273,7 @@ def test_backward_gives_each_source_its_own_gradient_of_the_dr_grpo_loss(world, 
     for i in range(12):
         ids = [*rng.integers(1, 60, rng.integers(1, 6)).tolist(), 0]
         verdict = judge(world.problems[0], f"{i}")
-        rows.append(trainer.Rollout(world.problems[0], [5, 6, 7][: 1 + i % 3], ids, "", verdict, teacher=i % 2 == 0))
+        rows.append(Rollout(world.problems[0], [5, 6, 7][: 1 + i % 3], ids, "", verdict, teacher=i % 2 == 0))
         advantage.append([0.75, -0.25, 0.5, 0.0, -0.5][i % 5])
     assert {trainer.source(*pair) for pair in zip(rows, advantage, strict=True)} == set(trainer.SOURCES)
     config = dataclasses.replace(CONFIG, token_budget=30)
@@ -327,10 +330,11 @@ def test_a_refresh_sees_the_current_model_without_its_quarantine(world, tiny):
         return world.V
 
     arm = dataclasses.replace(ARMS["route"], refresh_every=2)
-    trainer.train(
-        made.model, WordTokenizer(), made.adapter, world.problems, trainer.Pool(world.pool), world.V, arm, CONFIG, 1,
+    setting = Setting(
+        made.model, WordTokenizer(), made.adapter, world.problems, Pool(world.pool), arm, CONFIG, 1,
         FakeGrader(), MODES, refresh,
     )  # fmt: skip
+    trainer.train(setting, world.V)
     assert seen == [{"delta": True, "quarantine": False}]
     assert any(value.any() for key, value in made.adapter.state().items() if key.endswith("quarantine"))
 

@@ -1,14 +1,16 @@
-"""Train one arm with one seed."""
+"""Train one arm with one seed, going on where an interrupted attempt stopped."""
 
 import sys
 
 sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
 
+import signal
 from functools import partial
 
-from projected_grpo import artifacts, direction, experiment, models, teacher, trainer
+from projected_grpo import artifacts, direction, experiment, groups, models, resume, teacher, trainer
 from projected_grpo.grading import Grader
 
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what a scheduler sends before its limit: save, then end
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed = int(snakemake.wildcards.seed)
 arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)
@@ -16,6 +18,7 @@ config = experiment.build_train_config(params.train)
 model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
 known = teacher.known_modes(params.subset, params.modes)
 pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+problems = artifacts.read_problems(inputs.problems)
 use = partial(direction.usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(direction.load_direction(inputs.V, adapter)) if inputs.V else {}
 
@@ -27,21 +30,12 @@ def refresh():
     return use(fresh)
 
 
+file = resume.ResumeFile(params.resume, resume.run_key(dict(params.items()), inputs))
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    record = trainer.train(
-        model,
-        tokenizer,
-        adapter,
-        artifacts.read_problems(inputs.problems),
-        trainer.Pool(pool),
-        directions,
-        arm,
-        config,
-        seed,
-        grader,
-        params.modes,
-        refresh,
+    setting = groups.Setting(
+        model, tokenizer, adapter, problems, groups.Pool(pool), arm, config, seed, grader, params.modes, refresh
     )
+    record = trainer.train(setting, directions, file)
 settings = {name: getattr(params, name) for name in ("train", "arm", "direction", "modes", "sandbox")}
 source = artifacts.provenance(settings, params.code, seed)
 artifacts.write_table(output.steps, record.steps, artifacts.steps_schema(params.modes), source)
@@ -49,3 +43,4 @@ artifacts.write_table(output.rollouts, record.rollouts, artifacts.ROLLOUTS, sour
 artifacts.write_table(output.timing, record.timing, artifacts.TIMING, source)
 artifacts.write_tensors(output.adapter, adapter.state(), source)
 artifacts.write_tensors(output.checkpoints, record.checkpoints, source)
+file.remove()

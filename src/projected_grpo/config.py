@@ -114,6 +114,13 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
 
 
+def canonical(section):
+    """Return a config section with its keys in order, because Snakemake compares parameters as text."""
+    if isinstance(section, Mapping):
+        return {key: canonical(section[key]) for key in sorted(section)}
+    return section
+
+
 def direction_spec(config: Mapping, name: str) -> dict:
     """Return the full settings of a direction: a control takes those of the direction it is matched to."""
     spec = config["directions"][name]

@@ -239,12 +239,12 @@ def save_direction(path, direction: Direction, source: Mapping) -> None:
 
 
 def load_direction(path, adapter: Adapter) -> Direction:
-    """Read V and S; modules or widths that are not the model's are an AdapterError."""
+    """Read V and S, in the model's order; modules or widths that are not the model's are an AdapterError."""
     tensors, _ = read_tensors(path)
-    V = {key.removesuffix(".V"): value for key, value in tensors.items() if key.endswith(".V")}
-    S = {key.removesuffix(".S"): value for key, value in tensors.items() if key.endswith(".S")}
     ranks = {name: len(layer.delta) for name, layer in adapter.layers.items()}
-    odd = [name for name, v in V.items() if ranks.get(name) != v.shape[1]]
+    named = {key.rpartition(".")[0] for key in tensors}
+    odd = [name for name in named if ranks.get(name) != tensors[f"{name}.V"].shape[1]]
     if odd:
         raise AdapterError(f"{path}: V has modules that are not the model's: {sorted(odd)[:3]}; extract V again")
-    return Direction(V, S)
+    order = [name for name in ranks if name in named]
+    return Direction({name: tensors[f"{name}.V"] for name in order}, {name: tensors[f"{name}.S"] for name in order})

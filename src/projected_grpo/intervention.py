@@ -79,8 +79,9 @@ class KnobOptimizer:
         self.quarantines = {name: layer.quarantine for name, layer in adapter.layers.items()}
         trained = [*self.deltas.values(), *(self.quarantines.values() if how.kind == "route" else ())]
         self.adamw = _adamw(trained, lr, betas)
-        self.shadows = {name: torch.zeros_like(delta) for name, delta in self.deltas.items()}
-        self.shadow_adamw = _adamw(list(self.shadows.values()), lr, betas) if how.kind == "shrink" else None
+        shrinks = how.kind == "shrink"
+        self.shadows = {name: torch.zeros_like(delta) for name, delta in self.deltas.items()} if shrinks else {}
+        self.shadow_adamw = _adamw(list(self.shadows.values()), lr, betas) if shrinks else None
 
     @torch.no_grad()
     def step(self, gradients: Tensors, directions: Tensors, lr: float) -> dict[str, float]:
@@ -89,7 +90,7 @@ class KnobOptimizer:
         Modules without an entry in `directions` (k, r) are left unprojected. Returns grad_norm, the overlaps of what
         was written and of what the optimizer did, `fired` and `drift`.
         """
-        for optimizer in filter(None, (self.adamw, self.shadow_adamw)):
+        for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
                 group["lr"] = lr
         written = self._write(gradients, directions)
@@ -111,6 +112,31 @@ class KnobOptimizer:
             "fired": _mean([_positive_share(V, gradients[name]) for name, V in directions.items()]),
             "drift": _mean([-(V @ self.deltas[name]).mean().item() for name, V in directions.items()]),
         }
+
+    def state(self) -> Tensors:
+        """Return all that the next step depends on besides the knobs, by name; copies."""
+        tensors = {f"shadow.{name}": shadow.clone() for name, shadow in self.shadows.items()}
+        for which, optimizer in self._optimizers().items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"{which}.{index}.{name}": value.clone() for name, value in moments.items()}
+        return tensors
+
+    @torch.no_grad()
+    def load(self, state: Tensors) -> None:
+        """Go on from what `state` returned."""
+        for name, shadow in self.shadows.items():
+            shadow.copy_(state[f"shadow.{name}"])
+        for which, optimizer in self._optimizers().items():
+            moments: dict[int, Tensors] = {}
+            for key, value in state.items():
+                owner, index, name = key.split(".", 2)
+                if owner == which:
+                    moments.setdefault(int(index), {})[name] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _optimizers(self) -> dict[str, torch.optim.AdamW]:
+        return {"adamw": self.adamw} | ({"shadow_adamw": self.shadow_adamw} if self.shadow_adamw else {})
 
     def _write(self, gradients: Tensors, directions: Tensors) -> Tensors:
         """Set the gradients the optimizer will see (table of method 3) and return delta's."""

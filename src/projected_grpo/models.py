@@ -8,11 +8,14 @@ from pathlib import Path
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from projected_grpo.adapter import AdapterError, Factors, attach, weights_hash
 from projected_grpo.artifacts import ArtifactError, read_tensors, write_tensors
 
 FACTORS = "factors.safetensors"
+
+disable_progress_bar()  # a log is no terminal
 
 
 def directory_of(files: Sequence[str]) -> Path:

@@ -1,0 +1,79 @@
+"""The rollouts of one step (method 5, mixed groups): live ones of all prompts in one batch, and the teacher's draws."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+import torch
+
+from projected_grpo import rollout
+from projected_grpo.adapter import Adapter
+from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.prompts import encode
+from projected_grpo.experiment import Arm, TrainConfig
+from projected_grpo.record import Record, Rollout
+from projected_grpo.rng import numpy_generator, torch_generator
+
+
+class Pool:
+    """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
+
+    def __init__(self, rows: pd.DataFrame):
+        self.rows = {
+            problem_id: list(group.itertuples()) for problem_id, group in rows[rows["elicited"]].groupby("problem_id")
+        }
+
+    def draw(self, problem: Problem, n: int, rng) -> list[Rollout]:
+        """Return n rollouts of the problem, with replacement; none where the pool has no row of it."""
+        rows = self.rows.get(problem.id, [])
+        drawn = [rows[i] for i in rng.integers(len(rows), size=n)] if rows and n else []
+        return [
+            Rollout(problem, list(r.prompt_ids), list(r.completion_ids), r.completion, r, teacher=True) for r in drawn
+        ]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one run is given and never changes; `refresh` re-extracts V at the current model."""
+
+    model: object
+    tokenizer: object
+    adapter: Adapter
+    problems: Sequence[Problem]
+    pool: Pool
+    arm: Arm
+    config: TrainConfig
+    seed: int
+    grader: object
+    modes: Sequence[str]
+    refresh: Callable[[], dict[str, torch.Tensor]] | None = None
+
+
+def gather(setting: Setting, step: int, record: Record) -> list[list[Rollout]]:
+    """Return the step's groups: live rollouts of all prompts in one batch, and the teacher's draws."""
+    tokenizer, problems, config, seed = setting.tokenizer, setting.problems, setting.config, setting.seed
+    order = numpy_generator(seed, step, "prompts").choice(len(problems), config.prompts_per_step, replace=False)
+    chosen = [problems[i] for i in order]
+    rng = numpy_generator(seed, step, "teacher")
+    taught = [setting.pool.draw(problem, round(config.group_size * setting.arm.mix), rng) for problem in chosen]
+    prompts = [encode(tokenizer, problem) for problem in chosen]
+    with record.phase(step, "generate"):
+        live_counts = [config.group_size - len(rows) for rows in taught]
+        sampled = rollout.sample(
+            setting.model,
+            prompts,
+            live_counts,
+            config.max_new_tokens,
+            config.temperature,
+            torch_generator(seed, step, "rollouts"),
+            tokenizer.eos_token_id,
+        )
+    live = [(i, ids) for i, group in enumerate(sampled) for ids in group]
+    texts = tokenizer.batch_decode([ids for _, ids in live], skip_special_tokens=True)
+    with record.phase(step, "grade"):
+        verdicts = setting.grader.grade([(chosen[i], text) for (i, _), text in zip(live, texts, strict=True)])
+    groups: list[list[Rollout]] = [[] for _ in chosen]
+    for (i, ids), text, verdict in zip(live, texts, verdicts, strict=True):
+        clipped = ids[-1] != tokenizer.eos_token_id
+        groups[i].append(Rollout(chosen[i], prompts[i], ids, text, verdict, teacher=False, clipped=clipped))
+    return [group + rows for group, rows in zip(groups, taught, strict=True)]
