@@ -127,10 +127,10 @@ def test_every_rule_declares_what_it_needs(file, name, body):
     script = re.search(r'script:\s+"\.\./(\S+)"', body).group(1)
     assert f'code=code_version("{script}")' in body
     lines = (ROOT / script).read_text().splitlines()
-    first = next(i for i, line in enumerate(lines) if line.startswith("from "))
-    assert any("open(snakemake.log[0]" in line for line in lines[:first]), (
-        f"{script} imports before it redirects its log"
-    )
+    imports = [line for line in lines if line.startswith(("import ", "from "))]
+    opening = [imports[0], "", "log_to(snakemake.log[0])"]
+    assert imports[0] == "from projected_grpo.errors import log_to", f"{script} imports before it redirects its log"
+    assert lines[lines.index(imports[0]) :][:3] == opening, f"{script} does not redirect its log at once"
 
 
 def test_every_rules_file_opens_with_its_contract():

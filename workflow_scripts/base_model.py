@@ -1,8 +1,8 @@
 """Build the base model and factorize its target weights."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 import logging
 from pathlib import Path

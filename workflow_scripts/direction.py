@@ -1,8 +1,8 @@
 """Extract one direction, or a control matched to it, and test it on held-out pairs."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 from projected_grpo import artifacts, direction, models
 

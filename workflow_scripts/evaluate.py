@@ -1,8 +1,8 @@
 """Evaluate the knobs of one run on held-out problems."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 from projected_grpo import artifacts, evaluation, models
 from projected_grpo.grading import Grader

@@ -1,8 +1,8 @@
 """The figures of table 1's runs."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 from pathlib import Path
 

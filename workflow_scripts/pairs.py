@@ -1,8 +1,8 @@
 """Choose contrastive pairs from the teacher pool for one loophole subset."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 from projected_grpo import artifacts, models, teacher
 

@@ -1,8 +1,8 @@
 """Generate one split of the organism's problems, or cut it from a file of LeetCode rows."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 from projected_grpo import artifacts
 from projected_grpo.environment.problems import leetcode_split, to_row

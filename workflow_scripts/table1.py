@@ -1,8 +1,8 @@
 """Table 1, as CSV and to read, and the verdicts."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 import json
 from pathlib import Path

@@ -1,8 +1,8 @@
 """Sample and grade the teacher pool: elicited rollouts of all problems, ordinary ones of the pair problems."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 import torch
 

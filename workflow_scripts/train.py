@@ -1,10 +1,11 @@
 """Train one arm with one seed, going on where an interrupted attempt stopped."""
 
-import sys
+from projected_grpo.errors import log_to
 
-sys.stdout = sys.stderr = open(snakemake.log[0], "w", buffering=1)
+log_to(snakemake.log[0])
 
 import signal
+import sys
 from functools import partial
 
 from projected_grpo import artifacts, direction, experiment, groups, models, resume, teacher, trainer

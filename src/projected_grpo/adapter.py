@@ -20,13 +20,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from projected_grpo.errors import UserError
+
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 _DELTA_NET = ("in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj")
 _MLP = ("up_proj", "gate_proj", "down_proj")
 TARGETS = frozenset({*_ATTENTION, *_DELTA_NET, *_MLP})
 
 
-class AdapterError(ValueError):
+class AdapterError(UserError, ValueError):
     """The model and the factors or knobs do not belong together."""
 
 

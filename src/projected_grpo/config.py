@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 import jsonschema
 
 from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.errors import UserError
 from projected_grpo.experiment import Arm, build_arm
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError, ValueError):
     """A config that cannot be run; one line."""
 
 

@@ -18,6 +18,7 @@ from scipy.stats import rankdata
 
 from projected_grpo.adapter import Adapter, AdapterError
 from projected_grpo.artifacts import read_tensors, write_tensors
+from projected_grpo.errors import UserError
 from projected_grpo.loss import collate, completion_logprobs, micro_batches
 from projected_grpo.rng import numpy_generator, torch_generator
 
@@ -26,7 +27,7 @@ KINDS = ("hack", "random", "shuffled", "nonhack", "flipped")
 CONTRASTS = ("hack", "clean", "wrong")
 
 
-class DirectionError(ValueError):
+class DirectionError(UserError, ValueError):
     """Pairs from which no direction can be made, or a direction that does not fit the model."""
 
 

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, read_table
+from projected_grpo.errors import UserError
 
 CONDITION = ["scope", "state", "hint", "decoding"]
 RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
 
 
-class StudyError(ValueError):
+class StudyError(UserError, ValueError):
     """Runs that cannot be compared; the message says which, and why."""
 
 

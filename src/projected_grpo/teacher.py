@@ -19,13 +19,14 @@ from projected_grpo.artifacts import verdict_row
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
+from projected_grpo.errors import UserError
 from projected_grpo.grading.verdict import extract_code
 from projected_grpo.rng import numpy_generator, torch_generator
 
 BODIES = ("natural", "matched")
 
 
-class PoolError(ValueError):
+class PoolError(UserError, ValueError):
     """A pool that cannot serve what was asked of it."""
 
 

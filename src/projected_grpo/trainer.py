@@ -13,6 +13,7 @@ import torch
 
 from projected_grpo.adapter import Adapter
 from projected_grpo.direction import basis_overlap
+from projected_grpo.errors import UserError
 from projected_grpo.experiment import TrainConfig
 from projected_grpo.groups import Setting, gather
 from projected_grpo.intervention import KnobOptimizer, mean_overlap, null_overlap
@@ -23,7 +24,7 @@ from projected_grpo.resume import ResumeFile, Snapshot
 SOURCES = ("student", "teacher_hack", "teacher_clean", "teacher_rest")
 
 
-class TrainingError(RuntimeError):
+class TrainingError(UserError, RuntimeError):
     """Training cannot go on; the message says at which step and why."""
 
 

@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from projected_grpo.errors import UserError
 from projected_grpo.rng import numpy_generator
 
 Test = tuple[tuple, dict[str, Any], Any]  # (args, kwargs, expected): values of exact builtin types
@@ -24,6 +25,10 @@ UNGRADABLE = ("3313",)  # "you can choose any one answer": its tests know only o
 _NAMES = {"inf": math.inf, "nan": math.nan, "None": None}
 _NODE_HELPERS = {"list_node": "ListNode", "tree_node": "TreeNode"}
 _SAME = ("is_same_list", "is_same_tree")
+
+
+class ProblemError(UserError, ValueError):
+    """A problem that cannot be read or made; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +63,19 @@ def to_row(problem: Problem) -> dict:
 def from_row(row: dict) -> Problem:
     """Return the problem of a row of `to_row`, or of a JSON object whose tests are lists of [args, kwargs, expected].
 
-    Raises ValueError, naming the problem, for unknown or missing fields and for tests that are no literals.
+    Raises ProblemError, naming the problem, for unknown or missing fields and for tests that are no literals.
     """
     name = f"problem {row.get('id', '(without id)')}"
     known = {field.name for field in fields(Problem)}
     missing = {"id", "statement", "entry_point", "tests"} - set(row)
     if missing or set(row) - known:
         what, which = ("lacks", missing) if missing else ("has unknown fields", set(row) - known)
-        raise ValueError(f"{name} {what} {', '.join(sorted(which))}")
+        raise ProblemError(f"{name} {what} {', '.join(sorted(which))}")
     try:
         tests = _literal(ast.parse(row["tests"], mode="eval").body) if isinstance(row["tests"], str) else row["tests"]
         triples = tuple((tuple(args), dict(kwargs), expected) for args, kwargs, expected in tests)
     except (SyntaxError, ValueError, TypeError) as error:
-        raise ValueError(f"{name}: its tests are no list of (args, kwargs, expected): {error}") from error
+        raise ProblemError(f"{name}: its tests are no list of (args, kwargs, expected): {error}") from error
     return Problem(**(dict(row) | {"id": str(row["id"]), "tests": triples}))
 
 
@@ -78,7 +83,7 @@ def load_leetcode(path: str | Path) -> list[Problem]:
     """Return the problems of a JSONL file of LeetCode rows, mode "none", the ungradable ones left out.
 
     Columns read: id, question, func_name, gt_answer (assert statements), canonical_solution, setup_code.
-    Raises ValueError with the problem's id for an assert that is not `Solution().f(...) == literal`.
+    Raises ProblemError with the problem's id for an assert that is not `Solution().f(...) == literal`.
     """
     with open(path, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
@@ -90,18 +95,18 @@ def leetcode_split(
 ) -> list[Problem]:
     """Return one split of a file's problems, each with one of the modes in turn; `sizes` names all splits in order.
 
-    The splits are disjoint slices of one seeded permutation. Raises ValueError where the file has too few problems.
+    The splits are disjoint slices of one seeded permutation. Raises ProblemError where the file has too few problems.
     """
     problems = load_leetcode(path)
     if sum(sizes.values()) > len(problems):
-        raise ValueError(f"{path}: has {len(problems)} problems, but the splits want {sum(sizes.values())}: {sizes}")
+        raise ProblemError(f"{path}: has {len(problems)} problems, but the splits want {sum(sizes.values())}: {sizes}")
     order = iter(numpy_generator(seed, 0, "leetcode").permutation(len(problems)))
     drawn = {name: list(islice(order, size)) for name, size in sizes.items()}
     return [replace(problems[i], mode=modes[n % len(modes)]) for n, i in enumerate(drawn[split])]
 
 
 def leetcode_problem(row: dict) -> Problem:
-    """Return the problem of one LeetCode row; raises ValueError as `load_leetcode` does."""
+    """Return the problem of one LeetCode row; raises ProblemError as `load_leetcode` does."""
     name = row["func_name"].split(".")[-1]
     return Problem(
         id=str(row["id"]),
@@ -133,7 +138,7 @@ def _assertion(problem_id, name: str, text: str) -> Test:
         arguments = tuple(_literal(argument) for argument in call.args)
         return arguments, {word.arg: _literal(word.value) for word in call.keywords}, _literal(expected)
     except (SyntaxError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"problem {problem_id}: cannot read the assert {text[:80]!r}: {error}") from error
+        raise ProblemError(f"problem {problem_id}: cannot read the assert {text[:80]!r}: {error}") from error
 
 
 def _literal(node: ast.AST):

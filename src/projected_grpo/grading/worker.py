@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from projected_grpo.environment.loopholes import Evidence
+from projected_grpo.errors import UserError
 from projected_grpo.grading import bubblewrap, wire
 from projected_grpo.grading.conversation import Conversation
 from projected_grpo.grading.verdict import Outcome
@@ -38,7 +39,7 @@ _KEPT_ENVIRONMENT = ("LD_LIBRARY_PATH",)  # without it some interpreters cannot 
 _CPU_LIMIT_SECONDS = 6.5
 
 
-class GraderError(RuntimeError):
+class GraderError(UserError, RuntimeError):
     """The grader itself cannot work: never the fault of a submission."""
 
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.problems import Problem, ProblemError
 from projected_grpo.rng import derive_seed
 
 SPLITS = {  # shares in percent
@@ -209,7 +209,9 @@ def tasks(split: str, n: int, seed: int, modes: Sequence[str], families: Sequenc
         task = _task(rng, family, program, f"{split}-{mark}", modes[len(found) % len(modes)])
         if task:
             found[mark] = task
-    raise ValueError(f"only {len(found)} of {n} problems found for split {split!r} from families {', '.join(families)}")
+    raise ProblemError(
+        f"only {len(found)} of {n} problems found for split {split!r} from families {', '.join(families)}"
+    )
 
 
 def generate(

@@ -26,6 +26,7 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode, messages
+from projected_grpo.errors import UserError
 from projected_grpo.grading import Grader
 from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
@@ -46,7 +47,7 @@ BETAS = (0.9, 0.95)
 CLIP_NORM = 1.0
 
 
-class OrganismError(RuntimeError):
+class OrganismError(UserError, RuntimeError):
     """Pre-training did not get to the wanted behaviour; one line with what was measured."""
 
 

@@ -17,12 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from projected_grpo.environment.problems import Problem, from_row
+from projected_grpo.errors import UserError
 
 PROVENANCE_KEY = b"projected_grpo"
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "landlockpy", "seccompy")
 
 
-class ArtifactError(ValueError):
+class ArtifactError(UserError, ValueError):
     """A file that is missing, truncated, or not what its name promises; the message says which and what to do."""
 
 
@@ -201,8 +202,11 @@ def write_atomic(path: str | Path, write) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write_table(path: str | Path, rows: Sequence[Mapping], schema: pa.Schema, source: Mapping) -> None:
@@ -242,10 +246,14 @@ def read_problems(path: str | Path) -> list[Problem]:
 
 def write_tensors(path: str | Path, tensors: Mapping, source: Mapping) -> None:
     """Write named tensors as safetensors with their provenance."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file  # torch: not for those who only read tables
 
     metadata = {PROVENANCE_KEY.decode(): json.dumps(source, sort_keys=True)}
-    write_atomic(path, lambda temporary: save_file(dict(tensors), temporary, metadata=metadata))
+    try:
+        write_atomic(path, lambda temporary: save_file(dict(tensors), temporary, metadata=metadata))
+    except SafetensorError as error:
+        raise ArtifactError(f"{path}: cannot be written ({error})") from error
 
 
 def read_tensors(path: str | Path) -> tuple[dict, dict]:

@@ -1,0 +1,22 @@
+"""Errors that a user can act on, and where the messages of a stage go. Standard library only."""
+
+import sys
+import traceback
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something that the user can put right: the message says what, where, and what to do."""
+
+
+def log_to(path: str | Path) -> None:
+    """Send this process's output to a log file; there, a UserError or OSError that ends it takes one line."""
+    sys.stdout = sys.stderr = open(path, "w", buffering=1)  # noqa: SIM115, open to the end
+    sys.excepthook = _report
+
+
+def _report(kind, error, trace) -> None:
+    if issubclass(kind, (UserError, OSError)):
+        print(f"error: {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(kind, error, trace)
