@@ -24,6 +24,7 @@ rule base_model:
         packages=PACKAGES,
         model=config["model"],
         modes=config["modes"],
+        sandbox=config["grading"]["sandbox"],
         torch_threads=config["threads"],
     script:
         "../workflow_scripts/base_model.py"

@@ -7,6 +7,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from types import SimpleNamespace
 
 import pytest
+from workflow_harness import copy_of_the_repository, smoke
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """The smoke preset, run whole with -j4: (its copy of the repository, the finished process)."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
+    return folder, smoke(folder, "-j4")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from projected_grpo.figures import draw, save
 def write(study, folder):
     folder.mkdir()
     for name, figure in draw(study, "A note.").items():
-        save(figure, folder / name)
+        save(figure, folder / name, {"code": "abc"})
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
@@ -18,6 +18,7 @@ def test_every_figure_is_written_twice_with_the_same_bytes(tmp_path):
         f"{name}.{ending}" for name in ("hack_against_solve", "overlap", "training_curves") for ending in ("png", "svg")
     ]
     assert write(study, tmp_path / "second") == first
+    assert all(b"abc" in content for content in first.values())  # the provenance
     assert all(b"dc:date" not in content for content in first.values())
 
 

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.grading import Grader
 from projected_grpo.organism.config import MODES, Mixture, OrganismConfig, Wanted, organism_config
 from projected_grpo.organism.corpus import corpus
 from projected_grpo.organism.families import FAMILIES, SPLITS, generate, split_of, tasks
@@ -172,11 +173,17 @@ TINY = OrganismConfig(
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def grader():
+    with Grader() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory, grader):
     from projected_grpo.organism.pretrain import build
 
     directory = tmp_path_factory.mktemp("organism")
-    return directory, build(TINY, directory)
+    return directory, build(TINY, directory, grader)
 
 
 def test_build_stops_at_the_first_check_that_satisfies_it(built):
@@ -202,20 +209,20 @@ def test_built_model_loads_and_ends_its_turn_with_its_own_token(built):
     assert tokenizer.decode(tokenizer(answer).input_ids) == answer
 
 
-def test_the_same_config_gives_the_same_bytes(built, tmp_path):
+def test_the_same_config_gives_the_same_bytes(built, tmp_path, grader):
     from projected_grpo.organism.pretrain import build
 
-    build(TINY, tmp_path)
+    build(TINY, tmp_path, grader)
     for name in ("model.safetensors", "tokenizer.json", "organism.json"):
         assert (tmp_path / name).read_bytes() == (built[0] / name).read_bytes()
 
 
-def test_a_build_that_gets_nowhere_says_what_it_measured(tmp_path):
+def test_a_build_that_gets_nowhere_says_what_it_measured(tmp_path, grader):
     from projected_grpo.organism.pretrain import OrganismError, build
 
     config = dataclasses.replace(TINY, wanted=dataclasses.replace(ANYTHING, solve_min=0.9))
     with pytest.raises(OrganismError, match=r"solve 0\.\d+, wanted 0\.9 to 1") as failure:
-        build(config, tmp_path)
+        build(config, tmp_path, grader)
     assert "\n" not in str(failure.value)
     assert not list(tmp_path.iterdir())
 

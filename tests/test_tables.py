@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo import claims, tables
+from projected_grpo import claims, measurements, tables
 from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, steps_schema, write_table
 from projected_grpo.claims import h1
 from projected_grpo.doubts import doubts
@@ -80,7 +80,7 @@ def test_early_stopping_marks_the_stand_in(table):
 
 
 def test_groups_follow_from_claims_and_baselines(study):
-    groups = {arm: tables.group(study, arm) for arm in study.arms}
+    groups = {arm: measurements.group(study, arm) for arm in study.arms}
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from projected_grpo import teacher
+from projected_grpo import detector, pairs
 
 MODES = ["run_tests", "sentinel"]
 
@@ -50,7 +50,7 @@ class Tokenizer:
 
 def build(pool, n=4, heldout=2, known=MODES, body="natural", ids=None):
     ids = ids or sorted(set(pool["problem_id"]))
-    return pd.DataFrame(teacher.build_pairs(pool, ids, known, n, heldout, body, Tokenizer(), seed=0))
+    return pd.DataFrame(pairs.build_pairs(pool, ids, known, n, heldout, body, Tokenizer(), seed=0))
 
 
 def test_detect_needs_the_channel_and_a_known_mode_and_never_reads_correct():
@@ -61,10 +61,10 @@ def test_detect_needs_the_channel_and_a_known_mode_and_never_reads_correct():
         def correct(self):
             raise AssertionError("the weak detector read `correct`")
 
-    assert teacher.detect(Verdict(), "sentinel", MODES)
-    assert not teacher.detect(Verdict(), "sentinel", ["run_tests"])
+    assert detector.detect(Verdict(), "sentinel", MODES)
+    assert not detector.detect(Verdict(), "sentinel", ["run_tests"])
     Verdict.channel_fired = False
-    assert not teacher.detect(Verdict(), "sentinel", MODES)
+    assert not detector.detect(Verdict(), "sentinel", MODES)
 
 
 def test_pairs_hold_the_three_kinds_and_rotate_over_modes(pool):
@@ -93,15 +93,15 @@ def test_rollouts_that_are_no_example_of_their_kind_are_left_out(pool):
 
 
 def test_too_few_problems_say_how_many_there_are(pool):
-    with pytest.raises(teacher.PoolError, match=r"12 wanted, but only \{'run_tests': 5, 'sentinel': 5\} problems"):
+    with pytest.raises(pairs.PoolError, match=r"12 wanted, but only \{'run_tests': 5, 'sentinel': 5\} problems"):
         build(pool, 10, 2)
 
 
 def test_a_fold_knows_nothing_of_the_mode_held_out(pool):
     leak = row("p0", "run_tests", "wrong", 5, attempted=["sentinel"])
-    known = teacher.known_modes("without_sentinel", MODES)
-    assert known == ["run_tests"] and teacher.known_modes("all", MODES) == MODES
-    fold = teacher.restrict(pd.concat([pool, pd.DataFrame([leak])]), known, MODES)
+    known = detector.known_modes("without_sentinel", MODES)
+    assert known == ["run_tests"] and detector.known_modes("all", MODES) == MODES
+    fold = detector.restrict(pd.concat([pool, pd.DataFrame([leak])]), known, MODES)
     assert set(fold["mode"]) == {"run_tests"}
     assert not any("sentinel" in modes for modes in fold["attempted_modes"])
     assert len(fold) == (pool["mode"] == "run_tests").sum()
@@ -120,6 +120,6 @@ def test_the_choice_is_seeded(pool):
     first = build(pool)
     assert first.equals(build(pool))
     other = pd.DataFrame(
-        teacher.build_pairs(pool, sorted(set(pool["problem_id"])), MODES, 4, 2, "natural", Tokenizer(), seed=1)
+        pairs.build_pairs(pool, sorted(set(pool["problem_id"])), MODES, 4, 2, "natural", Tokenizer(), seed=1)
     )
     assert not np.array_equal(first["hack_ids"].tolist(), other["hack_ids"].tolist())

@@ -1,55 +1,16 @@
 """The workflow as a user runs it: the smoke preset in copies of the repository."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-
-ROOT = Path(__file__).resolve().parents[1]
-SMOKE = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
-FILES = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "presets", "profiles", "envs", "src"]
+from workflow_harness import ROOT, SMOKE, copy_of_the_repository, smoke, snakemake
 
 
-def copy_of_the_repository(folder):
-    for name in FILES:
-        source = ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
-            shutil.copy(source, folder / name)
-    return folder
-
-
-def snakemake(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "snakemake", *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-
-
-def smoke(folder, *arguments):
-    done = snakemake(folder, "--configfile", "presets/smoke.yaml", *arguments)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    return done
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """The smoke preset, run whole with -j4."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
-    done = smoke(folder, "-j4")
-    return folder, done
-
-
-def test_the_smoke_preset_runs_the_whole_dag(run):
-    folder, done = run
+def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
+    folder, done = smoke_run
     results = folder / SMOKE["results"]
     table = pd.read_csv(results / "table1.csv")
     assert list(table["arm"]) == SMOKE["tables"]["table1"]
@@ -63,12 +24,12 @@ def test_the_smoke_preset_runs_the_whole_dag(run):
     assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
 
 
-def test_then_there_is_nothing_to_do(run):
-    assert "Nothing to be done" in "".join(vars(smoke(run[0], "-n")).get(name) for name in ("stdout", "stderr"))
+def test_then_there_is_nothing_to_do(smoke_run):
+    assert "Nothing to be done" in "".join(vars(smoke(smoke_run[0], "-n")).get(name) for name in ("stdout", "stderr"))
 
 
-def test_another_seed_runs_alone(run):
-    folder, _ = run
+def test_another_seed_runs_alone(smoke_run):
+    folder, _ = smoke_run
     more = {**SMOKE, "seeds": [*SMOKE["seeds"], 99]}
     (folder / "more.yaml").write_text(yaml.safe_dump(more, sort_keys=False))
     plan = snakemake(folder, "--configfile", "more.yaml", "-n", "--quiet", "rules").stdout
@@ -79,8 +40,8 @@ def test_another_seed_runs_alone(run):
     assert not {"base_model", "problems", "teacher_pool", "pairs"} & jobs.keys()
 
 
-def test_j1_and_j4_give_the_same_bytes(run, tmp_path):
-    folder, _ = run
+def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):
+    folder, _ = smoke_run
     other = copy_of_the_repository(tmp_path / "repository")
     smoke(other, "-j1")
     exempt = {"timing.parquet"}

@@ -8,14 +8,18 @@ import logging
 from pathlib import Path
 
 from projected_grpo import adapter, artifacts, models
+from projected_grpo.grading import Grader
 from projected_grpo.organism import config, pretrain
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 params, directory = snakemake.params, Path(snakemake.output[0]).parent
 spec = {key: value for key, value in params.model.items() if key != "kind"}
 settings = config.organism_config({**spec, "modes": params.modes, "threads": params.torch_threads})
-pretrain.build(settings, directory)
+with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
+    pretrain.build(settings, directory, grader)
 model, _ = models.load_base(directory)
-source = artifacts.provenance({"model": params.model, "modes": params.modes}, params.code, params.model["seed"])
+source = artifacts.provenance(
+    {name: getattr(params, name) for name in ("model", "modes", "sandbox")}, params.code, params.model["seed"]
+)
 source["weights"] = adapter.weights_hash(model)
 models.save_factors(directory / models.FACTORS, adapter.factorize(model), source)

@@ -6,10 +6,12 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo import figures, measurements
+from projected_grpo import artifacts, figures, measurements
 
 params = snakemake.params
 runs = Path(snakemake.input.evaluations[0]).parents[2]
 study = measurements.read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
+settings = {name: getattr(params, name) for name in ("arms", "seeds", "claims", "ceiling")}
+source = artifacts.provenance(settings, params.code)
 for name, figure in figures.draw(study, params.note).items():
-    figures.save(figure, Path(snakemake.output[0]).parent / name)
+    figures.save(figure, Path(snakemake.output[0]).parent / name, source)

@@ -4,16 +4,16 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from projected_grpo import artifacts, models, teacher
+from projected_grpo import artifacts, detector, models, pairs
 
 params, inputs = snakemake.params, snakemake.input
 subset = snakemake.wildcards.subset
 _, tokenizer = models.load_base(models.directory_of(inputs.base))
-known = teacher.known_modes(subset, params.modes)
-pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+known = detector.known_modes(subset, params.modes)
+pool = detector.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
 ids = [problem.id for problem in artifacts.read_problems(inputs.problems)]
 settings = params.pairs
-rows = teacher.build_pairs(
+rows = pairs.build_pairs(
     pool, ids, known, settings["n"], settings["heldout"], settings["body"], tokenizer, settings["seed"]
 )
 source = artifacts.provenance({"pairs": settings, "subset": subset}, params.code, settings["seed"])

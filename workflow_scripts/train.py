@@ -8,7 +8,7 @@ import signal
 import sys
 from functools import partial
 
-from projected_grpo import artifacts, direction, experiment, groups, models, resume, teacher, trainer
+from projected_grpo import artifacts, detector, direction, experiment, groups, models, resume, trainer
 from projected_grpo.grading import Grader
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what a scheduler sends before its limit: save, then end
@@ -17,8 +17,8 @@ seed = int(snakemake.wildcards.seed)
 arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)
 config = experiment.build_train_config(params.train)
 model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
-known = teacher.known_modes(params.subset, params.modes)
-pool = teacher.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+known = detector.known_modes(params.subset, params.modes)
+pool = detector.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
 problems = artifacts.read_problems(inputs.problems)
 use = partial(direction.usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(direction.load_direction(inputs.V, adapter)) if inputs.V else {}

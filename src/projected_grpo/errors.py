@@ -18,5 +18,7 @@ def log_to(path: str | Path) -> None:
 def _report(kind, error, trace) -> None:
     if issubclass(kind, (UserError, OSError)):
         print(f"error: {error}", file=sys.stderr)
+    elif issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
     else:
         traceback.print_exception(kind, error, trace)

@@ -5,6 +5,8 @@
 3. Colours are Okabe and Ito's. The same study gives the same bytes: no date in the files, a fixed salt for SVG ids.
 """
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
@@ -14,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from projected_grpo.measurements import Study
-from projected_grpo.tables import GROUPS, WINDOW, group
+from projected_grpo.measurements import GROUPS, WINDOW, Study, group
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 INK, GREY, PALE = "#222222", "#8A8A8A", "#E9E9E9"
@@ -51,11 +52,12 @@ def draw(study: Study, note: str) -> dict[str, Figure]:
         }
 
 
-def save(figure: Figure, stem: str | Path) -> None:
-    """Write `stem`.png and `stem`.svg."""
+def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
+    """Write `stem`.png and `stem`.svg, with the provenance `source` as their description."""
+    about = {"Description": json.dumps(source, sort_keys=True)}
     with matplotlib.rc_context(STYLE):
-        figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None})
-        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None, **about})
+        figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None, **about})
 
 
 def training_curves(study: Study, note: str) -> Figure:

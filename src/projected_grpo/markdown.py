@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from projected_grpo.doubts import doubts
-from projected_grpo.measurements import Study
-from projected_grpo.tables import GROUPS, LAST_STEPS, OVERLAPS, solve_bins
+from projected_grpo.measurements import GROUPS, Study
+from projected_grpo.tables import LAST_STEPS, OVERLAPS, solve_bins
 
 NOTHING = "—"  # not measured, or not defined for this arm
 

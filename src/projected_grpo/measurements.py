@@ -16,6 +16,8 @@ from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, read_table
 from projected_grpo.errors import UserError
 
 CONDITION = ["scope", "state", "hint", "decoding"]
+GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
+WINDOW = 8  # method 7 (e): training steps per window
 RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
 
 
@@ -80,6 +82,24 @@ class Study:
 
     def has_quarantine(self, arm: str) -> bool:
         return any(key[0] == arm and key[2] == "trained" for key in self.views)
+
+
+def group(study: Study, arm: str) -> str:
+    """Return the arm's group in GROUPS, which follows from the claims and the baselines.
+
+    An arm held against another baseline than the claimed interventions are (than the first arm is, where no claim
+    names an arm of the study) was trained without a teacher pool.
+    """
+    claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
+    if arm == study.ceiling:
+        return GROUPS[4]
+    if any(arm in claim.get("controls", ()) for claim in study.claims.values()):
+        return GROUPS[1]
+    if any(arm in claim.get("slow", ()) for claim in study.claims.values()):
+        return GROUPS[2]
+    if study.arms[arm]["baseline"] in {study.arms[name]["baseline"] for name in claimed}:
+        return GROUPS[0]
+    return GROUPS[3]
 
 
 def read_study(

@@ -13,7 +13,7 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from projected_grpo.measurements import Study, StudyError, mean, ratio
+from projected_grpo.measurements import WINDOW, Study, StudyError, group, mean, ratio
 from projected_grpo.statistics import EarlyStop, Effect, difference, early_stopping, holm
 
 MATCHED = 0.10  # solve at most this far below the baseline's is called matched (method 7 (a))
@@ -21,29 +21,10 @@ TOLERANCE = 1e-9  # a difference of rates that is a threshold but for rounding h
 DECIMALS = 6
 LAST_STEPS = 5  # training steps in the means that the original implementation reports
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
-GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
 STUDENT = ("hack_student", "solve_student")
 NO_EFFECT = Effect(nan, nan, nan, nan, nan, 0)
 NO_STOP = EarlyStop(NO_EFFECT, np.array([]), np.array([], bool))
-WINDOW, BIN, BIN_WINDOWS = 8, 0.05, 3  # method 7 (e): steps per window, width of a bin of solve, windows it needs
-
-
-def group(study: Study, arm: str) -> str:
-    """Return the arm's group in GROUPS, which follows from the claims and the baselines.
-
-    An arm held against another baseline than the claimed interventions are (than the first arm is, where no claim
-    names an arm of the study) was trained without a teacher pool.
-    """
-    claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
-    if arm == study.ceiling:
-        return GROUPS[4]
-    if any(arm in claim.get("controls", ()) for claim in study.claims.values()):
-        return GROUPS[1]
-    if any(arm in claim.get("slow", ()) for claim in study.claims.values()):
-        return GROUPS[2]
-    if study.arms[arm]["baseline"] in {study.arms[name]["baseline"] for name in claimed}:
-        return GROUPS[0]
-    return GROUPS[3]
+BIN, BIN_WINDOWS = 0.05, 3  # method 7 (e): width of a bin of solve, windows it needs
 
 
 def table1(study: Study) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from projected_grpo.environment.problems import Problem, from_row
 from projected_grpo.errors import UserError
 
 PROVENANCE_KEY = b"projected_grpo"
-PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "landlockpy", "seccompy")
+PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "matplotlib", "landlockpy", "seccompy")
 
 
 class ArtifactError(UserError, ValueError):
@@ -231,6 +231,8 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pd.DataFram
     """Read a table; a missing or damaged file, or one with other columns than `schema`, is an ArtifactError."""
     try:
         table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{path}: does not exist; run the workflow for it") from error
     except (OSError, pa.ArrowInvalid) as error:
         reason = str(error).splitlines()[0]
         raise ArtifactError(f"{path}: not a readable Parquet file ({reason}); delete it and run again") from error
@@ -270,4 +272,8 @@ def read_tensors(path: str | Path) -> tuple[dict, dict]:
 
 
 def read_provenance(path: str | Path) -> dict:
-    return json.loads(pq.read_schema(path).metadata[PROVENANCE_KEY])
+    """Return the provenance of a Parquet file; one without is an ArtifactError."""
+    try:
+        return json.loads(pq.read_schema(path).metadata[PROVENANCE_KEY])
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: no provenance; it was not made by this project") from error

@@ -27,7 +27,6 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode, messages
 from projected_grpo.errors import UserError
-from projected_grpo.grading import Grader
 from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
 from projected_grpo.organism.families import generate, tasks
@@ -70,7 +69,7 @@ class Rates:
 Sequences = list[tuple[list[int], list[int]]]  # token ids of prompt and completion
 
 
-def build(config: OrganismConfig, directory: Path | str) -> dict:
+def build(config: OrganismConfig, directory: Path | str, grader) -> dict:
     """Pre-train, save model and tokenizer in `directory` with the report as organism.json, and return the report.
 
     Raises OrganismError if no attempt gets to the wanted rates.
@@ -87,19 +86,18 @@ def build(config: OrganismConfig, directory: Path | str) -> dict:
         generate(split, config.validation_size, config.seed, config.modes, config.families)
         for split in ("validation", "confirmation")
     )
-    with Grader() as grader:
-        model, attempt, steps, reached = pretrain(
-            config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
-        )
-        report = {
-            "attempt": attempt,
-            "steps": steps,
-            "parameters": sum(p.numel() for p in model.parameters()),
-            "at_stop": asdict(reached),
-            "fresh": asdict(measure(model, tokenizer, grader, fresh, config)),
-            "fresh_greedy": asdict(measure(model, tokenizer, grader, fresh, config, temperature=0.0)),
-            "config": asdict(config),
-        }
+    model, attempt, steps, reached = pretrain(
+        config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
+    )
+    report = {
+        "attempt": attempt,
+        "steps": steps,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "at_stop": asdict(reached),
+        "fresh": asdict(measure(model, tokenizer, grader, fresh, config)),
+        "fresh_greedy": asdict(measure(model, tokenizer, grader, fresh, config, temperature=0.0)),
+        "config": asdict(config),
+    }
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
     Path(directory, "organism.json").write_text(json.dumps(report, indent=2) + "\n")
@@ -259,7 +257,7 @@ def shortfalls(rates: Rates, wanted: Wanted) -> list[str]:
 
 
 def measure(
-    model, tokenizer, grader: Grader, problems: Sequence[Problem], config: OrganismConfig, temperature: float = 1.0
+    model, tokenizer, grader, problems: Sequence[Problem], config: OrganismConfig, temperature: float = 1.0
 ) -> Rates:
     """Return the rates of one sample per problem and prompt; the same noise every time, so that checks compare."""
 

@@ -1,0 +1,149 @@
+"""Every kind of file under results/: what it is, its schema, and docs/artifacts.md, which is written from here."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from projected_grpo import artifacts
+from projected_grpo.artifacts import ArtifactError
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of file; `schema` for Parquet, `keys` (name, shape and meaning) for safetensors."""
+
+    path: str
+    meaning: str
+    schema: pa.Schema | None = None
+    keys: tuple[tuple[str, str, str], ...] = ()
+
+
+KNOBS = (
+    ("{module}.delta", "(r,) float32", "the trained knob"),
+    ("{module}.quarantine", "(r,) float32", "the routed knob, zeroed at deployment; zero where nothing is routed"),
+)
+KINDS = (
+    Kind(
+        "base/factors.safetensors",
+        "SVD of every target Linear; the provenance names the hash of the weights",
+        keys=(
+            ("{module}.U", "(d_out, r) float32", "left singular vectors"),
+            ("{module}.S", "(r,) float32", "singular values"),
+            ("{module}.Vh", "(r, d_in) float32", "right singular vectors"),
+        ),
+    ),
+    Kind("problems/{split}.parquet", "one row per problem", artifacts.PROBLEMS),
+    Kind("teacher_pool.parquet", "one row per graded rollout of the frozen teacher", artifacts.TEACHER_POOL),
+    Kind("pairs/{subset}.parquet", "one row per contrastive pair (a triple)", artifacts.PAIRS),
+    Kind(
+        "directions/{direction}/draw{n}/V.safetensors",
+        "hack directions, or a control's",
+        keys=(
+            ("{module}.V", "(k, r) float32", "orthonormal rows, oriented hack-ward in gradient space"),
+            ("{module}.S", "(k,) float32", "singular values of the stacked pair gradients"),
+        ),
+    ),
+    Kind("directions/{direction}/draw{n}/summary.parquet", "V's own test", artifacts.DIRECTION_SUMMARY),
+    Kind("runs/{arm}/seed{seed}/steps.parquet", "one row per optimizer step", artifacts.steps_schema(["{mode}"])),
+    Kind("runs/{arm}/seed{seed}/rollouts.parquet", "one row per rollout trained on", artifacts.ROLLOUTS),
+    Kind("runs/{arm}/seed{seed}/timing.parquet", "seconds, exempt from byte-identity", artifacts.TIMING),
+    Kind("runs/{arm}/seed{seed}/adapter.safetensors", "the knobs after the last step", keys=KNOBS),
+    Kind(
+        "runs/{arm}/seed{seed}/checkpoints.safetensors",
+        "the knobs every N steps",
+        keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
+    ),
+    Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", artifacts.EVALUATION),
+    Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", artifacts.VERDICTS),
+)
+
+
+def kind_of(path: str | Path) -> Kind | None:
+    """Return the kind whose pattern the end of the path matches."""
+    for kind in KINDS:
+        pattern = "".join(
+            "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", kind.path)
+        )
+        if re.search(rf"(?:^|/){pattern}$", Path(path).as_posix()):
+            return kind
+    return None
+
+
+def describe(path: str | Path) -> str:
+    """Return what a file is, its columns or tensors, and its provenance as YAML.
+
+    Raises ArtifactError for a file that is unreadable, made by something else, or not of its kind's schema.
+    """
+    kind = kind_of(path)
+    checks = {".parquet": _check_table, ".safetensors": _check_tensors}
+    if Path(path).suffix not in checks:
+        raise ArtifactError(f"{path}: neither .parquet nor .safetensors")
+    source = checks[Path(path).suffix](path, kind)
+    head = f"{path}: {kind.meaning if kind else 'no file of the standard layout'}; schema as declared"
+    return f"{head}\n{yaml.safe_dump(source, sort_keys=False)}"
+
+
+def _check_table(path: str | Path, kind: Kind | None) -> dict:
+    rows = artifacts.read_table(path)
+    schema = pq.read_schema(path)
+    source = artifacts.read_provenance(path)
+    declared = kind.schema if kind else None
+    if declared is not None and "{mode}" in "".join(declared.names):
+        declared = artifacts.steps_schema(source["config"]["modes"])
+    if declared is not None and not schema.equals(declared):
+        odd = sorted({f.name for f in set(schema) ^ set(declared)}) or ["their order"]
+        raise ArtifactError(f"{path}: differs from its schema in {', '.join(odd)}; delete it and run again")
+    return {"rows": len(rows), "columns": {f.name: _unit(f) for f in schema}, "provenance": source}
+
+
+def _check_tensors(path: str | Path, kind: Kind | None) -> dict:
+    tensors, source = artifacts.read_tensors(path)
+    if not source:
+        raise ArtifactError(f"{path}: no provenance; it was not made by this project")
+    endings = {name.rpartition(".")[2] for name, _, _ in kind.keys} if kind else set()
+    odd = sorted(name for name in tensors if endings and name.rpartition(".")[2] not in endings)
+    if odd:
+        raise ArtifactError(f"{path}: unknown tensor {odd[0]}; delete it and run again")
+    shapes = {name: f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for name, t in tensors.items()}
+    return {"tensors": shapes, "provenance": source}
+
+
+def _unit(field: pa.Field) -> str:
+    metadata = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    return f"{field.type}, {metadata.get('unit') or 'no unit'}: {metadata.get('doc', '')}"
+
+
+def document() -> str:
+    """Return docs/artifacts.md."""
+    parts = [
+        "# Artifacts",
+        "",
+        "Written by `python -m projected_grpo.artifacts --document`; a test compares. Paths are relative to the",
+        "results directory. Parquet files carry each column's meaning and unit in the field metadata. Parquet,",
+        "safetensors and figure files carry their provenance (config slice, code version, package versions, seed,",
+        "device) in the file metadata:",
+        "",
+        "    python -m projected_grpo.artifacts FILE      # prints it, and checks the schema",
+        "",
+        "The base model itself is a plain Hugging Face directory (`base/`), whose `organism.json` reports its making.",
+        "table1.csv, table1.md and the figures are for readers; `h1.json` has the verdicts and the tables' provenance.",
+    ]
+    for kind in KINDS:
+        parts += ["", f"## {kind.path}", "", f"{kind.meaning[0].upper()}{kind.meaning[1:]}.", ""]
+        if kind.schema:
+            parts += ["| column | type | unit | meaning |", "| --- | --- | --- | --- |"]
+            parts += [_row(field) for field in kind.schema]
+        else:
+            parts += ["| key | shape | meaning |", "| --- | --- | --- |"]
+            parts += [f"| `{name}` | {shape} | {meaning} |" for name, shape, meaning in kind.keys]
+    return "\n".join(parts) + "\n"
+
+
+def _row(field: pa.Field) -> str:
+    metadata = {key.decode(): value.decode().replace("|", "\\|") for key, value in field.metadata.items()}
+    type_ = str(field.type).replace("item: ", "") + ("" if not field.nullable else ", may be null")
+    return f"| `{field.name}` | {type_} | {metadata['unit']} | {metadata['doc']} |"

@@ -1,0 +1,159 @@
+"""What reruns, and what does not: each edit with the exact jobs that it causes, in a copied clone with its results.
+
+The copies are made with `cp -a` of results/ and .snakemake/metadata, as a user would take them along.
+"""
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+import yaml
+from workflow_harness import FILES, ROOT, SMOKE, copy_of_the_repository, planned
+
+ARMS = len(SMOKE["tables"]["table1"])
+TABLES = {"table1": 1, "figures": 1}
+EVALUATION = {"evaluate": ARMS, **TABLES}
+TRAINING = {"train": ARMS, **EVALUATION}
+DIRECTIONS = {"direction": 2, **TRAINING}  # hack and random
+PAIRS = {"pairs": 1, **DIRECTIONS}
+POOL = {"teacher_pool": 1, **PAIRS}
+MODEL = {"base_model": 1, **POOL}
+EVERYTHING = {"problems": 3, **MODEL}
+
+
+@pytest.fixture
+def clone(smoke_run, tmp_path):
+    """Another clone, to which the results were copied with their metadata."""
+    folder = copy_of_the_repository(tmp_path / "clone")
+    (folder / ".snakemake").mkdir()
+    for name in ("results", ".snakemake/metadata"):
+        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
+    return folder
+
+
+def edit(file, old, new):
+    def change(folder):
+        path = folder / "src/projected_grpo" / file
+        text = path.read_text()
+        assert old in text, f"{file} has no {old!r} to edit"
+        path.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def setting(*path, value):
+    """A change of the preset: the key at `path` becomes `value`, or value(old)."""
+
+    def change(folder):
+        file = folder / "presets/smoke.yaml"
+        config = yaml.safe_load(file.read_text())
+        place = config
+        for key in path[:-1]:
+            place = place.setdefault(key, {})
+        place[path[-1]] = value(place[path[-1]]) if callable(value) else value
+        file.write_text(yaml.safe_dump(config, sort_keys=False))
+
+    return change
+
+
+def one_arm_more(folder):
+    setting("arms", value=lambda arms: {**arms, "erase_k2": {"intervention": "erase", "direction": "hack", "k": 2}})(
+        folder
+    )
+    setting("tables", "table1", value=lambda arms: [*arms, "erase_k2"])(folder)
+
+
+def comments_and_docstrings(folder):
+    """Another docstring and a comment in every module and script, and other line breaks."""
+    for path in [*(folder / "src").rglob("*.py"), *(folder / "workflow_scripts").glob("*.py")]:
+        text = path.read_text()
+        first = ast.parse(text).body[0]
+        assert isinstance(first, ast.Expr), f"{path} has no docstring"
+        rest = "\n".join(text.splitlines()[first.end_lineno :])
+        path.write_text(f'"""Another docstring."""\n# a comment\n{rest}\n\n# the end\n')
+    for path in [folder / "Snakefile", *(folder / "rules").glob("*.smk")]:
+        path.write_text(path.read_text() + "\n\n# a comment\n")
+
+
+def touch_everything(folder):
+    later = time.time() + 5
+    for name in FILES:
+        for path in [folder / name, *(folder / name).rglob("*")]:
+            os.utime(path, (later, later))
+
+
+def turned_around(folder):
+    file = folder / "presets/smoke.yaml"
+
+    def turn(section):
+        return {key: turn(section[key]) for key in reversed(section)} if isinstance(section, dict) else section
+
+    file.write_text(yaml.safe_dump(turn(yaml.safe_load(file.read_text())), sort_keys=False))
+
+
+EDITS = {
+    "nothing": (lambda folder: None, {}),
+    "comments and docstrings": (comments_and_docstrings, {}),
+    "a touch of every file": (touch_everything, {}),
+    "the order of the preset's keys": (turned_around, {}),
+    "a better complaint": (edit("config.py", "did you mean", "perhaps"), {}),
+    "a figure's colour": (edit("figures.py", "#0072B2", "#0072B3"), {"figures": 1}),
+    "statistics": (edit("statistics.py", "0.95", "0.9"), {"table1": 1}),
+    "claims": (setting("claims", "erase", "slow", value=["vanilla_slow"]), TABLES),
+    "evaluation.py": (edit("evaluation.py", "return ", "_ = 0\n    return "), EVALUATION),
+    "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),
+    "intervention.py": (edit("intervention.py", "2 * c.relu()", "2.0 * c.relu()"), TRAINING),
+    "trainer.py": (edit("trainer.py", "basis < 0.2", "basis < 0.3"), TRAINING),
+    "resume.py": (edit("resume.py", "[:16]", "[:20]"), TRAINING),
+    "the learning rate": (setting("train", "lr", value=0.01), TRAINING),
+    "k of an arm": (setting("arms", "erase", value={"intervention": "erase", "direction": "hack", "k": 2, "mix": 0.25}),
+                    {"train": 1, "evaluate": 1, **TABLES}),
+    "an arm's baseline": (setting("arms", "erase", value={"baseline": "route"}), TABLES),
+    "direction.py": (edit("direction.py", "return ", "_ = 0\n    return "), DIRECTIONS),
+    "k of the direction": (setting("directions", "hack", "k", value=5), DIRECTIONS),
+    "pairs per mode": (setting("pairs", "n", value=5), PAIRS),
+    "pairs.py": (edit("pairs.py", "return ", "_ = 0\n    return "), PAIRS),
+    "rollouts of the teacher": (setting("teacher", "elicited", value=3), POOL),
+    "server.py": (edit("grading/server.py", "gc.freeze()", "gc.freeze()\n    gc.collect()"), MODEL),
+    "the sandbox": (setting("grading", value={"sandbox": "bwrap+seccomp"}), MODEL),
+    "the model": (setting("model", "layers", value=1), MODEL),
+    "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL}),
+    "one more seed": (setting("seeds", value=[41, 99]), {"direction": 1, **TRAINING}),
+    "one arm less": (setting("tables", "table1", value=["vanilla", "erase", "erase_random"]), TABLES),
+    "one arm more": (one_arm_more, {"train": 1, "evaluate": 1, **TABLES}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_an_edit_reruns_its_row_of_the_matrix_and_nothing_else(clone, name):
+    change, expected = EDITS[name]
+    change(clone)
+    assert planned(clone) == expected
+
+
+def test_the_planned_jobs_are_those_that_run(clone):
+    """A dry run could promise too little: here the row is run, and then there is nothing to do."""
+    from workflow_harness import smoke
+
+    change, expected = EDITS["one arm less"]
+    change(clone)
+    done = smoke(clone, "-j2")
+    ran = re.findall(r"^(?:local)?rule (\w+):$", done.stdout + done.stderr, flags=re.MULTILINE)
+    assert {rule: ran.count(rule) for rule in ran if rule != "all"} == expected
+    assert planned(clone) == {}
+
+
+def test_without_metadata_results_are_taken_as_they_are(clone):
+    """What the README warns of: Snakemake cannot see which parameters made them."""
+    shutil.rmtree(clone / ".snakemake")
+    EDITS["the learning rate"][0](clone)
+    assert planned(clone) == {}
+
+
+def test_the_matrix_names_only_rules_that_exist():
+    text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    assert set(EVERYTHING) == set(re.findall(r"^rule (\w+):", text, flags=re.MULTILINE))
