@@ -12,6 +12,9 @@ min_version("9.0")
 configfile: "config.yaml"
 
 
+report: "report/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/model.smk"
 include: "rules/problems.smk"
@@ -27,3 +30,4 @@ rule all:
     input:
         expand(f"{RESULTS}/{{table}}.csv", table=config["tables"]),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
+        expand(f"{RESULTS}/pages/{{page}}.html", page=PAGES),

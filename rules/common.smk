@@ -31,7 +31,16 @@ for key, section in config.items():
 RESULTS = config["results"]
 SEEDS = config["seeds"]
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
-FIGURES = ["training_curves", "hack_against_solve", "overlap"]
+FIGURES = {
+    "hack_against_solve": "hack against solve",
+    "training_curves": "along training",
+    "overlap": "what V sees",
+}
+PAGES = {
+    "table1": "table 1 and verdicts",
+    "samples": "sample rollouts",
+    "setup": "config and software",
+}
 NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
@@ -102,6 +111,20 @@ def arm_subset(arm):
     """Return the loophole subset that an arm's V and teacher pool know."""
     name = config["arms"][arm].get("direction")
     return direction_spec(config, name)["subset"] if name else "all"
+
+
+def shown(folder, titles, ending, category):
+    """Return the files of a folder for the HTML report, each with its caption and label."""
+    files = []
+    for name, title in titles.items():
+        file = report(
+            f"{RESULTS}/{folder}/{name}.{ending}",
+            caption=f"../report/{name}.rst",
+            category=category,
+            labels={"what": title, "table": "1"},
+        )
+        files.append(file)
+    return files
 
 
 def runs(table, file):

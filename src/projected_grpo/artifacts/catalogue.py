@@ -95,7 +95,9 @@ def _check_table(path: str | Path, kind: Kind | None) -> dict:
     if declared is not None and "{mode}" in "".join(declared.names):
         declared = artifacts.steps_schema(source["config"]["modes"])
     if declared is not None and not schema.equals(declared):
-        odd = sorted({f.name for f in set(schema) ^ set(declared)}) or ["their order"]
+        known = [name for name in schema.names if name in declared.names]
+        odd = sorted({*schema.names} ^ {*declared.names} | {n for n in known if schema.field(n) != declared.field(n)})
+        odd = odd or ["the order of its columns"]
         raise ArtifactError(f"{path}: differs from its schema in {', '.join(odd)}; delete it and run again")
     return {"rows": len(rows), "columns": {f.name: _unit(f) for f in schema}, "provenance": source}
 

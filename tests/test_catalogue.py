@@ -1,0 +1,70 @@
+"""Every artifact is documented, printed and checked by its schema."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from workflow_harness import ROOT, SMOKE
+
+from projected_grpo import artifacts
+from projected_grpo.artifacts import ArtifactError, catalogue
+from projected_grpo.artifacts.__main__ import main
+
+
+def test_the_document_is_what_the_schemas_say():
+    assert (ROOT / "docs/artifacts.md").read_text() == catalogue.document()
+
+
+def test_every_column_says_what_it_is():
+    for kind in catalogue.KINDS:
+        assert (kind.schema is None) != (not kind.keys), kind.path
+        for field in kind.schema or ():
+            assert field.metadata[b"doc"], f"{kind.path}: {field.name}"
+
+
+def test_every_artifact_of_a_run_is_of_its_kind_and_carries_its_provenance(smoke_run, capsys):
+    results = smoke_run[0] / SMOKE["results"]
+    made = sorted(path for path in results.rglob("*") if path.suffix in (".parquet", ".safetensors"))
+    made.remove(results / "base/model.safetensors")  # a Hugging Face file
+    kinds = {catalogue.kind_of(path).path for path in made}
+    assert kinds == {kind.path for kind in catalogue.KINDS} - {"verdicts (python -m projected_grpo.grading)"}
+    assert main([str(path) for path in made]) == 0
+    said = capsys.readouterr()
+    for word in ("config:", "code:", "seed:", "device: cpu", "torch:", "pandas:"):
+        assert said.out.count(word) >= len(made), word
+    assert said.err == ""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "teacher_pool.parquet"
+    artifacts.write_table(path, [], artifacts.TEACHER_POOL, artifacts.provenance({}, "abc"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda table: table.drop_columns("reward"), "differs from its schema in reward"),
+        (lambda table: table.set_column(0, "problem_id", pa.array([], pa.int64())), "schema in problem_id"),
+        (lambda table: table.select(table.schema.names[::-1]), "differs from its schema in the order of its columns"),
+        (lambda table: table.replace_schema_metadata({}), "no provenance; it was not made by this project"),
+    ],
+)
+def test_a_file_that_is_not_of_its_kind_is_one_line(table, capsys, damage, message):
+    assert main([str(table)]) == 0
+    capsys.readouterr()
+    pq.write_table(damage(pq.read_table(table)), table)
+    assert main([str(table)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1
+
+
+def test_missing_and_foreign_files_are_one_line(tmp_path):
+    for name, message in (("gone.parquet", "does not exist"), ("notes.txt", "neither .parquet nor .safetensors")):
+        with pytest.raises(ArtifactError, match=message):
+            catalogue.describe(tmp_path / name)
+    assert catalogue.kind_of(Path("x/runs/erase/seed41/steps.parquet")).schema is not None
+    assert catalogue.kind_of("elsewhere.parquet") is None
+    assert main([]) == main(["--help"]) == 2
