@@ -1,5 +1,6 @@
-# make table1   the default experiment: set up, then snakemake -j4 results/table1.csv, with its figures
-# make test     the same set-up, then every test, lint and check
+# make table1       the default experiment: set up, then snakemake -j4 results/table1.csv, with its figures
+# make test         the same set-up, then every test, lint and check
+# make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 
 PYTHON ?= python3
 VENV := .venv
@@ -7,7 +8,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 test lint clean-env
+.PHONY: table1 test test-slurm lint clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -29,6 +30,9 @@ lint: $(VENV)/.installed
 
 test: $(VENV)/.installed lint
 	pytest
+
+test-slurm: $(VENV)/.installed
+	TEST_SLURM=1 pytest tests/slurm -rs
 
 clean-env:
 	rm -rf $(VENV)
