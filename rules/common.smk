@@ -18,9 +18,9 @@ from projected_grpo.config import (
 )
 from projected_grpo.experiment import build_train_config
 
-SCHEMA = yaml.safe_load(
-    (Path(workflow.basedir) / "schemas/config.schema.yaml").read_text()
-)
+# Not workflow.basedir, which is another workflow's where this one is its module.
+HOME = Path(str(workflow.current_basedir)).parent
+SCHEMA = yaml.safe_load((HOME / "schemas/config.schema.yaml").read_text())
 try:
     check(config, SCHEMA)
 except ConfigError as error:
@@ -72,7 +72,7 @@ wildcard_constraints:
 
 def code_version(script):
     """Return the hash of a script and of all package code behind it, for `params: code=`."""
-    return versions.code_version(Path(workflow.basedir) / script)
+    return versions.code_version(HOME / script)
 
 
 PACKAGES = versions.package_versions()

@@ -11,7 +11,18 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 SMOKE = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
-FILES = ["Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "presets", "profiles", "envs", "src"]
+FILES = [
+    "Snakefile",
+    "config.yaml",
+    "rules",
+    "workflow_scripts",
+    "report",
+    "schemas",
+    "presets",
+    "profiles",
+    "envs",
+    "src",
+]
 
 
 def copy_of_the_repository(folder):
@@ -25,8 +36,8 @@ def copy_of_the_repository(folder):
     return folder
 
 
-def snakemake(folder, *arguments):
-    environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+def snakemake(folder, *arguments, package=None):
+    environment = {**os.environ, "PYTHONPATH": str(package or folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "snakemake", *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
