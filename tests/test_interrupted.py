@@ -109,7 +109,10 @@ def test_an_interrupted_run_goes_on_with_the_same_command(copy, undisturbed, how
     if how == "Ctrl-C":
         os.killpg(process.pid, signal.SIGINT)  # what a terminal does
     else:
-        os.kill(trainer_of(process), signal.SIGTERM)  # what SLURM does before its limit
+        trainer = trainer_of(process)
+        for _ in range(3):  # SLURM does so before its limit, more than once
+            os.kill(trainer, signal.SIGTERM)
+            time.sleep(0.005)
     said = process.communicate(timeout=60)[0]
     assert process.returncode != 0
     assert "Traceback" not in (copy / "results/smoke/logs/train/route_seed41.log").read_text(), said

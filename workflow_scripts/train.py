@@ -4,14 +4,12 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-import signal
-import sys
 from functools import partial
 
 from projected_grpo import artifacts, detector, direction, experiment, groups, models, resume, trainer
 from projected_grpo.grading import Grader
 
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what a scheduler sends before its limit: save, then end
+resume.end_on_sigterm()
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed = int(snakemake.wildcards.seed)
 arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)

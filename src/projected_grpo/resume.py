@@ -9,6 +9,8 @@
 import hashlib
 import json
 import shutil
+import signal
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +30,16 @@ class Snapshot:
     step: int
     tensors: Mapping[str, torch.Tensor]
     rows: Mapping[str, list[dict]]
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM raise SystemExit, once: a scheduler sends it before its limit, and again while the run is saving."""
+
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def run_key(params: Mapping, inputs: Iterable[str | Path]) -> str:
