@@ -1,4 +1,5 @@
 # make table1       the default experiment: set up, then snakemake -j4 results/table1.csv, with its figures
+# make report       the same with its HTML report: report.html
 # make test         the same set-up, then every test, lint and check
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 
@@ -8,7 +9,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 test test-slurm lint clean-env
+.PHONY: table1 report test test-slurm lint clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -21,6 +22,10 @@ $(VENV)/.installed: $(LOCKS)
 
 table1: $(VENV)/.installed
 	snakemake -j4 results/table1.csv results/figures/hack_against_solve.png
+
+report: $(VENV)/.installed
+	snakemake -j4
+	snakemake --report report.html
 
 lint: $(VENV)/.installed
 	ruff check .
