@@ -96,7 +96,7 @@ rule pages:
         arm=config["tables"]["table1"][0],
         seeds=SEEDS,
         modes=config["modes"],
-        config=config,
+        config=canonical(config),
         note=NOTE,
     script:
         "../workflow_scripts/pages.py"

@@ -50,7 +50,7 @@ def test_rows_that_do_not_fit_are_refused_and_nothing_is_left(tmp_path, row, mes
 
 
 def test_missing_truncated_and_foreign_files_get_one_line_with_what_to_do(table, tmp_path):
-    with pytest.raises(ArtifactError, match=r"absent.parquet: not a readable Parquet file"):
+    with pytest.raises(ArtifactError, match=r"absent.parquet: does not exist; run the workflow for it"):
         artifacts.read_table(tmp_path / "absent.parquet")
     table.write_bytes(table.read_bytes()[:-20])
     with pytest.raises(
