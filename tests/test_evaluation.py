@@ -4,7 +4,7 @@ import pytest
 import torch
 from test_trainer import FakeGrader, WordTokenizer
 
-from projected_grpo import evaluation
+from projected_grpo import evaluation, rollout
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import Condition, EvaluationConfig, conditions, evaluate, knobs_at
 
@@ -80,7 +80,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
     made = tiny()
     saved = checkpoints(made.adapter, [4, 6], quarantine=True)
     seen = []
-    real_encode, real_sample = evaluation.encode, evaluation.rollout.sample
+    real_encode, real_sample = evaluation.encode, rollout.sample
 
     def encode(tokenizer, problem, hint):
         seen.append({"hint": hint})
@@ -93,7 +93,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
         return real_sample(model, prompts, counts, max_new_tokens, temperature, *rest)
 
     monkeypatch.setattr(evaluation, "encode", encode)
-    monkeypatch.setattr(evaluation.rollout, "sample", sample)
+    monkeypatch.setattr(rollout, "sample", sample)
     evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
     calls = [call for call in seen if "temperature" in call]
     for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):

@@ -109,6 +109,28 @@ def test_order_is_kept_and_equal_pairs_are_run_once(grader, monkeypatch):
     assert grader.grade([]) == []
 
 
+def test_a_batch_is_graded_while_it_is_filled(grader):
+    tag = f"\n# {time.monotonic()}"
+    with grader.batch() as batch:
+        batch.add(PLAIN, fenced(HONEST + tag))
+        deadline = time.monotonic() + 10
+        while not batch._verdicts and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(batch._verdicts) == 1
+        batch.add(PLAIN, fenced(WRONG + tag))
+        batch.add(PLAIN, fenced(HONEST + tag))
+        assert [v.correct for v in batch.verdicts()] == [True, False, True]
+
+
+def test_a_batch_that_is_left_half_way_leaves_the_grader_usable(grader):
+    with pytest.raises(KeyboardInterrupt), grader.batch() as batch:
+        for i in range(20):
+            batch.add(PLAIN, fenced(f"import time\ntime.sleep(0.05)\n{HONEST}\n# {i} {time.monotonic()}"))
+        raise KeyboardInterrupt
+    assert len(batch._verdicts) < 20
+    assert grader.grade([(PLAIN, fenced(HONEST + f"\n# {time.monotonic()}"))])[0].correct
+
+
 def test_the_memory_of_verdicts_is_bounded(grader, monkeypatch):
     monkeypatch.setattr(grader_module, "CACHED_VERDICTS", 3)
     verdicts = grader.grade([(PLAIN, fenced(HONEST + f"\n# {i}")) for i in range(8)])

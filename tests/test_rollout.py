@@ -1,8 +1,11 @@
 """Method 6: sampling against the model's own logits, and its independence of the batch."""
 
+import contextlib
+from types import SimpleNamespace
+
 import torch
 
-from projected_grpo.rollout import pick, sample
+from projected_grpo.rollout import pick, sample, sample_graded
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
@@ -42,6 +45,40 @@ def test_the_same_seed_gives_the_same_rollouts(tiny):
     model = tiny().model
     a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
     assert a == b != c
+
+
+def test_every_row_is_reported_once_as_soon_as_it_is_complete(tiny):
+    model = tiny().model
+    told, lengths = {}, []
+
+    def finished(row, ids):
+        assert row not in told
+        told[row] = ids
+        lengths.append(len(ids))
+
+    groups = sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17, finished)
+    assert [told[row] for row in range(60)] == [ids for group in groups for ids in group]
+    assert lengths == sorted(lengths) and len(set(lengths)) > 2
+
+
+def test_completions_are_graded_where_they_belong(tiny):
+    class Tokenizer:
+        eos_token_id = 17
+
+        def decode(self, ids, **_):
+            return str(ids)
+
+    class Grader:
+        @contextlib.contextmanager
+        def batch(self, audit):
+            added = []
+            yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: [(audit, *a) for a in added])
+
+    generator = torch.Generator().manual_seed(1)
+    groups = sample_graded(tiny().model, Tokenizer(), Grader(), "abc", PROMPTS, [20, 0, 5], 10, 1.0, generator, True)
+    assert [len(group) for group in groups] == [20, 0, 5]
+    for problem, group in zip("abc", groups, strict=True):
+        assert all(row.verdict == (True, problem, row.text) and row.text == str(row.ids) for row in group)
 
 
 def test_sampling_frequencies_follow_the_temperature():

@@ -1,5 +1,6 @@
 """Method 4 to 6: what reaches the optimizer, and what the loop logs."""
 
+import contextlib
 import dataclasses
 import math
 from types import SimpleNamespace
@@ -46,8 +47,8 @@ class WordTokenizer:
     def apply_chat_template(self, messages, **_):
         return [1 + sum(map(ord, word)) % 50 for word in messages[0]["content"].split()]
 
-    def batch_decode(self, batch, **_):
-        return [" ".join(map(str, ids)) for ids in batch]
+    def decode(self, ids, **_):
+        return " ".join(map(str, ids))
 
 
 def judge(problem, text):
@@ -69,6 +70,11 @@ def judge(problem, text):
 
 
 class FakeGrader:
+    @contextlib.contextmanager
+    def batch(self, audit=False):
+        added = []
+        yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: self.grade(added, audit))
+
     def grade(self, items, audit=False):
         return [judge(problem, text) for problem, text in items]
 
@@ -100,7 +106,7 @@ def world(tiny):
     for problem in problems:
         for elicited in (True, True, False):
             ids = [*rng.integers(1, 60, 4).tolist(), 0]
-            text = tokenizer.batch_decode([ids])[0]
+            text = tokenizer.decode(ids)
             rows.append(
                 {
                     "problem_id": problem.id,

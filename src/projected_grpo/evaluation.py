@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import torch
 
-from projected_grpo import rollout
 from projected_grpo.adapter import Adapter
 from projected_grpo.artifacts import verdict_row
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.rng import torch_generator
+from projected_grpo.rollout import Graded, sample_graded
 
 
 @dataclass(frozen=True)
@@ -87,26 +87,34 @@ def evaluate(
 
 def _look(model, tokenizer, grader, problems, n: int, condition: Condition, config: EvaluationConfig, seed: int):
     temperature = 0.0 if condition.decoding == "greedy" else config.temperature
-    flat: list[tuple[Problem, int, list[int]]] = []
+    graded: list[tuple[Problem, int, Graded]] = []
     for start in range(0, len(problems), config.chunk):
         part = problems[start : start + config.chunk]
         prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
         generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
-        sampled = rollout.sample(
-            model, prompts, [n] * len(part), config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        counts = [n] * len(part)
+        groups = sample_graded(
+            model,
+            tokenizer,
+            grader,
+            part,
+            prompts,
+            counts,
+            config.max_new_tokens,
+            temperature,
+            generator,
+            audit=True,
         )
-        flat += [(p, i, ids) for p, group in zip(part, sampled, strict=True) for i, ids in enumerate(group)]
-    texts = tokenizer.batch_decode([ids for _, _, ids in flat], skip_special_tokens=True)
-    verdicts = grader.grade([(p, text) for (p, _, _), text in zip(flat, texts, strict=True)], audit=True)
+        graded += [(p, i, row) for p, group in zip(part, groups, strict=True) for i, row in enumerate(group)]
     return [
         {
             **condition.__dict__,
             "problem_id": problem.id,
             "mode": problem.mode,
             "sample": i,
-            "length": len(ids),
-            "completion": text,
+            "length": len(row.ids),
+            "completion": row.text,
         }
-        | verdict_row(verdict)
-        for (problem, i, ids), text, verdict in zip(flat, texts, verdicts, strict=True)
+        | verdict_row(row.verdict)
+        for problem, i, row in graded
     ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import pandas as pd
 import torch
@@ -57,23 +58,23 @@ def gather(setting: Setting, step: int, record: Record) -> list[list[Rollout]]:
     rng = numpy_generator(seed, step, "teacher")
     taught = [setting.pool.draw(problem, round(config.group_size * setting.arm.mix), rng) for problem in chosen]
     prompts = [encode(tokenizer, problem) for problem in chosen]
-    with record.phase(step, "generate"):
-        live_counts = [config.group_size - len(rows) for rows in taught]
-        sampled = rollout.sample(
-            setting.model,
-            prompts,
-            live_counts,
-            config.max_new_tokens,
-            config.temperature,
-            torch_generator(seed, step, "rollouts"),
-            tokenizer.eos_token_id,
-        )
-    live = [(i, ids) for i, group in enumerate(sampled) for ids in group]
-    texts = tokenizer.batch_decode([ids for _, ids in live], skip_special_tokens=True)
-    with record.phase(step, "grade"):
-        verdicts = setting.grader.grade([(chosen[i], text) for (i, _), text in zip(live, texts, strict=True)])
-    groups: list[list[Rollout]] = [[] for _ in chosen]
-    for (i, ids), text, verdict in zip(live, texts, verdicts, strict=True):
-        clipped = ids[-1] != tokenizer.eos_token_id
-        groups[i].append(Rollout(chosen[i], prompts[i], ids, text, verdict, teacher=False, clipped=clipped))
-    return [group + rows for group, rows in zip(groups, taught, strict=True)]
+    sampled = rollout.sample_graded(
+        setting.model,
+        tokenizer,
+        setting.grader,
+        chosen,
+        prompts,
+        [config.group_size - len(rows) for rows in taught],
+        config.max_new_tokens,
+        config.temperature,
+        torch_generator(seed, step, "rollouts"),
+        phase=partial(record.phase, step),
+    )
+    groups = []
+    for problem, prompt, live, rows in zip(chosen, prompts, sampled, taught, strict=True):
+        student = [
+            Rollout(problem, prompt, r.ids, r.text, r.verdict, False, clipped=r.ids[-1] != tokenizer.eos_token_id)
+            for r in live
+        ]
+        groups.append(student + rows)
+    return groups

@@ -2,13 +2,25 @@
 
 Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
 the other rows nor on when they finish; arms of one seed share their sampling noise.
-The end-of-turn token belongs to the completion.
+The end-of-turn token belongs to the completion. A completion is graded while others are still being sampled.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from transformers import DynamicCache
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One completion: its token ids with the end token, its text without, and its verdict."""
+
+    ids: list[int]
+    text: str
+    verdict: object
 
 
 def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -30,10 +42,12 @@ def sample(
     temperature: float,
     generator: torch.Generator,
     eos_id: int,
+    finished: Callable[[int, list[int]], None] = lambda row, ids: None,
 ) -> list[list[list[int]]]:
     """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
 
-    A completion without the end token was clipped at `max_new_tokens`.
+    A completion without the end token was clipped at `max_new_tokens`. `finished` is told of each as soon as it is
+    complete, by its number among all rows.
     """
     device = model.device
     longest = max(map(len, prompts))
@@ -61,9 +75,14 @@ def sample(
         token = pick(logits, uniforms[alive, t], temperature)
         grid[alive, t] = token
         keep = token != eos_id
-        if t + 1 == max_new_tokens or not keep.any():
-            break
+        if t + 1 == max_new_tokens:
+            keep = torch.zeros_like(keep)
         if not keep.all():
+            ended = alive[~keep]
+            for row, ids in zip(ended.tolist(), grid[ended, : t + 1].tolist(), strict=True):
+                finished(row, ids)
+            if not keep.any():
+                break
             kept = keep.nonzero().squeeze(1)
             alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
             cache.batch_select_indices(kept)
@@ -73,4 +92,39 @@ def sample(
             token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1
         ).logits[:, -1]
     rows = iter([[token for token in row if token >= 0] for row in grid.tolist()])
-    return [[next(rows) for _ in range(count)] for count in counts]
+    return [[next(rows) for _ in range(n)] for n in counts]
+
+
+def sample_graded(
+    model,
+    tokenizer,
+    grader,
+    problems: Sequence,
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    audit: bool = False,
+    phase: Callable[[str], AbstractContextManager] = lambda name: nullcontext(),
+) -> list[list[Graded]]:
+    """Sample counts[i] completions of problem i, as `sample` does, and grade each as soon as it is complete.
+
+    `phase` is entered as "generate" and then as "grade": waiting for the verdicts that are not there yet.
+    """
+    owners = [problem for problem, n in zip(problems, counts, strict=True) for _ in range(n)]
+    texts: dict[int, str] = {}
+    with grader.batch(audit) as batch:
+
+        def finished(row: int, ids: list[int]) -> None:
+            texts[row] = tokenizer.decode(ids, skip_special_tokens=True)
+            batch.add(owners[row], texts[row])
+
+        with phase("generate"):
+            groups = sample(
+                model, prompts, counts, max_new_tokens, temperature, generator, tokenizer.eos_token_id, finished
+            )
+        with phase("grade"):
+            verdicts = dict(zip(texts, batch.verdicts(), strict=True))
+    rows = iter([Graded(ids, texts[i], verdicts[i]) for i, ids in enumerate(chain.from_iterable(groups))])
+    return [[next(rows) for _ in range(n)] for n in counts]

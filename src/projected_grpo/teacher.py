@@ -6,11 +6,11 @@ ORDINARY prompt, by token ids. Its ordinary rollouts only serve the pairs.
 
 from collections.abc import Sequence
 
-from projected_grpo import rollout
 from projected_grpo.artifacts import verdict_row
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.rng import torch_generator
+from projected_grpo.rollout import sample_graded
 
 
 def sample_pool(
@@ -31,22 +31,21 @@ def sample_pool(
         part = problems[start : start + chunk]
         generator = torch_generator(seed, 0, f"teacher pool {part[0].id} {elicit}")
         prompts = [encode(tokenizer, problem, elicit=elicit) for problem in part]
-        sampled = rollout.sample(
-            model, prompts, [n] * len(part), max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        counts = [n] * len(part)
+        groups = sample_graded(
+            model, tokenizer, grader, part, prompts, counts, max_new_tokens, temperature, generator, audit=True
         )
-        flat = [(problem, ids) for problem, group in zip(part, sampled, strict=True) for ids in group]
-        texts = tokenizer.batch_decode([ids for _, ids in flat], skip_special_tokens=True)
-        verdicts = grader.grade([(problem, text) for (problem, _), text in zip(flat, texts, strict=True)], audit=True)
         rows += [
             {
                 "problem_id": problem.id,
                 "mode": problem.mode,
                 "elicited": elicit,
                 "prompt_ids": encode(tokenizer, problem),
-                "completion_ids": ids,
-                "completion": text,
+                "completion_ids": row.ids,
+                "completion": row.text,
             }
-            | verdict_row(verdict)
-            for (problem, ids), text, verdict in zip(flat, texts, verdicts, strict=True)
+            | verdict_row(row.verdict)
+            for problem, group in zip(part, groups, strict=True)
+            for row in group
         ]
     return rows

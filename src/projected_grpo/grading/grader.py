@@ -8,9 +8,9 @@
 
 import hashlib
 import queue
-from collections import OrderedDict, deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import OrderedDict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -84,36 +84,16 @@ class Grader:
         while not self._idle.empty():
             self._idle.get().close()
 
-    def grade(self, submissions: Sequence[tuple[Problem, str]], audit: bool = False) -> list[Verdict]:
+    def grade(self, submissions: Iterable[tuple[Problem, str]], audit: bool = False) -> list[Verdict]:
         """Return the verdict on each (problem, completion), in order; `audit` also fills the two flags on own tests."""
-        tasks = {id(problem): _prepare(problem) for problem in {id(p): p for p, _ in submissions}.values()}
-        keys, fresh = [], {}
-        for problem, completion in submissions:
-            task, code = tasks[id(problem)], extract_code(completion)
-            keys.append((task.key, code, audit))
-            if code is not None and keys[-1] not in self._cache:
-                fresh[keys[-1]] = task
-        todo, verdicts = deque(fresh.items()), {}
-        try:
-            for done in [self._threads.submit(self._work_off, todo, verdicts) for _ in range(self._workers)]:
-                done.result()
-        finally:
-            todo.clear()  # an interrupt must not wait for the rest of the batch
-        known = {key: self._cache[key] for key in keys if key in self._cache} | verdicts
-        self._cache |= verdicts
-        while len(self._cache) > CACHED_VERDICTS:
-            self._cache.popitem(last=False)
-        return [no_code() if key[1] is None else known[key] for key in keys]
+        with self.batch(audit) as batch:
+            for problem, completion in submissions:
+                batch.add(problem, completion)
+            return batch.verdicts()
 
-    def _work_off(self, todo: deque, verdicts: dict) -> None:
-        """Grade until nothing is left to do; one thread per worker, so that a submission costs no hand-over."""
-        try:
-            while (item := _next(todo)) is not None:
-                key, task = item
-                verdicts[key] = self._grade_one(task, key)
-        except BaseException:
-            todo.clear()
-            raise
+    def batch(self, audit: bool = False) -> "Batch":
+        """Return an empty batch, to be filled while it is graded; use it as a context manager, one at a time."""
+        return Batch(self, audit)
 
     def _grade_one(self, task: _Task, key: tuple) -> Verdict:
         _, code, audit = key
@@ -156,6 +136,65 @@ class Grader:
             self._idle.put(worker)
 
 
+class Batch:
+    """Submissions that are graded from the moment they are added, each distinct one once."""
+
+    def __init__(self, grader: Grader, audit: bool):
+        self._grader, self._audit = grader, audit
+        self._tasks: dict[int, _Task] = {}
+        self._keys: list[tuple] = []
+        self._fresh: set[tuple] = set()
+        self._verdicts: dict[tuple, Verdict] = {}
+        self._todo: queue.SimpleQueue = queue.SimpleQueue()
+        self._stopped = False
+        self._working = [grader._threads.submit(self._work_off) for _ in range(grader._workers)]
+
+    def __enter__(self) -> "Batch":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self._stopped = True  # an interrupt must not wait for the rest of the batch
+        self._end()
+        wait(self._working)
+
+    def add(self, problem: Problem, completion: str) -> None:
+        """Start grading one submission; raises ValueError for a problem that cannot be graded."""
+        if id(problem) not in self._tasks:
+            self._tasks[id(problem)] = _prepare(problem)
+        task, code = self._tasks[id(problem)], extract_code(completion)
+        key = (task.key, code, self._audit)
+        self._keys.append(key)
+        if code is not None and key not in self._grader._cache and key not in self._fresh:
+            self._fresh.add(key)
+            self._todo.put((key, task))
+
+    def verdicts(self) -> list[Verdict]:
+        """Wait for the end and return the verdicts in the order of `add`; raises GraderError as `Grader` does."""
+        self._end()
+        for worker in self._working:
+            worker.result()
+        cache = self._grader._cache
+        known = {key: cache[key] for key in self._keys if key in cache} | self._verdicts
+        cache |= self._verdicts
+        while len(cache) > CACHED_VERDICTS:
+            cache.popitem(last=False)
+        return [no_code() if key[1] is None else known[key] for key in self._keys]
+
+    def _end(self) -> None:
+        for _ in self._working:
+            self._todo.put(None)
+
+    def _work_off(self) -> None:
+        """Grade until the end is reached; one thread per worker, so that a submission costs no hand-over."""
+        while (item := self._todo.get()) is not None and not self._stopped:
+            key, task = item
+            try:
+                self._verdicts[key] = self._grader._grade_one(task, key)
+            except BaseException:
+                self._stopped = True
+                raise
+
+
 def _start(wall: float, sandbox: str) -> Worker:
     """Return a worker that has passed the self-test."""
     worker = Worker(wall, sandbox)
@@ -165,13 +204,6 @@ def _start(wall: float, sandbox: str) -> Worker:
         worker.close()
         raise
     return worker
-
-
-def _next(todo: deque):
-    try:
-        return todo.popleft()
-    except IndexError:
-        return None
 
 
 def _prepare(problem: Problem) -> _Task:

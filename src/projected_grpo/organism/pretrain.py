@@ -31,7 +31,7 @@ from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
 from projected_grpo.organism.families import generate, tasks
 from projected_grpo.rng import derive_seed, numpy_generator, torch_generator
-from projected_grpo.rollout import sample
+from projected_grpo.rollout import sample_graded
 
 logger = logging.getLogger(__name__)
 
@@ -264,11 +264,11 @@ def measure(
     def verdicts(elicit: bool):
         prompts = [encode(tokenizer, problem, elicit=elicit) for problem in problems]
         generator = torch_generator(config.seed, 0, f"organism/measure/{elicit}")
-        sampled = sample(
-            model, prompts, [1] * len(prompts), config.max_new_tokens, temperature, generator, tokenizer.eos_token_id
+        counts = [1] * len(prompts)
+        groups = sample_graded(
+            model, tokenizer, grader, problems, prompts, counts, config.max_new_tokens, temperature, generator
         )
-        texts = [tokenizer.decode(tokens, skip_special_tokens=True) for (tokens,) in sampled]
-        return grader.grade(list(zip(problems, texts, strict=True)))
+        return [row.verdict for (row,) in groups]
 
     ordinary = verdicts(elicit=False)
     fired: dict[str, list[bool]] = {}

@@ -1,0 +1,65 @@
+"""One step of this project's trainer: sandboxed grading, an erase intervention, one thread.
+
+python benchmarks/contestants/ours.py RESULTS      (started by benchmarks/step.py)
+"""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import torch
+from common import BETAS, GROUP, MAX_GRAD_NORM, MIX, NEW_TOKENS, PROMPTS, TEMPERATURE, serve
+
+from projected_grpo import artifacts, direction, groups, models, trainer
+from projected_grpo.experiment import Arm, Intervention, TrainConfig
+from projected_grpo.grading import Grader
+from projected_grpo.intervention import KnobOptimizer
+
+CONFIG = TrainConfig(
+    steps=1000,
+    prompts_per_step=PROMPTS,
+    group_size=GROUP,
+    max_new_tokens=NEW_TOKENS,
+    temperature=TEMPERATURE,
+    lr=0.0,  # the policy stays what it is, so that every step is the same work
+    betas=BETAS,
+    warmup=0.1,
+    max_grad_norm=MAX_GRAD_NORM,
+    loss_type="dr_grpo",
+    kl_coef=0.0,
+    token_budget=16384,
+    checkpoint_every=1000,
+)
+ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
+
+
+def main(results: Path) -> None:
+    torch.set_num_threads(1)
+    with Grader() as grader:
+        run, setting = prepare(results, grader)
+
+        def step(_: int) -> dict[str, float]:
+            started, before = time.perf_counter(), len(run.record.timing)
+            with contextlib.redirect_stdout(None):
+                trainer.advance(run, setting)
+            phases = {row["phase"]: row["seconds"] for row in run.record.timing[before:]}
+            return {**phases, "step": time.perf_counter() - started}
+
+        serve(step)
+
+
+def prepare(results: Path, grader):
+    """Return the run before its first step, and its setting, from a results directory's base, pool and V."""
+    model, tokenizer, adapter = models.load_adapted(results / "base", 1)
+    problems = artifacts.read_problems(results / "problems/train.parquet")
+    pool = groups.Pool(artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL))
+    V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter)
+    modes = sorted({problem.mode for problem in problems})
+    setting = groups.Setting(model, tokenizer, adapter, problems, pool, ARM, CONFIG, 0, grader, modes)
+    optimizer = KnobOptimizer(adapter, ARM.intervention, CONFIG.lr, CONFIG.betas, CONFIG.max_grad_norm)
+    return trainer.Run(adapter, optimizer, direction.usable(V, k=None, drop_bottom_frac=0.0)), setting
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
