@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from projected_grpo import loss
 from projected_grpo.loss import (
     advantages,
     collate,
@@ -83,3 +85,31 @@ def test_micro_batches_respect_the_budget_and_keep_every_row():
     batches = micro_batches(lengths, 18)
     assert [i for batch in batches for i in batch] == list(range(6))
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= 18 for b in batches)
+
+
+class Widest(TorchDispatchMode):
+    """Remembers the largest number of rows, of this width, that any operation returns."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.width, self.rows = width, 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for value in out if isinstance(out, (tuple, list)) else (out,):
+            if isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape[-1] == self.width:
+                self.rows = max(self.rows, value.numel() // self.width)
+        return out
+
+
+def test_memory_for_logits_does_not_grow_with_the_completions(tiny, rows, monkeypatch):
+    made = tiny()
+    V = made.config.vocab_size
+    sizes = []
+    for limit in (1 << 24, 64 * V):
+        monkeypatch.setattr(loss, "LOGITS_AT_A_TIME", limit)
+        seen = Widest(V)
+        with made.adapter.segments([0, 60]), seen:
+            completion_logprobs(made.model, collate(rows * 10)).sum().backward()
+        sizes.append(seen.rows)
+    assert sizes == [10 * sum(len(completion) for _, completion in rows), 64]

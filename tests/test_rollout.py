@@ -95,3 +95,10 @@ def test_uniforms_at_the_edges_pick_a_token_that_exists():
     assert pick(logits, torch.tensor([0.0]), 1.0).item() == 0
     assert pick(logits, torch.tensor([1.0 - 2**-24]), 1.0).item() == 1  # a token of probability 0 is never drawn
     assert pick(torch.tensor([[-200.0, 0.0, 0.0]]), torch.tensor([0.0]), 1.0).item() == 1
+
+
+def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):
+    model = tiny().model
+    whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0)
+    monkeypatch.setattr("projected_grpo.loss.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
+    assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0) == whole

@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 LOSS_TYPES = ("dr_grpo", "grpo")
 CLIP = 0.2
 GRPO_EPS = 1e-4
+LOGITS_AT_A_TIME = 1 << 24  # numbers: what keeps memory from growing with the vocabulary
 
 
 def advantages(rewards: torch.Tensor, loss_type: str = "dr_grpo") -> torch.Tensor:
@@ -71,13 +72,20 @@ def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return [batch for batch in batches if batch]
 
 
-def completion_logprobs(model, batch: Batch, temperature: float = 1.0, chunk: int = 8192) -> torch.Tensor:
+def logit_chunk(model) -> int:
+    """Return for how many positions the logits may exist at a time."""
+    return max(1, LOGITS_AT_A_TIME // model.config.vocab_size)
+
+
+def completion_logprobs(model, batch: Batch, temperature: float = 1.0, chunk: int | None = None) -> torch.Tensor:
     """Return log p of every completion token, (tokens of all completions,), rows one after the other.
 
     p is the policy that samples at `temperature`: the softmax of logits / temperature.
 
-    Logits exist for completion tokens only and, in chunks recomputed in the backward pass, never all at once.
+    Logits exist for completion tokens only and, in chunks recomputed in the backward pass, never all at once; `chunk`
+    is in tokens, by default as `logit_chunk` says.
     """
+    chunk = chunk or logit_chunk(model)
     hidden = model.get_decoder()(input_ids=batch.tokens[:, :-1], use_cache=False).last_hidden_state
     mask = batch.mask
     hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)

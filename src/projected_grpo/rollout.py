@@ -13,6 +13,8 @@ from itertools import chain
 import torch
 from transformers import DynamicCache
 
+from projected_grpo.loss import logit_chunk
+
 
 @dataclass(frozen=True)
 class Graded:
@@ -61,18 +63,18 @@ def sample(
 
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    out = model(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, logits_to_keep=1)
+    decoder, chunk = model.get_decoder(), logit_chunk(model)
+    out = decoder(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
     spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
     cache.batch_select_indices(spread)
-    logits, mask, position = (
-        out.logits[:, -1][spread],
-        mask[spread],
-        positions[:, -1:][spread],
-    )  # (B, V), B = sum(counts)
+    hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
+    mask, position = mask[spread], positions[:, -1:][spread]
     alive = torch.arange(len(spread), device=device)
     grid = torch.full((len(spread), max_new_tokens), -1, dtype=torch.long, device=device)
     for t in range(max_new_tokens):
-        token = pick(logits, uniforms[alive, t], temperature)
+        noise = uniforms[alive, t].split(chunk)
+        parts = zip(hidden.split(chunk), noise, strict=True)
+        token = torch.cat([pick(model.lm_head(h), u, temperature) for h, u in parts])
         grid[alive, t] = token
         keep = token != eos_id
         if t + 1 == max_new_tokens:
@@ -88,9 +90,8 @@ def sample(
             cache.batch_select_indices(kept)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         position = position + 1
-        logits = model(
-            token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, logits_to_keep=1
-        ).logits[:, -1]
+        out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)
+        hidden = out.last_hidden_state[:, -1]
     rows = iter([[token for token in row if token >= 0] for row in grid.tolist()])
     return [[next(rows) for _ in range(n)] for n in counts]
 

@@ -1,0 +1,268 @@
+"""How a step grows: seconds and memory against rollouts, sequence length, width, vocabulary; and three ratios.
+
+    make bench
+    python benchmarks/scaling.py [--write docs/performance.md]
+
+Random Qwen3 models, random tokens, no grading. A step here is sampling the rollouts and their forward and backward pass
+with four gradient sources. Every measurement is a process of its own: the fastest of three, and the growth of its peak
+memory over what the weights take. The floor is the step's matrix-product operations (as torch counts them) over the
+matrix-product peak measured in the same process. The ratios are measured in turn within one process.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from projected_grpo.documents import machine, replace_block
+
+ORGANISM = {"width": 96, "layers": 3, "intermediate": 256, "vocabulary": 720, "rollouts": 64, "prompt": 32, "new": 48}
+AXES = {
+    "rollouts": [16, 32, 64, 128],
+    "new": [24, 48, 96, 192],
+    "width": [96, 192, 384, 576],
+    "vocabulary": [720, 19_000, 76_000, 152_000],
+}
+THREADS = (1, 2)
+REPEATS = 3
+ROUNDS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", type=Path, help="document to put the tables into; the figure goes beside it")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(globals()[json.loads(options.one)["what"]](**json.loads(options.one)["settings"])))
+        return
+    rows = pd.DataFrame([point(axis, value, threads) for axis in AXES for value in AXES[axis] for threads in THREADS])
+    text = ratios_table(apart("ratios", {})) + "\n" + table(rows)
+    print(text)
+    if options.write:
+        figure(rows).savefig(options.write.with_name("scaling.png"), dpi=150)
+        options.write.write_text(replace_block(options.write.read_text(), "scaling", text))
+
+
+def apart(what: str, settings: dict) -> dict:
+    """Return what a function of this file measures, in a process of its own."""
+    command = [sys.executable, __file__, "--one", json.dumps({"what": what, "settings": settings})]
+    environment = {**os.environ, "OMP_NUM_THREADS": str(settings.get("threads", 1))}
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def point(axis: str, value: int, threads: int) -> dict:
+    settings = {**ORGANISM, axis: value}
+    if axis == "width":  # as in SmolLM2-135M: the MLP grows with the width
+        settings["intermediate"] = value * 8 // 3
+    return {"axis": axis, "value": value, "threads": threads, **apart("step", {**settings, "threads": threads})}
+
+
+def build(width: int, layers: int, intermediate: int, vocabulary: int, threads: int = 1):
+    """Return a random Qwen3 and its adapter, both with torch on `threads`."""
+    import torch
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    from projected_grpo.adapter import attach, factorize
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(0)
+    heads = width // 32
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=intermediate,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=max(1, heads // 3),
+        head_dim=32,
+        tie_word_embeddings=True,
+    )
+    model = Qwen3ForCausalLM(config).eval()
+    return model, attach(model, factorize(model))
+
+
+def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
+    """Return rows of random tokens and advantages of both signs, a quarter of them the teacher's."""
+    import numpy as np
+
+    from projected_grpo.environment.problems import Problem
+    from projected_grpo.grading.verdict import no_code
+    from projected_grpo.record import Rollout
+
+    rng = np.random.default_rng(0)
+    problem = Problem("p", "", "f", ())
+    drawn = [(rng.integers(1, vocabulary, prompt).tolist(), rng.integers(1, vocabulary, new).tolist())]
+    drawn += [(p, rng.permutation(c).tolist()) for p, c in drawn * (count - 1)]
+    rows = [Rollout(problem, p, c, "", no_code(), teacher=i % 4 == 0) for i, (p, c) in enumerate(drawn)]
+    return rows, [0.75 if i % 2 else -0.25 for i in range(count)]
+
+
+def train_config(**changes):
+    from projected_grpo.experiment import TrainConfig
+
+    settings = {
+        "steps": 1,
+        "prompts_per_step": 8,
+        "group_size": 8,
+        "max_new_tokens": 48,
+        "temperature": 1.0,
+        "lr": 0.0,
+        "betas": (0.9, 0.99),
+        "warmup": 0.1,
+        "max_grad_norm": 1.0,
+        "loss_type": "dr_grpo",
+        "kl_coef": 0.0,
+        "token_budget": 16384,
+        "checkpoint_every": 1,
+    }
+    return TrainConfig(**{**settings, **changes})
+
+
+def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads) -> dict:
+    """Measure sampling and the forward and backward pass: seconds, operations, peak of products, memory."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from projected_grpo import trainer
+    from projected_grpo.rollout import sample
+
+    model, adapter = build(width, layers, intermediate, vocabulary, threads)
+    rows, advantage = rollouts_of(rollouts, prompt, new, vocabulary)
+    groups = rollouts // 8
+
+    def whole():
+        generator = torch.Generator().manual_seed(0)
+        sample(model, [rows[0].prompt_ids] * groups, [8] * groups, new, 1.0, generator, eos_id=-1)
+        trainer.backward(model, adapter, rows, advantage, train_config(), 1)
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = fastest(whole)
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    with FlopCounterMode(display=False) as counter:
+        whole()
+    a = torch.randn(1024, 1024)
+    peak = 2 * 1024**3 / fastest(lambda: a @ a, 10)
+    return {
+        "seconds": seconds,
+        "floor": counter.get_total_flops() / peak,
+        "gflops": peak / 1e9,
+        "memory_mb": grown / 1e3,
+    }
+
+
+def ratios() -> dict:
+    """Measure, in turn: adapted against full fine-tuning, batched V against one pair at a time. One thread."""
+    import torch
+
+    from projected_grpo import trainer
+    from projected_grpo.direction import completion_gradients
+    from projected_grpo.loss import collate, completion_logprobs
+
+    model, adapter = build(96, 3, 256, 720)
+    full, _ = build(96, 3, 256, 720)
+    full.requires_grad_(True)
+    plain = unadapted(full)
+    rows, advantage = rollouts_of(64, 32, 48, 720)
+    pairs = [(row.prompt_ids, row.completion_ids) for row in rows_of_pairs()]
+    batch = collate([(row.prompt_ids, row.completion_ids) for row in rows])
+    weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
+
+    def fine_tuning():
+        plain.zero_grad()
+        (-(completion_logprobs(plain, batch) * weights).sum()).backward()
+
+    def one_by_one():
+        for pair in pairs:
+            completion_gradients(model, adapter, [pair], "fixed", 1.0, 16384)
+
+    return {
+        "adapted": in_turn(lambda: trainer.backward(model, adapter, rows, advantage, train_config(), 1), fine_tuning),
+        "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, 16384), one_by_one),
+    }
+
+
+def unadapted(model):
+    """Return the model with its plain Linears back in place."""
+    from projected_grpo.adapter import AdaptedLinear
+
+    for name, module in list(model.named_modules()):
+        if isinstance(module, AdaptedLinear):
+            parent, _, leaf = name.rpartition(".")
+            setattr(model.get_submodule(parent), leaf, module.base.requires_grad_(True))
+    return model
+
+
+def rows_of_pairs():
+    """Return the completions of 48 pairs: hack and clean."""
+    return rollouts_of(96, 32, 48, 720)[0]
+
+
+def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def in_turn(ours: Callable, other: Callable) -> list[float]:
+    """Return ROUNDS ratios of times, each of one run of both."""
+    ours(), other()
+    return [fastest(ours, 1) / fastest(other, 1) for _ in range(ROUNDS)]
+
+
+def ratios_table(found: dict[str, list[float]]) -> str:
+    names = {
+        "adapted": "forward and backward, adapted with four sources / full fine-tuning",
+        "extraction": "V's gradients of 48 pairs / one completion at a time",
+    }
+    lines = [f"{machine()}; one thread.", "", "| ratio of times | median | min | max |", "| --- | --- | --- | --- |"]
+    for key, values in found.items():
+        middle = sorted(values)[len(values) // 2]
+        lines.append(f"| {names[key]} | {middle:.2f} | {min(values):.2f} | {max(values):.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def table(rows: pd.DataFrame) -> str:
+    base = ", ".join(f"{key} {value}" for key, value in ORGANISM.items())
+    lines = [
+        f"One of these changes at a time: {base}. Memory: growth of the peak over the loaded weights.",
+        "",
+        "| what changes | threads | seconds | floor | times the floor | memory, MB |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for row in rows.itertuples():
+        lines.append(
+            f"| {row.axis} {row.value} | {row.threads} | {row.seconds:.3f} | {row.floor:.3f} |"
+            f" {row.seconds / row.floor:.1f} | {row.memory_mb:.0f} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def figure(rows: pd.DataFrame) -> Figure:
+    drawn = Figure(figsize=(11, 3), layout="constrained")
+    for axes, (axis, part) in zip(drawn.subplots(1, len(AXES)), rows.groupby("axis", sort=False), strict=True):
+        for threads, colour in zip(THREADS, ("#0072B2", "#D55E00"), strict=True):
+            line = part[part["threads"] == threads]
+            axes.loglog(line["value"], line["seconds"], "o-", color=colour, label=f"{threads} thread(s)")
+            axes.loglog(line["value"], line["floor"], "--", color=colour, label=f"floor, {threads} thread(s)")
+        axes.set_xlabel(axis)
+        axes.spines[["top", "right"]].set_visible(False)
+    drawn.axes[0].set_ylabel("seconds per step")
+    drawn.axes[0].legend(fontsize=7, frameon=False)
+    return drawn
+
+
+if __name__ == "__main__":
+    main()
