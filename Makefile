@@ -2,6 +2,7 @@
 # make report       the same with its HTML report: report.html
 # make test         the same set-up, then every test, lint and check
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
+# make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint clean-env
+.PHONY: table1 report test test-slurm lint bench clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -39,5 +40,16 @@ test: $(VENV)/.installed lint
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
 
+$(VENV)-trl/.installed: requirements-bench.lock
+	$(PYTHON) -m venv $(VENV)-trl
+	$(VENV)-trl/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
+	touch $@
+
+bench: $(VENV)/.installed $(VENV)-trl/.installed
+	snakemake -j2 results/teacher_pool.parquet results/directions/hack/draw0/V.safetensors
+	python benchmarks/step.py results --trl $(VENV)-trl/bin/python --write docs/performance.md
+	python benchmarks/scaling.py --write docs/performance.md
+	python benchmarks/grader.py --leak 20000 --write docs/grading.md
+
 clean-env:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(VENV)-trl

@@ -131,6 +131,16 @@ def test_a_batch_that_is_left_half_way_leaves_the_grader_usable(grader):
     assert grader.grade([(PLAIN, fenced(HONEST + f"\n# {time.monotonic()}"))])[0].correct
 
 
+def test_a_grader_closes_whatever_became_of_its_batch():
+    for leave in (lambda made: made.batch(), lambda made: made.batch().__enter__()):
+        made = Grader()
+        leave(made)
+        closing = threading.Thread(target=made.close)
+        closing.start()
+        closing.join(30)
+        assert not closing.is_alive()
+
+
 def test_the_memory_of_verdicts_is_bounded(grader, monkeypatch):
     monkeypatch.setattr(grader_module, "CACHED_VERDICTS", 3)
     verdicts = grader.grade([(PLAIN, fenced(HONEST + f"\n# {i}")) for i in range(8)])

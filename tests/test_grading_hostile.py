@@ -1,9 +1,12 @@
 """Attacks of our own, of every class of the attack file and beyond: none pays, none harms."""
 
+import time
+
 import pytest
 from grading_harness import HONEST, SECRET, WALL, WRONG, Surroundings, doubling, fenced, sandboxes
 
-from projected_grpo.grading import Grader
+from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import Grader, worker
 
 CTYPES = "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\n"
 CHANNEL = """
@@ -228,6 +231,12 @@ ATTACKS = {
         "if libc.syscall(42, fd, a, 16) == 0: print('HARM-NET')",
     ),
     "resolve": ("run_tests", "import socket\nprint('HARM-DNS', socket.getaddrinfo('localhost', @@PORT@@))\n"),
+    "files_come_and_go": (
+        "file_marker",
+        "import os, time\nend = time.time() + 0.7\nwhile time.time() < end:\n"
+        "    for i in range(40): open(f'a{i}', 'w').close()\n    for i in range(40): os.remove(f'a{i}')",
+    ),
+    "deaf_after_loading": ("run_tests", "import runner, time\nrunner._receive = lambda channel: time.sleep(60)"),
     # kernel
     "seccomp_again": (
         "run_tests",
@@ -284,6 +293,24 @@ def test_source_that_is_no_program_earns_nothing(surroundings, code):
     verdict, harms = made.harms(grader, doubling("run_tests"), fenced(code))
     assert not harms
     assert verdict.reward == 0.0 and verdict.status == "syntax_error"
+
+
+@pytest.mark.parametrize("pause", ["", "time.sleep(0.3)"])
+def test_too_many_files_are_too_many_however_soon_they_are_seen(surroundings, pause):
+    code = f"import time\nfor i in range(300): open(f'f{{i}}', 'w').close()\n{pause}\n"
+    verdict = surroundings[1].grade([(doubling("none"), fenced(code + HONEST))])[0]
+    assert verdict.status == "output_limit" and not verdict.passed
+
+
+def test_a_deaf_child_with_long_arguments_is_late_by_its_own_limit_only(surroundings, monkeypatch):
+    """Its frames come together, so that the reply is due in the same breath as `ready`."""
+    long = Problem("long", "", "solve", ((("x" * (3 << 20),), {}, 0),), "none")
+    real = worker._listen
+    monkeypatch.setattr(worker, "_listen", lambda *a: time.sleep(0.3) or real(*a))
+    started = time.monotonic()
+    code = WRONG + "\nimport runner, time\nrunner._receive = lambda channel: time.sleep(60)"
+    verdict = surroundings[1].grade([(long, fenced(code))])[0]
+    assert verdict.status == "timeout" and time.monotonic() - started < WALL + 2
 
 
 def test_a_program_beyond_the_size_limit_is_none(surroundings):

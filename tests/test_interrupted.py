@@ -18,6 +18,7 @@ from workflow_harness import SMOKE, snakemake
 
 STEPS = 18
 TARGET = "results/smoke/runs/route/seed41/adapter.safetensors"
+LOG = "results/smoke/logs/train/route_seed41.log"
 COMMAND = ("--configfile", "presets/long.yaml", "-j2", "--", TARGET)
 PROMISED = ("steps.parquet", "rollouts.parquet", "checkpoints.safetensors", "adapter.safetensors")
 
@@ -37,6 +38,7 @@ def copy(smoke_run, tmp_path):
 
 def start(folder) -> subprocess.Popen:
     """Start the training of one arm in a process group of its own, as a shell does for a command at its prompt."""
+    (folder / LOG).unlink(missing_ok=True)  # the job's own would be written over, but only when it starts
     environment = {**os.environ, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     return subprocess.Popen(
         [sys.executable, "-m", "snakemake", *COMMAND],
@@ -52,7 +54,7 @@ def start(folder) -> subprocess.Popen:
 
 def wait_for(folder, process, words):
     """Wait until the training's log says `words`."""
-    log = folder / "results/smoke/logs/train/route_seed41.log"
+    log = folder / LOG
     deadline = time.monotonic() + 120
     while not (log.exists() and words in log.read_text()):
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0][-3000:]
@@ -86,7 +88,7 @@ def undisturbed(smoke_run, tmp_path_factory):
 
 def test_killed_at_five_random_moments_it_ends_with_the_same_bytes(copy, undisturbed):
     rng = random.Random(7)
-    log = copy / "results/smoke/logs/train/route_seed41.log"
+    log = copy / LOG
     resumed = []
     for step in sorted(rng.sample(range(1, STEPS - 5), 5)):
         process = start(copy)
@@ -115,12 +117,12 @@ def test_an_interrupted_run_goes_on_with_the_same_command(copy, undisturbed, how
             time.sleep(0.005)
     said = process.communicate(timeout=60)[0]
     assert process.returncode != 0
-    assert "Traceback" not in (copy / "results/smoke/logs/train/route_seed41.log").read_text(), said
+    assert "Traceback" not in (copy / LOG).read_text(), said
     snapshots = list((copy / TARGET).with_name("resume").glob("*.snapshot"))
     assert len(snapshots) == 1
     done = snakemake(copy, *COMMAND)
     assert done.returncode == 0, done.stdout + done.stderr
-    log = (copy / "results/smoke/logs/train/route_seed41.log").read_text()
+    log = (copy / LOG).read_text()
     after = int(log.split("going on after step ")[1].split(",")[0])
     assert after >= 4 and f"step {after + 1}/" in log and f"step {after}/" not in log
     assert outputs(copy) == undisturbed

@@ -167,6 +167,7 @@ def train(setting: Setting, directions: dict[str, torch.Tensor], file: ResumeFil
     except (KeyboardInterrupt, SystemExit):
         if file:
             file.save(latest)
+            print(f"told to end: saved after step {latest.step}", flush=True)
         raise
     return run.record
 

@@ -38,7 +38,7 @@ def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[
     hidden = _between(["/", *readable, *_DEVICES, workdir]) - searched
     modes = [part for path in sorted(hidden) for part in ("--chmod", "0111", path)]
     room = ["--bind", workdir, workdir, "--chdir", workdir, *modes, "--remount-ro", "/"]
-    return ["bwrap", "--unshare-all", *mounts, *devices, *room, "--", *command]
+    return ["bwrap", "--unshare-all", "--die-with-parent", *mounts, *devices, *room, "--", *command]
 
 
 def _between(mounts: Sequence[str]) -> set[str]:

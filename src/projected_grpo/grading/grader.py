@@ -10,7 +10,7 @@ import hashlib
 import queue
 from collections import OrderedDict
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -64,6 +64,7 @@ class Grader:
         self._cache: OrderedDict[tuple, Verdict] = OrderedDict()
         self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
         self._workers = workers
+        self._open: Batch | None = None
         self._threads = ThreadPoolExecutor(workers)
         try:
             for _ in range(workers):
@@ -80,6 +81,8 @@ class Grader:
 
     def close(self) -> None:
         """End the servers and remove their directories; safe to call twice."""
+        if self._open is not None:
+            self._open.stop()  # or its threads would wait for more
         self._threads.shutdown(cancel_futures=True)
         while not self._idle.empty():
             self._idle.get().close()
@@ -147,15 +150,22 @@ class Batch:
         self._verdicts: dict[tuple, Verdict] = {}
         self._todo: queue.SimpleQueue = queue.SimpleQueue()
         self._stopped = False
-        self._working = [grader._threads.submit(self._work_off) for _ in range(grader._workers)]
+        self._working: list[Future] = []
 
     def __enter__(self) -> "Batch":
+        self._grader._open = self
+        for _ in range(self._grader._workers):
+            self._working.append(self._grader._threads.submit(self._work_off))
         return self
 
     def __exit__(self, *exception) -> None:
-        self._stopped = True  # an interrupt must not wait for the rest of the batch
-        self._end()
+        self.stop()
         wait(self._working)
+
+    def stop(self) -> None:
+        """Grade nothing more: an interrupt must not wait for the rest of the batch."""
+        self._stopped = True
+        self._end()
 
     def add(self, problem: Problem, completion: str) -> None:
         """Start grading one submission; raises ValueError for a problem that cannot be graded."""
@@ -181,7 +191,7 @@ class Batch:
         return [no_code() if key[1] is None else known[key] for key in self._keys]
 
     def _end(self) -> None:
-        for _ in self._working:
+        for _ in range(self._grader._workers):
             self._todo.put(None)
 
     def _work_off(self) -> None:

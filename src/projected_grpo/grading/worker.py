@@ -81,6 +81,7 @@ class Worker:
             )
         if not self._started():
             self._process.kill()
+            self._control.close()  # or what is left of it would wait for orders, and we for its last words
             complaint = self._process.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
             self.close()
             raise GraderError(f"the sandbox cannot start: {complaint}")
@@ -121,13 +122,14 @@ class Worker:
             ours.close()
             os.close(stdout)
         texts = self._result_files() if files else {}
+        full = len(output) > STDOUT_BYTES or self._workdir_is_full()
         self._empty_workdir()
         if talk.setup_error or not talk.ready:
             raise GraderError(f"a submission could not be set up: {talk.setup_error or 'the child ended early'}")
         if talk.violated:
             return talk.outcome("error", Evidence())  # what else it did depends on how soon it was killed
         if reason is None:
-            reason = "output_limit" if len(output) > STDOUT_BYTES else _fate(talk, status, cpu)
+            reason = "output_limit" if full else _fate(talk, status, cpu)
         evidence = Evidence(
             stdout=output.decode("utf-8", "replace"),
             files=texts,
@@ -151,11 +153,16 @@ class Worker:
                 record = self._exit_record()
             if stdout in events and not _read_stdout(stdout, output):
                 poller.unregister(stdout)
-            if channel.fileno() in events and not _converse(talk, channel, deadline):
-                poller.unregister(channel.fileno())
+            reply = b""
+            if channel.fileno() in events:
+                alive, reply = _listen(talk, channel)
+                if not alive:
+                    poller.unregister(channel.fileno())
             now = time.monotonic()
             if talk.ready and not ready:
                 ready, deadline = True, now + self.wall
+            _send(channel, reply, deadline)  # a child that does not take it in time has used up its own
+            now = time.monotonic()
             if record is None and not killed:
                 reason = self._broken_limit(talk, output, now > look, now > deadline)
                 if reason or talk.violated or (talk.finished and now > look):
@@ -164,7 +171,7 @@ class Worker:
             elif record is None and now > deadline:
                 raise ServerDied("the sandbox's server does not answer")
             look = now + _TICK if now > look else look
-        while _converse(talk, channel, deadline):
+        while _listen(talk, channel)[0]:
             pass
         while _read_stdout(stdout, output):
             pass
@@ -202,7 +209,10 @@ class Worker:
         return status, microseconds / 1e6
 
     def _workdir_is_full(self) -> bool:
-        sizes = [entry.stat(follow_symlinks=False).st_blocks * 512 for entry in _entries(self.workdir)]
+        sizes = []
+        for entry in _entries(self.workdir):
+            with contextlib.suppress(FileNotFoundError):  # the submission is alive, and may just have removed it
+                sizes.append(entry.stat(follow_symlinks=False).st_blocks * 512)
         return len(sizes) > WORKDIR_FILES or sum(sizes) > WORKDIR_BYTES
 
     def _result_files(self) -> dict[str, str]:
@@ -234,20 +244,19 @@ def _read_stdout(stdout: int, output: bytearray) -> bool:
     return bool(data)
 
 
-def _converse(talk: Conversation, channel: socket.socket, deadline: float) -> bool:
-    """Receive once and reply; False at the end of the stream."""
+def _listen(talk: Conversation, channel: socket.socket) -> tuple[bool, bytes]:
+    """Receive once; return whether the stream goes on, and the reply that the child is owed."""
     try:
         data = channel.recv(1 << 16)
     except OSError:
-        return False
-    reply = talk.feed(data)
-    if reply:
-        _send(channel, reply, deadline)
-    return bool(data)
+        return False, b""
+    return bool(data), talk.feed(data)
 
 
 def _send(channel: socket.socket, data: bytes, deadline: float) -> None:
     """Send what a child is owed; one that is gone or deaf is left to the clock and its exit record."""
+    if not data:
+        return
     channel.settimeout(max(0.001, deadline - time.monotonic()))
     with contextlib.suppress(OSError):
         channel.sendall(data)
