@@ -49,6 +49,7 @@ def main() -> None:
     print(text)
     if options.write:
         figure(rows).savefig(options.write.with_name("scaling.png"), dpi=150)
+        text += "\n![Seconds per step against the floor](scaling.png)\n"
         options.write.write_text(replace_block(options.write.read_text(), "scaling", text))
 
 

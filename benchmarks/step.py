@@ -77,6 +77,7 @@ def main() -> None:
     print(text)
     if options.write:
         figure(rows).savefig(options.write.with_name("step.png"), dpi=150)
+        text += "\n![Seconds per step and phase](step.png)\n"
         options.write.write_text(replace_block(options.write.read_text(), "step", text))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 from workflow_harness import ROOT, SMOKE
 
 from projected_grpo import artifacts
@@ -59,6 +60,25 @@ def test_a_file_that_is_not_of_its_kind_is_one_line(table, capsys, damage, messa
     assert main([str(table)]) == 1
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ({"m.V": torch.zeros(2, 3), "m.S": torch.zeros(2)}, None),
+        ({"m.V": torch.zeros(2, 3, 3)}, "tensor m.V is not as declared"),
+        ({"m.V": torch.zeros(2, 3).half()}, "tensor m.V is not as declared"),
+        ({"m.W": torch.zeros(2, 3)}, "tensor m.W is not as declared"),
+    ],
+)
+def test_tensors_are_of_their_declared_shape_and_type(tmp_path, tensors, message):
+    path = tmp_path / "directions/hack/draw0/V.safetensors"
+    artifacts.write_tensors(path, tensors, artifacts.provenance({}, "abc"))
+    if message is None:
+        assert "as declared" in catalogue.describe(path)
+    else:
+        with pytest.raises(ArtifactError, match=message):
+            catalogue.describe(path)
 
 
 def test_missing_and_foreign_files_are_one_line(tmp_path):

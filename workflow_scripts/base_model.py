@@ -18,8 +18,6 @@ settings = config.organism_config({**spec, "modes": params.modes, "threads": par
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     pretrain.build(settings, directory, grader)
 model, _ = models.load_base(directory)
-source = artifacts.provenance(
-    {name: getattr(params, name) for name in ("model", "modes", "sandbox")}, params.code, params.model["seed"]
-)
+source = artifacts.provenance(dict(params.items()), params.code, params.model["seed"])
 source["weights"] = adapter.weights_hash(model)
 models.save_factors(directory / models.FACTORS, adapter.factorize(model), source)

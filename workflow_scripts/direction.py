@@ -12,6 +12,6 @@ model, _, adapter = models.load_adapted(models.directory_of(inputs.base), params
 pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
 config = direction.build_config(params.direction)
 built, summary = direction.extract(model, adapter, pairs, config, params.loss_constant, params.token_budget, draw)
-source = artifacts.provenance({"direction": params.direction}, params.code, draw)
+source = artifacts.provenance(dict(params.items()), params.code, draw)
 direction.save_direction(output.V, built, source)
 artifacts.write_table(output.summary, summary, artifacts.DIRECTION_SUMMARY, source)

@@ -17,5 +17,5 @@ problems = artifacts.read_problems(inputs.problems)
 checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     rows = evaluation.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
-source = artifacts.provenance({"evaluation": params.evaluation, "sandbox": params.sandbox}, params.code, seed)
+source = artifacts.provenance(dict(params.items()), params.code, seed)
 artifacts.write_table(snakemake.output[0], rows, artifacts.EVALUATION, source)

@@ -11,7 +11,6 @@ from projected_grpo import artifacts, figures, measurements
 params = snakemake.params
 runs = Path(snakemake.input.evaluations[0]).parents[2]
 study = measurements.read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
-settings = {name: getattr(params, name) for name in ("arms", "seeds", "claims", "ceiling")}
-source = artifacts.provenance(settings, params.code)
+source = artifacts.provenance(dict(params.items()), params.code)
 for name, figure in figures.draw(study, params.note).items():
     figures.save(figure, Path(snakemake.output[0]).parent / name, source)

@@ -16,5 +16,5 @@ settings = params.pairs
 rows = pairs.build_pairs(
     pool, ids, known, settings["n"], settings["heldout"], settings["body"], tokenizer, settings["seed"]
 )
-source = artifacts.provenance({"pairs": settings, "subset": subset}, params.code, settings["seed"])
+source = artifacts.provenance({**dict(params.items()), "subset": subset}, params.code, settings["seed"])
 artifacts.write_table(snakemake.output[0], rows, artifacts.PAIRS, source)

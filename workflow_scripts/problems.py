@@ -16,5 +16,5 @@ if section["kind"] == "leetcode":
 else:
     drawn_from = section["heldout"] if split == "evaluation" else split
     problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])
-source = artifacts.provenance({"problems": section, "modes": params.modes}, params.code, section["seed"])
+source = artifacts.provenance(dict(params.items()), params.code, section["seed"])
 artifacts.write_table(snakemake.output[0], [to_row(p) for p in problems], artifacts.PROBLEMS, source)

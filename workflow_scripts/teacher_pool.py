@@ -32,5 +32,5 @@ with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
             settings["temperature"],
             settings["seed"],
         )
-source = artifacts.provenance({"teacher": settings, "sandbox": params.sandbox}, params.code, settings["seed"])
+source = artifacts.provenance(dict(params.items()), params.code, settings["seed"])
 artifacts.write_table(snakemake.output[0], rows, artifacts.TEACHER_POOL, source)

@@ -35,8 +35,7 @@ with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
         model, tokenizer, adapter, problems, groups.Pool(pool), arm, config, seed, grader, params.modes, refresh
     )
     record = trainer.train(setting, directions, file)
-settings = {name: getattr(params, name) for name in ("train", "arm", "direction", "modes", "sandbox")}
-source = artifacts.provenance(settings, params.code, seed)
+source = artifacts.provenance(dict(params.items()), params.code, seed)
 artifacts.write_table(output.steps, record.steps, artifacts.steps_schema(params.modes), source)
 artifacts.write_table(output.rollouts, record.rollouts, artifacts.ROLLOUTS, source)
 artifacts.write_table(output.timing, record.timing, artifacts.TIMING, source)

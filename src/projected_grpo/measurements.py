@@ -138,7 +138,7 @@ def build_study(
     claims: Mapping[str, Mapping[str, Sequence[str]]],
     ceiling: str | None,
 ) -> Study:
-    """Build a study from (arm, seed, evaluation, steps) of every run, schemas as in artifacts.py.
+    """Build a study from (arm, seed, evaluation, steps) of every run, schemas as in projected_grpo.artifacts.
 
     `runs` may be a generator: each run is reduced before the next is read. Arms with different seeds, different
     problems or different checkpoints between seeds are a StudyError.

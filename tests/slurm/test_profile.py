@@ -27,5 +27,11 @@ def test_every_rule_gets_its_own_memory_times_the_attempt():
     assert PROFILE["default-resources"]["mem_mb"] >= LEAST_MB
 
 
+def test_every_rule_but_the_one_that_resumes_gets_its_own_time_times_the_attempt():
+    asked = dict(re.findall(r"^rule (\w+):\n(?:.*\n)*?\s+runtime=(\d+),", ALL_RULES, flags=re.MULTILINE))
+    raised = {rule: resources.get("runtime") for rule, resources in PROFILE["set-resources"].items()}
+    assert raised == {rule: None if rule == "train" else f"{minutes} * attempt" for rule, minutes in asked.items()}
+
+
 def test_no_site_is_named():
     assert not re.search(r"^[^#\n]*(account|partition|qos)", (ROOT / "profiles/slurm/config.yaml").read_text(), re.M)

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,8 @@ from projected_grpo.errors import UserError
 
 PROVENANCE_KEY = b"projected_grpo"
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "matplotlib", "landlockpy", "seccompy")
+
+NO_SETTINGS = ("code", "packages", "resume", "note")  # parameters of a rule
 
 
 class ArtifactError(UserError, ValueError):
@@ -184,8 +186,20 @@ def verdict_row(verdict) -> dict:
     return row | {"attempted_modes": list(row["attempted_modes"])}
 
 
+def installed(package: str) -> str | None:
+    """Return a package's version; None where it is not installed, as torch need not be for the tables."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def provenance(config: Mapping, code: str, seed: int | None = None, device: str = "cpu") -> dict:
-    """Return what an artifact depends on, in a form that equals itself on every run."""
+    """Return what an artifact depends on, in a form that equals itself on every run.
+
+    `config` is a slice of it, or a rule's parameters, of which those that are no settings are left out.
+    """
+    config = {key: value for key, value in config.items() if key not in NO_SETTINGS}
     return {
         "config": config,
         "code": code,
@@ -193,7 +207,7 @@ def provenance(config: Mapping, code: str, seed: int | None = None, device: str 
         "device": device,
         "machine": platform.machine(),
         "python": platform.python_version(),
-        "packages": {package: version(package) for package in PACKAGES},
+        "packages": {package: found for package in PACKAGES if (found := installed(package))},
     }
 
 

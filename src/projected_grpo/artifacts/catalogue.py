@@ -83,7 +83,7 @@ def describe(path: str | Path) -> str:
     if Path(path).suffix not in checks:
         raise ArtifactError(f"{path}: neither .parquet nor .safetensors")
     source = checks[Path(path).suffix](path, kind)
-    head = f"{path}: {kind.meaning if kind else 'no file of the standard layout'}; schema as declared"
+    head = f"{path}: {kind.meaning}; as declared" if kind else f"{path}: not of the standard layout, schema not checked"
     return f"{head}\n{yaml.safe_dump(source, sort_keys=False)}"
 
 
@@ -93,7 +93,7 @@ def _check_table(path: str | Path, kind: Kind | None) -> dict:
     source = artifacts.read_provenance(path)
     declared = kind.schema if kind else None
     if declared is not None and "{mode}" in "".join(declared.names):
-        declared = artifacts.steps_schema(source["config"]["modes"])
+        declared = artifacts.steps_schema(source.get("config", {}).get("modes", []))
     if declared is not None and not schema.equals(declared):
         known = [name for name in schema.names if name in declared.names]
         odd = sorted({*schema.names} ^ {*declared.names} | {n for n in known if schema.field(n) != declared.field(n)})
@@ -106,12 +106,18 @@ def _check_tensors(path: str | Path, kind: Kind | None) -> dict:
     tensors, source = artifacts.read_tensors(path)
     if not source:
         raise ArtifactError(f"{path}: no provenance; it was not made by this project")
-    endings = {name.rpartition(".")[2] for name, _, _ in kind.keys} if kind else set()
-    odd = sorted(name for name in tensors if endings and name.rpartition(".")[2] not in endings)
-    if odd:
-        raise ArtifactError(f"{path}: unknown tensor {odd[0]}; delete it and run again")
+    axes = {name.rpartition(".")[2]: _axes(shape) for name, shape, _ in kind.keys} if kind else {}
+    for name, tensor in tensors.items():
+        fits = axes.get(name.rpartition(".")[2]) == tensor.dim() and str(tensor.dtype) == "torch.float32"
+        if kind and not fits:
+            raise ArtifactError(f"{path}: tensor {name} is not as declared; delete it and run again")
     shapes = {name: f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for name, t in tensors.items()}
     return {"tensors": shapes, "provenance": source}
+
+
+def _axes(shape: str) -> int:
+    """Return 2 for "(k, r) float32", 1 for "(r,) float32"."""
+    return len([axis for axis in shape[1 : shape.index(")")].split(",") if axis.strip()])
 
 
 def _unit(field: pa.Field) -> str:
@@ -125,14 +131,16 @@ def document() -> str:
         "# Artifacts",
         "",
         "Written by `python -m projected_grpo.artifacts --document`; a test compares. Paths are relative to the",
-        "results directory. Parquet files carry each column's meaning and unit in the field metadata. Parquet,",
-        "safetensors and figure files carry their provenance (config slice, code version, package versions, seed,",
-        "device) in the file metadata:",
+        "results directory. Parquet files carry each column's meaning and unit in the field metadata, Parquet and",
+        "safetensors files their provenance (config slice, code version, package versions, seed, device) in the file",
+        "metadata:",
         "",
         "    python -m projected_grpo.artifacts FILE      # prints it, and checks the schema",
         "",
+        "Figures carry theirs as their description (PNG and SVG metadata), `h1.json` as its last key.",
+        "",
         "The base model itself is a plain Hugging Face directory (`base/`), whose `organism.json` reports its making.",
-        "table1.csv, table1.md and the figures are for readers; `h1.json` has the verdicts and the tables' provenance.",
+        "table1.csv and table1.md are for readers and lie beside `h1.json`, which was made with them.",
     ]
     for kind in KINDS:
         parts += ["", f"## {kind.path}", "", f"{kind.meaning[0].upper()}{kind.meaning[1:]}.", ""]

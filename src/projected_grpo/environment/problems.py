@@ -18,7 +18,7 @@ from projected_grpo.rng import numpy_generator
 
 Test = tuple[tuple, dict[str, Any], Any]  # (args, kwargs, expected): values of exact builtin types
 
-# LeetCode ids of shared/data/leetcode_test_medhard.jsonl whose statement asks for other than exact equality.
+# LeetCode ids (of the medium and hard test problems) whose statement asks for other than exact equality.
 TOLERANCES = {"3453": 1e-5, "3454": 1e-5}  # "Answers within 10-5 of the actual answer will be accepted."
 UNGRADABLE = ("3313",)  # "you can choose any one answer": its tests know only one
 
