@@ -54,3 +54,11 @@ def rows():
     rng = np.random.default_rng(3)
     lengths = [(5, 7), (3, 2), (6, 9), (4, 4), (5, 1), (2, 8)]
     return [(rng.integers(0, 61, p).tolist(), rng.integers(0, 61, c).tolist()) for p, c in lengths]
+
+
+@pytest.fixture
+def world(tiny):
+    """Problems, a pool, V, and a function that trains an arm from scratch."""
+    from training_harness import make_world
+
+    return make_world(tiny)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_trainer import FakeGrader, WordTokenizer
+from training_harness import FakeGrader, WordTokenizer
 
 from projected_grpo import evaluation, rollout
 from projected_grpo.environment.problems import Problem

@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from test_trainer import ARMS, CONFIG, FakeGrader, equal, world  # noqa: F401, a fixture
+from training_harness import ARMS, CONFIG, FakeGrader, equal
 
 from projected_grpo.resume import ResumeFile, Snapshot, run_key
 
@@ -31,7 +31,7 @@ def tables(run):
 
 
 @pytest.mark.parametrize("name", [*ARMS, "refreshed"])
-def test_an_interrupted_run_ends_like_an_uninterrupted_one(world, tmp_path, name):  # noqa: F811
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(world, tmp_path, name):
     arm = dataclasses.replace(ARMS["erase"], refresh_every=2) if name == "refreshed" else ARMS[name]
     settings = {"config": LONG, "refresh": lambda: {name: -V for name, V in world.V.items()}}
     whole = world.run(arm, **settings)
@@ -48,7 +48,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(world, tmp_path, name
     assert not tmp_path.exists()
 
 
-def test_a_crash_goes_back_to_the_last_saved_step(world, tmp_path):  # noqa: F811
+def test_a_crash_goes_back_to_the_last_saved_step(world, tmp_path):
     file = ResumeFile(tmp_path, "key")
     with pytest.raises(ZeroDivisionError):  # stands for SIGKILL: nothing is saved on the way out
         world.run(ARMS["vanilla"], Dying(6, ZeroDivisionError), config=LONG, file=file)
@@ -57,7 +57,7 @@ def test_a_crash_goes_back_to_the_last_saved_step(world, tmp_path):  # noqa: F81
 
 
 @pytest.mark.parametrize("damage", ["short", "empty", "flipped", "foreign"])
-def test_what_does_not_fit_is_refused_in_one_line(world, tmp_path, capsys, damage):  # noqa: F811
+def test_what_does_not_fit_is_refused_in_one_line(world, tmp_path, capsys, damage):
     file = ResumeFile(tmp_path, "key")
     with pytest.raises(SystemExit):
         world.run(ARMS["vanilla"], Dying(4, SystemExit), config=LONG, file=file)

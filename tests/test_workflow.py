@@ -28,18 +28,6 @@ def test_then_there_is_nothing_to_do(smoke_run):
     assert "Nothing to be done" in "".join(vars(smoke(smoke_run[0], "-n")).get(name) for name in ("stdout", "stderr"))
 
 
-def test_another_seed_runs_alone(smoke_run):
-    folder, _ = smoke_run
-    more = {**SMOKE, "seeds": [*SMOKE["seeds"], 99]}
-    (folder / "more.yaml").write_text(yaml.safe_dump(more, sort_keys=False))
-    plan = snakemake(folder, "--configfile", "more.yaml", "-n", "--quiet", "rules").stdout
-    jobs = dict(re.findall(r"^(\w+)\s+(\d+)$", plan, flags=re.MULTILINE))
-    arms = len(SMOKE["tables"]["table1"])
-    assert int(jobs["train"]) == int(jobs["evaluate"]) == arms
-    assert int(jobs["direction"]) == 1  # the random V is drawn anew for the seed, the hack V is not
-    assert not {"base_model", "problems", "teacher_pool", "pairs"} & jobs.keys()
-
-
 def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):
     folder, _ = smoke_run
     other = copy_of_the_repository(tmp_path / "repository")
