@@ -16,8 +16,11 @@ def log_to(path: str | Path) -> None:
 
 
 def _report(kind, error, trace) -> None:
-    if issubclass(kind, (UserError, OSError)):
+    if issubclass(kind, UserError):
         print(f"error: {error}", file=sys.stderr)
+    elif issubclass(kind, OSError):
+        *_, last = traceback.extract_tb(trace)
+        print(f"error: {error} (at {Path(last.filename).name}:{last.lineno})", file=sys.stderr)
     elif issubclass(kind, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
     else:

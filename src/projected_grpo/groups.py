@@ -20,9 +20,9 @@ class Pool:
     """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
 
     def __init__(self, rows: pd.DataFrame):
-        self.rows = {
-            problem_id: list(group.itertuples()) for problem_id, group in rows[rows["elicited"]].groupby("problem_id")
-        }
+        self.rows: dict[str, list] = {}
+        for row in rows[rows["elicited"]].itertuples():
+            self.rows.setdefault(row.problem_id, []).append(row)
 
     def draw(self, problem: Problem, n: int, rng) -> list[Rollout]:
         """Return n rollouts of the problem, with replacement; none where the pool has no row of it."""

@@ -77,21 +77,22 @@ def logit_chunk(model) -> int:
     return max(1, LOGITS_AT_A_TIME // model.config.vocab_size)
 
 
-def completion_logprobs(model, batch: Batch, temperature: float = 1.0, chunk: int | None = None) -> torch.Tensor:
+def completion_logprobs(model, batch: Batch, temperature: float = 1.0) -> torch.Tensor:
     """Return log p of every completion token, (tokens of all completions,), rows one after the other.
 
     p is the policy that samples at `temperature`: the softmax of logits / temperature.
 
-    Logits exist for completion tokens only and, in chunks recomputed in the backward pass, never all at once; `chunk`
-    is in tokens, by default as `logit_chunk` says.
+    Logits exist for completion tokens only and never all at once: in chunks, recomputed in the backward pass.
     """
-    chunk = chunk or logit_chunk(model)
+    chunk = logit_chunk(model)
     hidden = model.get_decoder()(input_ids=batch.tokens[:, :-1], use_cache=False).last_hidden_state
     mask = batch.mask
     hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)
 
     def logprobs(hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits = model.lm_head(hidden) / temperature
+        logits = model.lm_head(hidden)
+        if temperature != 1:  # which would write as many numbers again
+            logits = logits / temperature
         return -F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
 
     if len(target) <= chunk:

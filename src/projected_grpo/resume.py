@@ -45,7 +45,7 @@ def end_on_sigterm() -> None:
 def run_key(params: Mapping, inputs: Iterable[str | Path]) -> str:
     """Return 16 hex digits for a run's parameters and input files, these by name, size and time of change."""
     files = [(str(path), (stat := Path(path).stat()).st_size, stat.st_mtime_ns) for path in inputs]
-    text = json.dumps([dict(params), files], sort_keys=True, default=str)
+    text = json.dumps([dict(params), files], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -70,7 +70,8 @@ def sample(
     hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
     mask, position = mask[spread], positions[:, -1:][spread]
     alive = torch.arange(len(spread), device=device)
-    grid = torch.full((len(spread), max_new_tokens), -1, dtype=torch.long, device=device)
+    grid = torch.empty(len(spread), max_new_tokens, dtype=torch.long, device=device)
+    done: dict[int, list[int]] = {}
     for t in range(max_new_tokens):
         noise = uniforms[alive, t].split(chunk)
         parts = zip(hidden.split(chunk), noise, strict=True)
@@ -82,6 +83,7 @@ def sample(
         if not keep.all():
             ended = alive[~keep]
             for row, ids in zip(ended.tolist(), grid[ended, : t + 1].tolist(), strict=True):
+                done[row] = ids
                 finished(row, ids)
             if not keep.any():
                 break
@@ -92,7 +94,7 @@ def sample(
         position = position + 1
         out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)
         hidden = out.last_hidden_state[:, -1]
-    rows = iter([[token for token in row if token >= 0] for row in grid.tolist()])
+    rows = (done[row] for row in range(len(grid)))
     return [[next(rows) for _ in range(n)] for n in counts]
 
 

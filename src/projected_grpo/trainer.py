@@ -45,17 +45,21 @@ def source(row: Rollout, advantage: float) -> str:
     return "teacher_hack" if row.verdict.exploited else "teacher_clean"
 
 
+def length(row: Rollout) -> int:
+    return len(row.prompt_ids) + len(row.completion_ids)
+
+
 def backward(
     model, adapter: Adapter, rows: list[Rollout], advantage: list[float], config: TrainConfig, step: int
 ) -> tuple[dict[str, torch.Tensor], float, float]:
     """Return ({module: gradients (sources, r)}, loss, mean KL per live token); the KL term is of live rows alone."""
     totals = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in adapter.layers.items()}
     used = [i for i, row in enumerate(rows) if advantage[i] != 0 or (config.kl_coef > 0 and not row.teacher)]
-    used.sort(key=lambda i: SOURCES.index(source(rows[i], advantage[i])))
+    used.sort(key=lambda i: (SOURCES.index(source(rows[i], advantage[i])), length(rows[i])))
     constant = config.group_size * config.prompts_per_step
     constant *= config.max_new_tokens if config.loss_type == "dr_grpo" else 1
     loss_sum, kl_sum, tokens = 0.0, 0.0, 0
-    lengths = [len(rows[i].prompt_ids) + len(rows[i].completion_ids) for i in used]
+    lengths = [length(rows[i]) for i in used]
     for positions in micro_batches(lengths, config.token_budget):
         part = [used[p] for p in positions]
         batch = collate([(rows[i].prompt_ids, rows[i].completion_ids) for i in part], model.device)

@@ -27,10 +27,10 @@ import runner  # noqa: E402
 import sandbox  # noqa: E402
 import wire  # noqa: E402
 
+# What programs import again and again; what few import costs all, because every page makes forking dearer.
 _WARM = """
-    abc array ast bisect collections collections.abc contextlib copy ctypes dataclasses datetime decimal enum fractions
-    functools heapq io itertools json math numbers operator pathlib queue random re statistics string struct
-    tempfile textwrap threading time traceback types typing unittest unittest.mock uuid zlib
+    abc array bisect collections collections.abc contextlib copy dataclasses datetime decimal enum fractions functools
+    heapq io itertools json math numbers operator queue random re statistics string struct time types typing
 """
 
 
