@@ -28,6 +28,6 @@ include: "rules/report.smk"
 rule all:
     default_target: True
     input:
-        expand(f"{RESULTS}/{{table}}.csv", table=config["tables"]),
+        expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
         expand(f"{RESULTS}/pages/{{page}}.html", page=PAGES),

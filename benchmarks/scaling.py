@@ -134,7 +134,7 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from projected_grpo import trainer
+    from projected_grpo import gradients
     from projected_grpo.rollout import sample
 
     model, adapter = build(width, layers, intermediate, vocabulary, threads)
@@ -144,7 +144,7 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
     def whole():
         generator = torch.Generator().manual_seed(0)
         sample(model, [rows[0].prompt_ids] * groups, [8] * groups, new, 1.0, generator, eos_id=-1)
-        trainer.backward(model, adapter, rows, advantage, train_config(), 1)
+        gradients.backward(model, adapter, rows, advantage, train_config(), 1)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = fastest(whole)
@@ -165,7 +165,7 @@ def ratios() -> dict:
     """Measure, in turn: adapted against full fine-tuning, batched V against one pair at a time. One thread."""
     import torch
 
-    from projected_grpo import trainer
+    from projected_grpo import gradients
     from projected_grpo.direction import completion_gradients
     from projected_grpo.loss import collate, completion_logprobs
 
@@ -187,7 +187,7 @@ def ratios() -> dict:
             completion_gradients(model, adapter, [pair], "fixed", 1.0, 16384)
 
     return {
-        "adapted": in_turn(lambda: trainer.backward(model, adapter, rows, advantage, train_config(), 1), fine_tuning),
+        "adapted": in_turn(lambda: gradients.backward(model, adapter, rows, advantage, train_config(), 1), fine_tuning),
         "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, 16384), one_by_one),
     }
 

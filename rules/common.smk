@@ -13,8 +13,12 @@ from projected_grpo.config import (
     check,
     direction_of,
     direction_spec,
+    fold_arms,
+    second,
+    steps_of,
     table_arm,
     training_spec,
+    with_folds,
 )
 from projected_grpo.experiment import build_train_config
 
@@ -25,10 +29,12 @@ try:
     check(config, SCHEMA)
 except ConfigError as error:
     raise WorkflowError(str(error))
-for key, section in config.items():
+SECOND = second(config)
+for key, section in with_folds(config).items():
     config[key] = canonical(section)
 
 RESULTS = config["results"]
+TABLES = [table for table in ("table1",) if config["tables"].get(table)]
 SEEDS = config["seeds"]
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
@@ -138,7 +144,21 @@ def runs(table, file):
 
 def table_arms(table):
     """Return what the tables need to know of each arm."""
-    return {name: table_arm(config, name, table) for name in config["tables"][table]}
+    arms = config["tables"][table]
+    return {name: table_arm(config, name, arms) for name in arms}
+
+
+def train_settings(arm):
+    """Return config.train with the arm's own number of steps."""
+    return {**config["train"], "steps": steps_of(config, arm)}
+
+
+def quarantine_rank(arm):
+    return config["arms"][arm].get("quarantine_rank", 0)
+
+
+def seeds_of(table):
+    return config["table_seeds"].get(table, SEEDS)
 
 
 def stage_minutes():

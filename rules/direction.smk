@@ -27,6 +27,7 @@ rule direction:
         code=code_version("workflow_scripts/direction.py"),
         packages=PACKAGES,
         direction=lambda wildcards: direction_spec(config, wildcards.direction),
+        modes=config["modes"],
         loss_constant=build_train_config(config["train"]).loss_constant,
         token_budget=config["train"]["token_budget"],
         torch_threads=config["threads"],

@@ -1,8 +1,10 @@
-"""Teacher pool and contrastive pairs.
+"""Teacher pool, what a fold may know of it, and contrastive pairs.
 
 in   the base model, the train and the pair problems
 out  {results}/teacher_pool.parquet      graded rollouts, stored against the ordinary prompt
-     {results}/pairs/{subset}.parquet    (hack, clean, wrong) triples; subset: all | without_{mode}
+     {results}/pools/{subset}.parquet    the pool without what it attempts of the held-out mode; subset: all |
+                                         without_{mode}
+     {results}/pairs/{subset}.parquet    (hack, clean, wrong) triples from that
 """
 
 
@@ -34,10 +36,32 @@ rule teacher_pool:
         "../workflow_scripts/teacher_pool.py"
 
 
+rule pool_subset:
+    input:
+        f"{RESULTS}/teacher_pool.parquet",
+    output:
+        f"{RESULTS}/pools/{{subset}}.parquet",
+    log:
+        f"{RESULTS}/logs/pools/{{subset}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pools/{{subset}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_version("workflow_scripts/pool_subset.py"),
+        modes=config["modes"],
+    script:
+        "../workflow_scripts/pool_subset.py"
+
+
 rule pairs:
     input:
         base=BASE_FILES,
-        pool=f"{RESULTS}/teacher_pool.parquet",
+        pool=f"{RESULTS}/pools/{{subset}}.parquet",
         problems=f"{RESULTS}/problems/pairs.parquet",
     output:
         f"{RESULTS}/pairs/{{subset}}.parquet",

@@ -14,7 +14,7 @@ rule train:
     input:
         base=BASE_FILES,
         problems=f"{RESULTS}/problems/train.parquet",
-        pool=f"{RESULTS}/teacher_pool.parquet",
+        pool=lambda wildcards: f"{RESULTS}/pools/{arm_subset(wildcards.arm)}.parquet",
         V=lambda wildcards: direction_file(wildcards.arm, wildcards.seed),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
     output:
@@ -36,7 +36,7 @@ rule train:
     params:
         code=code_version("workflow_scripts/train.py"),
         packages=PACKAGES,
-        train=config["train"],
+        train=lambda wildcards: train_settings(wildcards.arm),
         arm=lambda wildcards: training_spec(config, wildcards.arm),
         direction=lambda wildcards: direction_of(config, wildcards.arm),
         subset=lambda wildcards: arm_subset(wildcards.arm),

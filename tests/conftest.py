@@ -27,7 +27,7 @@ def tiny():
 
     torch.set_num_threads(1)
 
-    def make(dtype=torch.float32, seed=0, layers=2):
+    def make(dtype=torch.float32, seed=0, layers=2, quarantine_rank=0):
         torch.manual_seed(seed)
         config = Qwen3Config(
             vocab_size=61,
@@ -41,7 +41,7 @@ def tiny():
             initializer_range=0.3,
         )
         model = Qwen3ForCausalLM(config).to(dtype).eval()
-        return SimpleNamespace(model=model, adapter=attach(model, factorize(model)), config=config)
+        return SimpleNamespace(model=model, adapter=attach(model, factorize(model), quarantine_rank), config=config)
 
     return make
 

@@ -19,7 +19,7 @@ class Textbook(nn.Module):
         super().__init__()
         self.base, self.U, self.Vh = layer.base, layer.U, layer.Vh
         self.bounds = bounds
-        self.knobs = nn.ParameterList(layer.knob.clone() for _ in bounds[1:])
+        self.knobs = nn.ParameterList((layer.delta + layer.quarantine).detach() for _ in bounds[1:])
 
     def forward(self, x):
         pieces = [x[low:high] for low, high in zip(self.bounds, self.bounds[1:], strict=False)]
@@ -102,7 +102,7 @@ def test_low_precision_adds_the_float32_knob_term_to_the_output():
     layer.delta.data.normal_(0, 0.3)
     layer.refresh()
     x = torch.randn(32, 64, dtype=torch.bfloat16)
-    exact = x.float() @ (layer.base.weight.float() + (layer.U * layer.knob) @ layer.Vh).T
+    exact = x.float() @ (layer.base.weight.float() + (layer.U * layer.delta.detach()) @ layer.Vh).T
     grid = torch.finfo(torch.bfloat16).eps
     parts = (x.float() @ layer.base.weight.float().T).abs() + exact.abs()
     assert ((layer.product(x).float() - exact).abs() <= grid * parts + 1e-6).all()
@@ -140,3 +140,53 @@ def test_knobs_and_factors_of_another_model_are_refused(tiny):
         made.adapter.load({**state, "elsewhere.delta": torch.zeros(3)})
     with pytest.raises(AdapterError, match="factors do not fit"):
         attach(nn.ModuleDict({"q_proj": nn.Linear(2, 2)}), {})
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_quarantine_of_its_own_lies_in_a_fixed_orthonormal_basis(tiny, dtype):
+    made, plain, again = tiny(dtype, quarantine_rank=3), tiny(dtype), tiny(dtype, quarantine_rank=3)
+    tokens = torch.arange(40).reshape(4, 10)
+    assert torch.equal(made.model(tokens).logits, plain.model(tokens).logits)
+    for name, layer in made.adapter.layers.items():
+        assert torch.allclose(layer.P.T @ layer.P, torch.eye(3), atol=1e-5)
+        assert torch.allclose(layer.Q @ layer.Q.T, torch.eye(3), atol=1e-5)
+        assert torch.equal(layer.P, again.adapter.layers[name].P)
+    move_knobs(made.adapter)
+    x = torch.randn(2, 5, 24).to(dtype)
+    layer = made.adapter.layers["model.layers.0.self_attn.q_proj"]
+    W = layer.base.weight.float() + (layer.U * layer.delta) @ layer.Vh + (layer.P * layer.quarantine) @ layer.Q
+    assert torch.allclose(layer(x).float(), x.float() @ W.T, atol=1e-5 if dtype == torch.float32 else 0.1)
+
+
+def test_both_gradients_of_a_distinct_quarantine_agree_with_autograd(tiny, rows):
+    made = tiny(torch.float64, quarantine_rank=3)
+    move_knobs(made.adapter)
+    batch = collate(rows)
+    with made.adapter.segments([0, 6]) as probes, made.adapter.own_basis() as own:
+        weighted_loss(made.model, batch).backward()
+    layers = made.adapter.layers
+    leaves = {name: [layer.delta, layer.quarantine] for name, layer in layers.items()}
+    for name, layer in layers.items():  # the textbook formula, through autograd
+        parent, _, leaf = name.rpartition(".")
+        setattr(made.model.get_submodule(parent), leaf, TwoBases(layer))
+    weighted_loss(made.model, batch).backward()
+    for name, (delta, quarantine) in leaves.items():
+        assert torch.allclose(probes[name].grad[0], delta.grad, rtol=1e-8, atol=1e-12), name
+        assert torch.allclose(own[name].grad[0], quarantine.grad, rtol=1e-8, atol=1e-12), name
+
+
+class TwoBases(nn.Module):
+    """y = W x + U diag(delta) Vh x + P diag(quarantine) Q x, through autograd."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        own = self.layer
+        return own.base(x) + ((x @ own.Vh.T) * own.delta) @ own.U.T + ((x @ own.Q.T) * own.quarantine) @ own.P.T
+
+
+def test_a_quarantine_rank_beyond_a_module_is_one_line(tiny):
+    with pytest.raises(AdapterError, match=r"quarantine_rank 13 is larger than .*k_proj allows: at most 12"):
+        tiny(quarantine_rank=13)

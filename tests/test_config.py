@@ -104,7 +104,7 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "k": 16}
     config["arms"]["vanilla"] = {"intervention": "none"}
     check(config, SCHEMA)
-    assert table_arm(config, "vanilla", "table1")["null"] is None
+    assert table_arm(config, "vanilla", config["tables"]["table1"])["null"] is None
 
 
 def leaves(schema, path=()):
@@ -143,13 +143,13 @@ def test_an_arm_is_built_from_one_flat_mapping():
 
 def test_the_arm_that_measures_the_null_is_alike():
     def null(name):
-        return table_arm(CONFIG, name, "table1")["null"]
+        return table_arm(CONFIG, name, CONFIG["tables"]["table1"])["null"]
 
     assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
     assert null("erase_k4") is None and null("vanilla_alone") is None
     spelled = copy.deepcopy(CONFIG)
     spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}
-    assert table_arm(spelled, "erase", "table1")["null"] == "erase_random"
+    assert table_arm(spelled, "erase", CONFIG["tables"]["table1"])["null"] == "erase_random"
 
 
 def test_what_an_arm_is_compared_with_does_not_retrain_it():

@@ -197,9 +197,10 @@ def test_a_direction_of_another_model_is_refused(tiny, tmp_path):
     name = next(iter(made.adapter.layers))
     rank = len(made.adapter.layers[name].delta)
     good = Direction({name: random_rows(2, rank, torch.Generator())}, {name: torch.ones(2)})
-    save_direction(tmp_path / "V.safetensors", good, {})
-    assert torch.equal(load_direction(tmp_path / "V.safetensors", made.adapter).V[name], good.V[name])
+    knows = {"config": {"direction": {"subset": "all"}}}
+    save_direction(tmp_path / "V.safetensors", good, knows)
+    assert torch.equal(load_direction(tmp_path / "V.safetensors", made.adapter, "all").V[name], good.V[name])
     for bad in ({"elsewhere": good.V[name]}, {name: torch.eye(rank + 1)[:2]}):
-        save_direction(tmp_path / "V.safetensors", Direction(bad, dict.fromkeys(bad, torch.ones(2))), {})
+        save_direction(tmp_path / "V.safetensors", Direction(bad, dict.fromkeys(bad, torch.ones(2))), knows)
         with pytest.raises(AdapterError, match="V has modules that are not the model's"):
-            load_direction(tmp_path / "V.safetensors", made.adapter)
+            load_direction(tmp_path / "V.safetensors", made.adapter, "all")

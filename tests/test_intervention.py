@@ -5,9 +5,19 @@ import torch
 from torch import nn
 
 from projected_grpo.adapter import attach, factorize
-from projected_grpo.direction import random_rows
 from projected_grpo.experiment import Intervention
-from projected_grpo.intervention import KnobOptimizer, mean_overlap, null_overlap, overlap, project
+from projected_grpo.gradients import Gradients
+from projected_grpo.intervention import (
+    KnobOptimizer,
+    Routed,
+    mean_overlap,
+    null_overlap,
+    overlap,
+    project,
+    rollout_overlaps,
+)
+from projected_grpo.rng import random_rows
+from projected_grpo.trainer import route_rollouts
 
 V = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
 G = torch.tensor([3.0, -4.0, 5.0, 0.0])
@@ -46,10 +56,10 @@ def test_overlap_takes_relu_before_aggregating():
 def knobs():
     """A factory: knobs(r) -> an adapter of one module with r knobs."""
 
-    def make(r=4):
+    def make(r=4, quarantine_rank=0):
         torch.manual_seed(0)
         holder = nn.ModuleDict({"q_proj": nn.Linear(r, r, bias=False)})
-        return attach(holder, factorize(holder))
+        return attach(holder, factorize(holder), quarantine_rank)
 
     return make
 
@@ -75,6 +85,58 @@ def test_what_is_written(knobs):
     assert layer.quarantine.any()
     layer, _ = run(knobs(), Intervention("none"), [G], {"q_proj": V})
     assert torch.equal(layer.delta.grad, G)
+
+
+def test_a_rollouts_overlap_is_the_mean_over_the_modules_that_it_reaches():
+    gradients = {"a": torch.stack([G, -G, torch.zeros(4), torch.zeros(4)]), "b": torch.stack([G, G, G, torch.zeros(4)])}
+    got = rollout_overlaps({"a": V, "b": V}, gradients)
+    assert got.tolist() == pytest.approx([3 / 50**0.5, (4 + 3) / 50**0.5 / 2, 3 / 50**0.5, 0.0])
+
+
+def by_rollout(*rows):
+    single = torch.stack(rows)
+    return Gradients({"q_proj": single.sum(0)[None]}, list(range(len(rows))), {"q_proj": single},
+                     {"q_proj": torch.tensor([7.0, 8.0])}, 0.0, 0.0)  # fmt: skip
+
+
+def test_route_rollout_takes_the_overlapping_rollouts_out_of_delta_alone():
+    hack, honest = torch.tensor([4.0, 0, 3, 0]), torch.tensor([1.0, -9, 0, 2])  # overlaps 0.8 and 1 / sqrt(86)
+    routed, flags = route_rollouts(by_rollout(hack, honest), {"q_proj": V}, threshold=0.5)
+    assert flags == [True, False]
+    assert torch.equal(routed.delta["q_proj"], honest)
+    assert torch.equal(routed.quarantine["q_proj"], torch.tensor([7.0, 8.0]))
+
+
+def test_route_rollout_with_a_threshold_out_of_reach_leaves_delta_the_vanilla_gradient():
+    steps = [by_rollout(*noise(3, 4, seed=s)) for s in range(4)]
+    for gradients in steps:
+        routed, flags = route_rollouts(gradients, {"q_proj": V}, threshold=1.0)
+        assert not any(flags)
+        assert torch.equal(routed.delta["q_proj"], gradients.by_source["q_proj"].sum(0))
+
+
+def test_route_rollout_without_anything_routed_is_vanilla_bit_for_bit(knobs):
+    steps = noise(5, 4)
+    vanilla, _ = run(knobs(), Intervention(), steps, {"q_proj": V})
+    how = Intervention("route_rollout", threshold=1.0, quarantine_rank=2)
+    adapter = knobs(quarantine_rank=2)
+    optimizer = KnobOptimizer(adapter, how, 0.1, (0.9, 0.99), 1e9)
+    for g in steps:
+        nothing = Routed({"q_proj": g}, {"q_proj": torch.zeros(2)})
+        optimizer.step({"q_proj": g}, {"q_proj": V}, 0.1, nothing)
+    layer = adapter.layers["q_proj"]
+    assert torch.equal(layer.delta, vanilla.delta) and not layer.quarantine.any()
+
+
+def test_route_rollout_writes_both_gradients_and_clips_them_jointly(knobs):
+    how = Intervention("route_rollout", threshold=0.5, quarantine_rank=2)
+    adapter = knobs(quarantine_rank=2)
+    routed = Routed({"q_proj": torch.tensor([0.0, 0, 4, 0])}, {"q_proj": torch.tensor([3.0, 0])})
+    log = KnobOptimizer(adapter, how, 0.1, (0.9, 0.99), 1.0).step({"q_proj": G}, {"q_proj": V}, 0.1, routed)
+    layer = adapter.layers["q_proj"]
+    assert log["grad_norm"] == pytest.approx(5.0) and log["overlap_after"] == pytest.approx(0.0)
+    assert torch.allclose(layer.delta.grad, torch.tensor([0, 0, 0.8, 0]), atol=1e-5)
+    assert torch.allclose(layer.quarantine.grad, torch.tensor([0.6, 0]), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["erase", "route", "shrink"])

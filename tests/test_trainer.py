@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal, judge
+from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal
 
-from projected_grpo import trainer
+from projected_grpo import gradients, trainer
 from projected_grpo.artifacts import ROLLOUTS, steps_schema
+from projected_grpo.gradients import TrainingError
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.groups import Pool, Setting
-from projected_grpo.loss import collate, completion_logprobs
-from projected_grpo.record import Rollout
 
 
 class LyingGrader(FakeGrader):
@@ -47,7 +46,7 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
         .equals(pd.DataFrame(second.record.steps).drop(columns=["step"]))
     )
     quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
-    assert quarantined == (name == "route")
+    assert quarantined == name.startswith("route")
 
 
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])
@@ -97,9 +96,7 @@ def test_a_prompt_without_teacher_rows_takes_a_full_live_group(world):
 
 def test_an_empty_pool_is_an_error_unless_no_teacher_is_wanted(world):
     empty = world.pool.iloc[:0]
-    with pytest.raises(
-        trainer.TrainingError, match=r"arm vanilla: mix is 0.25, but the teacher pool has no elicited row"
-    ):
+    with pytest.raises(TrainingError, match=r"arm vanilla: mix is 0.25, but the teacher pool has no elicited row"):
         world.run(ARMS["vanilla"], pool=empty)
     world.run(ARMS["alone"], pool=empty)
 
@@ -111,11 +108,11 @@ def test_no_loophole_trains_in_mode_none(world):
 
 def test_a_loss_that_is_not_finite_stops_the_run(world, monkeypatch):
     monkeypatch.setattr(
-        trainer,
+        gradients,
         "completion_logprobs",
         lambda model, batch, temperature: torch.full((int(batch.lengths.sum()),), math.nan),
     )
-    with pytest.raises(trainer.TrainingError, match="step 1: the loss is nan"):
+    with pytest.raises(TrainingError, match="step 1: the loss is nan"):
         world.run(ARMS["alone"])
 
 
@@ -137,53 +134,21 @@ def test_kl_is_zero_at_the_base_model_and_then_pulls_back(world):
     assert math.isnan(world.run(ARMS["vanilla"]).record.steps[0]["kl"])
 
 
-def gradients_one_by_one(made, rows, advantage, config):
-    """What `backward` should return: one source, one row, one plain loss at a time (method 5)."""
-    constant = config.group_size * config.max_new_tokens * config.prompts_per_step
-    total = {name: torch.zeros(4, len(layer.delta)) for name, layer in made.adapter.layers.items()}
-    for row, a in zip(rows, advantage, strict=True):
-        with made.adapter.segments([0, 1]) as probes:
-            logp = completion_logprobs(made.model, collate([(row.prompt_ids, row.completion_ids)]))
-            (-a * logp.sum() / constant).backward()
-        for name, probe in probes.items():
-            total[name][trainer.SOURCES.index(trainer.source(row, a))] += probe.grad[0]
-    return total
-
-
-def test_backward_gives_each_source_its_own_gradient_of_the_dr_grpo_loss(world, tiny):
-    made = tiny()
-    rng = np.random.default_rng(1)
-    rows, advantage = [], []
-    for i in range(12):
-        ids = [*rng.integers(1, 60, rng.integers(1, 6)).tolist(), 0]
-        verdict = judge(world.problems[0], f"{i}")
-        rows.append(Rollout(world.problems[0], [5, 6, 7][: 1 + i % 3], ids, "", verdict, teacher=i % 2 == 0))
-        advantage.append([0.75, -0.25, 0.5, 0.0, -0.5][i % 5])
-    assert {trainer.source(*pair) for pair in zip(rows, advantage, strict=True)} == set(trainer.SOURCES)
-    config = dataclasses.replace(CONFIG, token_budget=30)
-    got, loss, _ = trainer.backward(made.model, made.adapter, rows, advantage, config, 1)
-    for name, expected in gradients_one_by_one(made, rows, advantage, config).items():
-        assert torch.allclose(got[name], expected, rtol=1e-3, atol=1e-6 * expected.abs().max()), name
-    lengths = [len(row.completion_ids) for row in rows]
-    constant = config.group_size * config.max_new_tokens * config.prompts_per_step
-    assert loss == pytest.approx(-sum(a * n for a, n in zip(advantage, lengths, strict=True)) / constant, rel=1e-4)
-
-
 @pytest.mark.parametrize("broken", ["gradient", "knobs"])
 def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
     if broken == "gradient":
         real = trainer.backward
 
         def backward(*args):
-            gradients, loss, kl = real(*args)
-            return {name: g * math.nan for name, g in gradients.items()}, loss, kl
+            found = real(*args)
+            return dataclasses.replace(found, by_source={name: g * math.nan for name, g in found.by_source.items()})
 
         monkeypatch.setattr(trainer, "backward", backward)
-        with pytest.raises(trainer.TrainingError, match="step 1: grad_norm is nan; lower the learning rate"):
+        with pytest.raises(TrainingError, match="step 1: grad_norm is nan; lower the learning rate"):
             world.run(ARMS["alone"])
     else:
         config = dataclasses.replace(CONFIG, lr=1e30)
-        with pytest.raises(trainer.TrainingError, match=r"step \d: (delta_norm is inf|the loss is nan)"):
+        with pytest.raises(TrainingError, match=r"step \d: (delta_norm is inf|the loss is nan)"):
             world.run(ARMS["alone"], config=config)
 
 

@@ -10,12 +10,12 @@ import torch
 
 from projected_grpo import trainer
 from projected_grpo.artifacts import TEACHER_POOL
-from projected_grpo.direction import random_rows
 from projected_grpo.environment.problems import Problem
 from projected_grpo.experiment import Arm, TrainConfig
 from projected_grpo.experiment import Intervention as How
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.groups import Pool, Setting
+from projected_grpo.rng import random_rows
 
 MODES = ["run_tests", "sentinel"]
 CONFIG = TrainConfig(
@@ -86,6 +86,7 @@ ARMS = {
     "erase_both": Arm("erase_both", How("erase", project="both"), mix=0.25),
     "erase_purge": Arm("erase_purge", How("erase", project="purge"), mix=0.25),
     "route": Arm("route", How("route"), mix=0.25),
+    "route_rollout": Arm("route_rollout", How("route_rollout", threshold=0.2, quarantine_rank=3), mix=0.25),
     "shrink": Arm("shrink", How("shrink"), mix=0.25),
     "alone": Arm("alone", How("none")),
     "no_loophole": Arm("no_loophole", How("none"), loopholes=False),
@@ -123,7 +124,7 @@ def make_world(tiny):
     }
 
     def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None, file=None):
-        fresh = tiny()
+        fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
         setting = Setting(
             fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed,
             grader or FakeGrader(), MODES, refresh,

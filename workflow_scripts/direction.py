@@ -4,12 +4,14 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from projected_grpo import artifacts, direction, models
+from projected_grpo import artifacts, detector, direction, models
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 draw = int(snakemake.wildcards.draw)
 model, _, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
 pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
+known = detector.known_modes(params.direction["subset"], params.modes)
+detector.check_fold(pairs, known, params.modes, inputs.pairs)
 config = direction.build_config(params.direction)
 built, summary = direction.extract(model, adapter, pairs, config, params.loss_constant, params.token_budget, draw)
 source = artifacts.provenance(dict(params.items()), params.code, draw)

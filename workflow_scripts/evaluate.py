@@ -12,7 +12,8 @@ seed = int(snakemake.wildcards.seed)
 config = evaluation.EvaluationConfig(
     **params.evaluation, temperature=params.temperature, max_new_tokens=params.max_new_tokens
 )
-model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+directory = models.directory_of(inputs.base)
+model, tokenizer, adapter = models.load_adapted(directory, params.torch_threads, params.quarantine_rank)
 problems = artifacts.read_problems(inputs.problems)
 checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:

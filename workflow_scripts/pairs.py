@@ -10,7 +10,8 @@ params, inputs = snakemake.params, snakemake.input
 subset = snakemake.wildcards.subset
 _, tokenizer = models.load_base(models.directory_of(inputs.base))
 known = detector.known_modes(subset, params.modes)
-pool = detector.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
+detector.check_fold(pool, known, params.modes, inputs.pool)
 ids = [problem.id for problem in artifacts.read_problems(inputs.problems)]
 settings = params.pairs
 rows = pairs.build_pairs(

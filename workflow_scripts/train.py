@@ -14,16 +14,19 @@ params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed = int(snakemake.wildcards.seed)
 arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)
 config = experiment.build_train_config(params.train)
-model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+rank = arm.intervention.quarantine_rank
+model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads, rank)
 known = detector.known_modes(params.subset, params.modes)
-pool = detector.restrict(artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL), known, params.modes)
+pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
+detector.check_fold(pool, known, params.modes, inputs.pool)
 problems = artifacts.read_problems(inputs.problems)
 use = partial(direction.usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
-directions = use(direction.load_direction(inputs.V, adapter)) if inputs.V else {}
+directions = use(direction.load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
 
 
 def refresh():
     pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
+    detector.check_fold(pairs, known, params.modes, inputs.pairs)
     spec = direction.build_config(params.direction)
     fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, config.token_budget, seed)
     return use(fresh)

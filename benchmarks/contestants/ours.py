@@ -54,7 +54,7 @@ def prepare(results: Path, grader):
     model, tokenizer, adapter = models.load_adapted(results / "base", 1)
     problems = artifacts.read_problems(results / "problems/train.parquet")
     pool = groups.Pool(artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL))
-    V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter)
+    V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
     setting = groups.Setting(model, tokenizer, adapter, problems, pool, ARM, CONFIG, 0, grader, modes)
     optimizer = KnobOptimizer(adapter, ARM.intervention, CONFIG.lr, CONFIG.betas, CONFIG.max_grad_norm)

@@ -6,6 +6,7 @@
    term is added to the output, with float32 arithmetic.
 3. The backward pass returns the knob gradient of every SEGMENT of the batch (a segment is a run of rows: a source,
    or a single rollout) as the gradient of a `probe` of shape (segments, r). One backward, any number of segments.
+4. The quarantine lives in the basis of `delta` (U, Vh), or in a fixed random one of its own (P, Q) and any rank.
 
 Gradients here are gradients of the LOSS: descending them lowers it.
 """
@@ -21,6 +22,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from projected_grpo.errors import UserError
+from projected_grpo.rng import random_rows, torch_generator
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 _DELTA_NET = ("in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj")
@@ -98,10 +100,11 @@ def segment_gradient(
 
 
 class _KnobLinear(torch.autograd.Function):
-    """y = (W + U diag(knob) Vh) x with the knob's gradient per segment, delivered to `probe` (segments, r)."""
+    """y = (W + U diag(delta) Vh + P diag(quarantine) Q) x; `probe` (segments, r) receives delta's gradient per segment,
+    and `quarantine_probe` (1, q), if there is one, the quarantine's in its own basis."""
 
     @staticmethod
-    def forward(ctx, x, probe, layer, bounds):
+    def forward(ctx, x, probe, quarantine_probe, layer, bounds):
         ctx.save_for_backward(x)
         ctx.layer, ctx.bounds = layer, bounds
         return layer.product(x)
@@ -111,49 +114,58 @@ class _KnobLinear(torch.autograd.Function):
         (x,) = ctx.saved_tensors
         layer = ctx.layer
         grad_x = layer.transposed_product(grad_y) if ctx.needs_input_grad[0] else None
-        return grad_x, segment_gradient(grad_y, x, layer.U, layer.Vh, ctx.bounds), None, None
+        delta = segment_gradient(grad_y, x, layer.U, layer.Vh, ctx.bounds)
+        quarantine = segment_gradient(grad_y, x, layer.P, layer.Q, [0, len(x)]) if ctx.needs_input_grad[2] else None
+        return grad_x, delta, quarantine, None, None
 
 
 class AdaptedLinear(nn.Module):
-    """A frozen Linear with the two trainable vectors `delta` and `quarantine`, both (r,)."""
+    """A frozen Linear with the two trainable vectors `delta` (r,) and `quarantine`: (r,) in the same basis, or (q,) in
+    `own_basis`, (P (d_out, q), Q (q, d_in))."""
 
-    def __init__(self, base: nn.Linear, factors: Factors):
+    def __init__(self, base: nn.Linear, factors: Factors, own_basis: tuple[torch.Tensor, torch.Tensor] | None = None):
         super().__init__()
         self.base = base.requires_grad_(False)
         dtype = _knob_dtype(base.weight.dtype)
-        self.register_buffer("U", factors.U.to(base.weight.device, dtype), persistent=False)
-        self.register_buffer("Vh", factors.Vh.to(base.weight.device, dtype), persistent=False)
+        self.distinct = own_basis is not None
+        for name, matrix in zip(["U", "Vh", "P", "Q"], (factors.U, factors.Vh, *(own_basis or ())), strict=False):
+            self.register_buffer(name, matrix.to(base.weight.device, dtype), persistent=False)
         rank = factors.S.shape[0]
+        quarantine_rank = len(self.Q) if self.distinct else rank
         self.delta = nn.Parameter(torch.zeros(rank, dtype=dtype, device=base.weight.device))
-        self.quarantine = nn.Parameter(torch.zeros(rank, dtype=dtype, device=base.weight.device))
+        self.quarantine = nn.Parameter(torch.zeros(quarantine_rank, dtype=dtype, device=base.weight.device))
         self.merges = base.weight.dtype == dtype
         self.probe: torch.Tensor | None = None
+        self.quarantine_probe: torch.Tensor | None = None
         self.bounds: Sequence[int] = ()
         self.refresh()
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the current knobs; call it after every change of `delta` or `quarantine`."""
-        self.knob = (self.delta + self.quarantine).detach()
+        if self.distinct:
+            self.terms = [(self.U, self.delta.detach(), self.Vh), (self.P, self.quarantine.detach(), self.Q)]
+        else:
+            self.terms = [(self.U, (self.delta + self.quarantine).detach(), self.Vh)]
         # Always from the frozen W: merging onto the previous merge would accumulate rounding.
-        self.merged = self.base.weight + (self.U * self.knob) @ self.Vh if self.merges else None
+        self.merged = self.base.weight + sum((U * knob) @ Vh for U, knob, Vh in self.terms) if self.merges else None
 
     def product(self, x: torch.Tensor) -> torch.Tensor:
         if self.merges:
             return F.linear(x, self.merged, self.base.bias)
-        knob_term = ((x.to(self.Vh.dtype) @ self.Vh.T) * self.knob) @ self.U.T
+        knob_term = sum(((x.to(Vh.dtype) @ Vh.T) * knob) @ U.T for U, knob, Vh in self.terms)
         return F.linear(x, self.base.weight, self.base.bias) + knob_term.to(x.dtype)
 
     def transposed_product(self, grad_y: torch.Tensor) -> torch.Tensor:
         if self.merges:
             return grad_y @ self.merged
-        knob_term = ((grad_y.to(self.U.dtype) @ self.U) * self.knob) @ self.Vh
+        knob_term = sum(((grad_y.to(U.dtype) @ U) * knob) @ Vh for U, knob, Vh in self.terms)
         return grad_y @ self.base.weight + knob_term.to(grad_y.dtype)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.probe is None or not torch.is_grad_enabled():
             return self.product(x)
-        return _KnobLinear.apply(x, self.probe, self, self.bounds)
+        return _KnobLinear.apply(x, self.probe, self.quarantine_probe, self, self.bounds)
 
 
 class Adapter:
@@ -184,6 +196,24 @@ class Adapter:
                 layer.probe, layer.bounds = None, ()
 
     @contextmanager
+    def own_basis(self) -> Iterator[dict[str, torch.Tensor]]:
+        """Inside `segments`, also collect the quarantine's gradient in its own basis, over whole batches.
+
+        Yields probes by module name, (1, q) each; none where the quarantine shares the basis of `delta`.
+        """
+        probes = {}
+        for name, layer in self.layers.items():
+            if layer.distinct:
+                probes[name] = layer.quarantine.new_zeros(1, len(layer.quarantine)).requires_grad_()
+                probes[name].grad = torch.zeros_like(probes[name])
+                layer.quarantine_probe = probes[name]
+        try:
+            yield probes
+        finally:
+            for layer in self.layers.values():
+                layer.quarantine_probe = None
+
+    @contextmanager
     def at(self, knobs: dict[str, torch.Tensor]) -> Iterator[None]:
         """Run the body with `delta` set to `knobs` (missing modules: zero) and the quarantine ablated."""
         saved = self.state()
@@ -194,7 +224,7 @@ class Adapter:
             self.load(saved)
 
     def state(self) -> dict[str, torch.Tensor]:
-        """Return copies of all knobs: `{module}.delta` and `{module}.quarantine`, each (r,)."""
+        """Return copies of all knobs: `{module}.delta` (r,) and `{module}.quarantine`, (r,) or (q,)."""
         return {
             f"{name}.{knob}": getattr(layer, knob).detach().clone()
             for name, layer in self.layers.items()
@@ -222,16 +252,28 @@ class Adapter:
         self.refresh()
 
 
-def attach(model: nn.Module, factors: dict[str, Factors]) -> Adapter:
-    """Replace the model's target Linears in place and freeze everything else; factors of another model are an
-    AdapterError."""
+def quarantine_basis(name: str, d_out: int, d_in: int, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the fixed random orthonormal factors P (d_out, rank) and Q (rank, d_in) of a module's quarantine."""
+    if rank > min(d_out, d_in):
+        raise AdapterError(f"quarantine_rank {rank} is larger than {name} allows: at most {min(d_out, d_in)}")
+    generator = torch_generator(0, 0, f"quarantine basis {name}")
+    return random_rows(rank, d_out, generator).T.contiguous(), random_rows(rank, d_in, generator)
+
+
+def attach(model: nn.Module, factors: dict[str, Factors], quarantine_rank: int = 0) -> Adapter:
+    """Replace the model's target Linears in place and freeze everything else.
+
+    A `quarantine_rank` above 0 gives every quarantine a random basis of that rank, instead of delta's. Factors of
+    another model, and a rank that is too large, are an AdapterError.
+    """
     targets = target_modules(model)
     if targets.keys() != factors.keys():
         raise AdapterError(f"factors do not fit the model at {sorted(targets.keys() ^ factors.keys())[:3]}")
     model.requires_grad_(False)
     layers = {}
     for name, linear in targets.items():
-        layers[name] = AdaptedLinear(linear, factors[name])
+        basis = quarantine_basis(name, *linear.weight.shape, quarantine_rank) if quarantine_rank else None
+        layers[name] = AdaptedLinear(linear, factors[name], basis)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, layers[name])
     return Adapter(layers)

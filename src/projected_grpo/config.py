@@ -38,10 +38,7 @@ def check(config: Mapping, schema: Mapping) -> None:
     _check_directions(config)
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)
-    for table, arms in config["tables"].items():
-        for name in arms:
-            if name not in config["arms"]:
-                raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
+    _check_tables(config)
     for name, claim in config["claims"].items():
         for arm in (name, *claim["controls"], *claim["slow"], *claim["alone"]):
             if arm not in config["arms"]:
@@ -53,6 +50,23 @@ def check(config: Mapping, schema: Mapping) -> None:
         raise ConfigError("config: train.prompts_per_step is larger than problems.train")
     if every % saved:
         raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
+
+
+def _check_tables(config: Mapping) -> None:
+    for table, arms in config["tables"].items():
+        for name in arms:
+            if name not in config["arms"]:
+                raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
+            if table == "second_base" and name not in config["tables"]["table1"]:
+                raise ConfigError(f"config: tables.second_base: {name} is not in table 1, beside which it is shown")
+    if not config["tables"]["table1"]:
+        raise ConfigError("config: tables.table1: it needs an arm")
+    for table, seeds in config["table_seeds"].items():
+        for seed in seeds:
+            if seed not in config["seeds"]:
+                raise ConfigError(f"config: table_seeds.{table}: {seed} is not one of seeds {config['seeds']}")
+    if config["tables"].get("table2") and len(config["modes"]) < 2:
+        raise ConfigError("config: tables.table2: holding a mode out takes at least two modes")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
@@ -96,7 +110,13 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
     if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
         raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
-    if spec["intervention"] in ("route", "shrink") and spec.get("project", "gradient") != "gradient":
+    own = [key for key in ("threshold", "quarantine_rank") if key in spec]
+    if spec["intervention"] == "route_rollout" and len(own) < 2:
+        raise ConfigError(f"{where}: route_rollout needs a threshold and a quarantine_rank")
+    if spec["intervention"] != "route_rollout" and own:
+        raise ConfigError(f"{where}: {own[0]} is for route_rollout only")
+    gradient_only = spec["intervention"] in ("route", "route_rollout", "shrink")
+    if gradient_only and spec.get("project", "gradient") != "gradient":
         raise ConfigError(f"{where}: {spec['intervention']} takes project: gradient only")
     if spec.get("refresh_every") and config["directions"][direction]["kind"] != "hack":
         raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
@@ -113,6 +133,71 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
+
+
+def with_folds(config: Mapping) -> dict:
+    """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
+
+    A fold's V and teacher pool know all modes but one. An arm that knows nothing of them anyway (no teacher, and no
+    intervention or a random V) is the same in every fold and is not repeated.
+    """
+    arms, directions = dict(config["arms"]), dict(config["directions"])
+    for mode in config["modes"]:
+        for name in config["tables"].get("table2", ()):
+            spec = config["arms"][name]
+            if fold_arm(config, name, mode) == name:
+                continue
+            used = spec["direction"]
+            for part in (config["directions"][used].get("like", used), used):
+                own = dict(config["directions"][part])
+                changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
+                directions[f"{part}_without_{mode}"] = own | changed
+            against = baseline(config, name)
+            changed = {"direction": f"{used}_without_{mode}", "baseline": fold_arm(config, against, mode)}
+            arms[f"{name}_without_{mode}"] = spec | changed
+    return {**config, "arms": arms, "directions": directions}
+
+
+def fold_arm(config: Mapping, name: str, mode: str) -> str:
+    """Return what an arm is called in the fold that holds a mode out: its own name if the fold changes nothing."""
+    spec = config["arms"][name]
+    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
+    untouched = spec["intervention"] == "none" or kind in (None, "random")
+    return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
+
+
+def fold_arms(config: Mapping, mode: str) -> dict[str, str]:
+    """Return {arm of table 2: its name in the fold that holds `mode` out}."""
+    return {name: fold_arm(config, name, mode) for name in config["tables"]["table2"]}
+
+
+def twin(config: Mapping, name: str) -> str | None:
+    """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none."""
+    spec = config["arms"][name]
+    for other, rival in config["arms"].items():
+        direction = config["directions"].get(rival.get("direction"), {})
+        alike = {**training_spec(config, other), "direction": spec.get("direction")} == training_spec(config, name)
+        if alike and direction.get("kind") == "random" and direction["like"] == spec.get("direction"):
+            return other
+    return None
+
+
+def steps_of(config: Mapping, arm: str) -> int:
+    """Return the number of optimizer steps an arm is trained for."""
+    return config["arms"][arm].get("steps", config["train"]["steps"])
+
+
+def second(config: Mapping) -> dict:
+    """Return the config of the smaller experiment on the second base model, which lies in second/."""
+    seeds = config["table_seeds"].get("second_base", config["seeds"])
+    return {
+        **config,
+        "results": f"{config['results']}/second",
+        "model": {**config["model"], **config["second_base"]},
+        "seeds": seeds,
+        "tables": {"table1": config["tables"]["second_base"]},
+        "table_seeds": {},
+    }
 
 
 def canonical(section):
@@ -136,34 +221,35 @@ def direction_of(config: Mapping, arm: str) -> dict | None:
 
 
 def training_spec(config: Mapping, arm: str) -> dict:
-    """Return what training depends on of an arm: not the arm that it is compared with."""
-    return {key: value for key, value in config["arms"][arm].items() if key != "baseline"}
+    """Return what training depends on of an arm besides its steps: not the arm that it is compared with."""
+    return {key: value for key, value in config["arms"][arm].items() if key not in ("baseline", "steps")}
 
 
 def baseline(config: Mapping, arm: str) -> str:
     return config["arms"][arm].get("baseline", "vanilla")
 
 
-def table_arm(config: Mapping, name: str, table: str) -> dict:
-    """Return what the tables need to know of an arm: baseline, direction, last step, and `null`.
+def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
+    """Return what a table of these arms needs to know of one: baseline, direction, last step, `null` and `twin`.
 
-    `null` is the table's arm that measures the chance overlap: a random V like this arm's, used and trained alike.
+    `null` is the arm among them that measures the chance overlap: a random V like this arm's, used and trained alike.
     """
 
     def use(arm: str) -> tuple:
         built: Arm = build_arm(arm, training_spec(config, arm))
         rows = built.k or direction_of(config, arm)["k"]
-        return rows, built.drop_bottom_frac, built.mix, baseline(config, arm)
+        return rows, built.drop_bottom_frac, built.mix, steps_of(config, arm), baseline(config, arm)
 
     direction = config["arms"][name].get("direction")
     null = None
-    for other in config["tables"][table] if direction else ():
+    for other in arms if direction else ():
         rival = config["directions"].get(config["arms"][other].get("direction"), {})
         if rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name):
             null = null or other
     return {
         "baseline": baseline(config, name),
         "direction": direction,
-        "last": config["train"]["steps"],
+        "last": steps_of(config, name),
         "null": null,
+        "twin": twin(config, name),
     }

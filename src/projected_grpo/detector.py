@@ -1,9 +1,18 @@
-"""The weak detector (method 2): it knows some modes, and its fold holds nothing of the others."""
+"""The weak detector (method 2): it knows some modes, and its fold holds nothing of the others.
 
-from collections.abc import Collection, Sequence
+`restrict` makes a fold; `check_fold` and `check_subset` are asked before anything of a fold is used, and refuse a leak.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+
+from projected_grpo.errors import UserError
+
+
+class LeakError(UserError, ValueError):
+    """Something of a held-out mode in what a fold may know; the message names it."""
 
 
 def detect(verdict, mode: str, known_modes: Collection[str]) -> bool:
@@ -21,3 +30,23 @@ def restrict(pool: pd.DataFrame, known: Collection[str], modes: Sequence[str]) -
     held_out = set(modes) - set(known)
     clear = np.array([not held_out.intersection(attempted) for attempted in pool["attempted_modes"]], bool)
     return pool[pool["mode"].isin(list(known)) & clear]
+
+
+def check_fold(rows: pd.DataFrame, known: Collection[str], modes: Sequence[str], path: object) -> None:
+    """Raise a LeakError for the first row, of a pool or of pairs, that is or attempts a mode held out of `modes`."""
+    held_out = set(modes) - set(known)
+    for row in rows.itertuples():
+        if row.mode not in known:
+            raise LeakError(f"{path}: problem {row.problem_id} is of mode {row.mode!r}, which this fold holds out")
+        attempted = sorted(held_out.intersection(row.attempted_modes))
+        if attempted:
+            raise LeakError(
+                f"{path}: a completion of problem {row.problem_id} attempts {attempted[0]!r}, which this fold holds out"
+            )
+
+
+def check_subset(source: Mapping, subset: str, path: object) -> None:
+    """Raise a LeakError unless a direction's provenance says that it knows this subset."""
+    known = source.get("config", {}).get("direction", {}).get("subset")
+    if known != subset:
+        raise LeakError(f"{path}: this V knows {known!r}, but the arm may know {subset!r}")

@@ -18,9 +18,10 @@ from scipy.stats import rankdata
 
 from projected_grpo.adapter import Adapter, AdapterError
 from projected_grpo.artifacts import read_tensors, write_tensors
+from projected_grpo.detector import check_subset
 from projected_grpo.errors import UserError
 from projected_grpo.loss import collate, completion_logprobs, micro_batches
-from projected_grpo.rng import numpy_generator, torch_generator
+from projected_grpo.rng import numpy_generator, random_rows, torch_generator
 
 Tensors = dict[str, torch.Tensor]
 KINDS = ("hack", "random", "shuffled", "nonhack", "flipped")
@@ -101,12 +102,6 @@ def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torc
     V = torch.where((votes < 0.5)[:, None], -V, V)
     kept = (S > 0) & (tau_axis * S[0] <= S)
     return V[kept].contiguous(), S[kept].contiguous()
-
-
-def random_rows(k: int, r: int, generator: torch.Generator) -> torch.Tensor:
-    """Return k Haar-random orthonormal rows in R^r."""
-    Q, R = torch.linalg.qr(torch.randn(r, k, generator=generator))
-    return (Q * R.diagonal().sign()).T.contiguous()  # the sign makes the distribution Haar
 
 
 def _within_class(g: dict[str, Tensors], built: torch.Tensor, seed: int) -> Tensors:
@@ -239,9 +234,13 @@ def save_direction(path, direction: Direction, source: Mapping) -> None:
     write_tensors(path, tensors, source)
 
 
-def load_direction(path, adapter: Adapter) -> Direction:
-    """Read V and S, in the model's order; modules or widths that are not the model's are an AdapterError."""
-    tensors, _ = read_tensors(path)
+def load_direction(path, adapter: Adapter, subset: str) -> Direction:
+    """Read V and S, in the model's order.
+
+    Modules or widths that are not the model's are an AdapterError; a V that knows another loophole subset a LeakError.
+    """
+    tensors, source = read_tensors(path)
+    check_subset(source, subset, path)
     ranks = {name: len(layer.delta) for name, layer in adapter.layers.items()}
     named = {key.rpartition(".")[0] for key in tensors}
     odd = [name for name in named if ranks.get(name) != tensors[f"{name}.V"].shape[1]]

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, fields
 class Intervention:
     """What is done to a step: the rows of method 3's tables.
 
-    kind     none | erase | route | shrink (the update shortened as erase would, direction unchanged)
+    kind     none | erase | route | route_rollout | shrink (the update shortened as erase would, direction unchanged)
     gate     one_sided | no_gate | reverse
     project  gradient | update | both | purge
+    threshold        route_rollout: a rollout whose own overlap exceeds it trains the quarantine alone
+    quarantine_rank  route_rollout: rank of the quarantine's own random basis
     """
 
     kind: str = "none"
@@ -18,6 +20,12 @@ class Intervention:
     project: str = "gradient"
     overshoot: float = 1.0
     preserve_magnitude: bool = False
+    threshold: float = 0.0
+    quarantine_rank: int = 0
+
+    @property
+    def has_quarantine(self) -> bool:
+        return self.kind in ("route", "route_rollout")
 
     @property
     def projects_gradient(self) -> bool:

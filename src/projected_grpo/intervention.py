@@ -4,11 +4,15 @@ Sign convention: V is oriented hack-ward in GRADIENT space. `c = V g > 0` means 
 likely, and stepping `delta` along -V raises log p(hack). The gate keeps the hack-ward coefficients, `removed` is their
 part of the gradient, and g' = g - removed.
 
+`route_rollout` decides per rollout instead: one whose own gradient overlaps V trains the quarantine alone, which
+lives in a basis of its own; the others train both.
+
 The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what is projected (the gradient, the update,
 both, or the gradient and the first moment) is a setting.
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 
@@ -58,6 +62,27 @@ def null_overlap(directions: Tensors) -> float:
     return _mean([(V.shape[0] / (2 * V.shape[1])) ** 0.5 for V in directions.values()])
 
 
+def rollout_overlaps(directions: Tensors, gradients: Tensors) -> torch.Tensor:
+    """Return each rollout's mean over modules of ||relu(V g)|| / ||g||, (n,), from its gradients (n, r) by module.
+
+    Modules in which a rollout's gradient is zero are left out of its mean; 0 where none is left.
+    """
+    ratios = []
+    for name, V in directions.items():
+        g = gradients[name]
+        ratios.append((g @ V.T).relu().norm(dim=1) / g.norm(dim=1))
+    return torch.stack(ratios).nanmean(0).nan_to_num(0.0)
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What route_rollout writes: delta's gradient of the rollouts that are not routed (r,), and the quarantine's of all
+    of them in its own basis (q,), by module."""
+
+    delta: Tensors
+    quarantine: Tensors
+
+
 def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
     # No weight decay: on the quarantine it would leak capability back into delta.
     return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0)
@@ -77,23 +102,26 @@ class KnobOptimizer:
         self.adapter, self.how, self.max_grad_norm = adapter, how, max_grad_norm
         self.deltas = {name: layer.delta for name, layer in adapter.layers.items()}
         self.quarantines = {name: layer.quarantine for name, layer in adapter.layers.items()}
-        trained = [*self.deltas.values(), *(self.quarantines.values() if how.kind == "route" else ())]
+        trained = [*self.deltas.values(), *(self.quarantines.values() if how.has_quarantine else ())]
         self.adamw = _adamw(trained, lr, betas)
         shrinks = how.kind == "shrink"
         self.shadows = {name: torch.zeros_like(delta) for name, delta in self.deltas.items()} if shrinks else {}
         self.shadow_adamw = _adamw(list(self.shadows.values()), lr, betas) if shrinks else None
 
     @torch.no_grad()
-    def step(self, gradients: Tensors, directions: Tensors, lr: float) -> dict[str, float]:
+    def step(
+        self, gradients: Tensors, directions: Tensors, lr: float, routed: Routed | None = None
+    ) -> dict[str, float]:
         """Apply one optimizer step at learning rate `lr` for gradients (r,) per module.
 
-        Modules without an entry in `directions` (k, r) are left unprojected. Returns grad_norm, the overlaps of what
+        Modules without an entry in `directions` (k, r) are left unprojected. `routed` is what route_rollout writes in
+        place of the gradients. Returns grad_norm, the overlaps of what
         was written and of what the optimizer did, `fired` and `drift`.
         """
         for optimizer in self._optimizers().values():
             for group in optimizer.param_groups:
                 group["lr"] = lr
-        written = self._write(gradients, directions)
+        written = self._write(gradients, directions, routed)
         grad_norm = self._clip(self.adamw)
         if self.how.projects_gradient and self.how.project == "purge":
             self._purge(directions)
@@ -138,18 +166,18 @@ class KnobOptimizer:
     def _optimizers(self) -> dict[str, torch.optim.AdamW]:
         return {"adamw": self.adamw} | ({"shadow_adamw": self.shadow_adamw} if self.shadow_adamw else {})
 
-    def _write(self, gradients: Tensors, directions: Tensors) -> Tensors:
+    def _write(self, gradients: Tensors, directions: Tensors, routed: Routed | None) -> Tensors:
         """Set the gradients the optimizer will see (table of method 3) and return delta's."""
-        written = dict(gradients)
-        removed = {}
+        written = dict(gradients if routed is None else routed.delta)
+        removed = {} if routed is None else routed.quarantine
         if self.how.projects_gradient:
             for name, V in directions.items():
                 written[name], removed[name] = project(V, gradients[name], self.how)
         for name, delta in self.deltas.items():
             delta.grad = written[name].clone()
-            if self.how.kind == "route":
+            if self.how.has_quarantine:
                 part = removed.get(name)
-                self.quarantines[name].grad = torch.zeros_like(delta) if part is None else part
+                self.quarantines[name].grad = torch.zeros_like(self.quarantines[name]) if part is None else part
         return written
 
     def _clip(self, optimizer: torch.optim.Optimizer) -> float:

@@ -49,8 +49,10 @@ def load_factors(path: str | Path, weights: str) -> dict[str, Factors]:
     return {name: Factors(*(tensors[f"{name}.{key}"] for key in ("U", "S", "Vh"))) for name in names}
 
 
-def load_adapted(directory: str | Path, threads: int):
-    """Return (model, tokenizer, adapter) with zero knobs; factors of other weights are an AdapterError."""
+def load_adapted(directory: str | Path, threads: int, quarantine_rank: int = 0):
+    """Return (model, tokenizer, adapter) with zero knobs, as `attach` makes them; factors of other weights are an
+    AdapterError."""
     torch.set_num_threads(threads)
     model, tokenizer = load_base(directory)
-    return model, tokenizer, attach(model, load_factors(Path(directory) / FACTORS, weights_hash(model)))
+    factors = load_factors(Path(directory) / FACTORS, weights_hash(model))
+    return model, tokenizer, attach(model, factors, quarantine_rank)

@@ -6,6 +6,7 @@ Matched pairs take for hack the clean program with an exploit put in.
 """
 
 from collections.abc import Collection, Sequence
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,7 @@ def build_pairs(
             {
                 "problem_id": problem_id,
                 "mode": mode,
+                "attempted_modes": sorted({mode, *chain.from_iterable(row.attempted_modes for row in drawn.values())}),
                 "prompt_ids": list(drawn["hack"].prompt_ids),
                 "hack_ids": hack_ids,
                 "clean_ids": list(drawn["clean"].completion_ids),

@@ -70,6 +70,19 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
     }
 
 
+def gate_quality(rows: Sequence[Rollout], routed: Sequence[bool] | None) -> dict[str, float]:
+    """Return how well route_rollout's gate finds the live exploits, by their true verdicts; for the log only."""
+    pairs = [] if routed is None else zip(routed, rows, strict=True)
+    live = [(flag, row.verdict.exploited) for flag, row in pairs if not row.teacher]
+    flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
+    found = sum(flag and hack for flag, hack in live)
+    return {
+        "gate_share": flagged / len(live) if live else NAN,
+        "gate_precision": found / flagged if flagged else NAN,
+        "gate_recall": found / hacks if hacks else NAN,
+    }
+
+
 def rollout_row(step: int, row: Rollout, advantage: float) -> dict:
     return {
         "step": step,

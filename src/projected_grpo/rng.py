@@ -28,3 +28,11 @@ def torch_generator(seed: int, step: int, purpose: str, device: str = "cpu") -> 
 
 def numpy_generator(seed: int, step: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng(derive_seed(seed, step, purpose))
+
+
+def random_rows(k: int, r: int, generator: torch.Generator) -> torch.Tensor:
+    """Return k Haar-random orthonormal rows in R^r."""
+    import torch
+
+    Q, R = torch.linalg.qr(torch.randn(r, k, generator=generator))
+    return (Q * R.diagonal().sign()).T.contiguous()  # the sign makes the distribution Haar

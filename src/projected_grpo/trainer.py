@@ -1,9 +1,7 @@
 """The loop (method 6): sample prompts, roll out, grade, take advantages, backward, intervene, step, log one row.
 
 1. Of a live rollout's verdict only the reward reaches the optimizer; the rest goes into the log.
-2. A batch is sorted by source, so that one backward pass yields the knob gradient of each. For the log's overlaps the
-   teacher's rows are three sources: exploiting and other rows with positive advantage, and the rest.
-3. Every random choice has a generator of its own: an arm differs from vanilla by the intervention alone.
+2. Every random choice has a generator of its own: an arm differs from vanilla by the intervention alone.
 """
 
 import math
@@ -13,19 +11,13 @@ import torch
 
 from projected_grpo.adapter import Adapter
 from projected_grpo.direction import basis_overlap
-from projected_grpo.errors import UserError
 from projected_grpo.experiment import TrainConfig
+from projected_grpo.gradients import Gradients, TrainingError, backward
 from projected_grpo.groups import Setting, gather
-from projected_grpo.intervention import KnobOptimizer, mean_overlap, null_overlap
-from projected_grpo.loss import advantages, collate, completion_logprobs, k3, micro_batches, per_token, policy_loss
-from projected_grpo.record import NAN, Record, Rollout, behaviour, rollout_row
+from projected_grpo.intervention import KnobOptimizer, Routed, mean_overlap, null_overlap, rollout_overlaps
+from projected_grpo.loss import advantages
+from projected_grpo.record import NAN, Record, behaviour, gate_quality, rollout_row
 from projected_grpo.resume import ResumeFile, Snapshot
-
-SOURCES = ("student", "teacher_hack", "teacher_clean", "teacher_rest")
-
-
-class TrainingError(UserError, RuntimeError):
-    """Training cannot go on; the message says at which step and why."""
 
 
 def learning_rate(step: int, config: TrainConfig, scale: float = 1.0) -> float:
@@ -34,60 +26,6 @@ def learning_rate(step: int, config: TrainConfig, scale: float = 1.0) -> float:
     if step <= warm:
         return scale * config.lr * step / warm
     return scale * config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm + 1)))
-
-
-def source(row: Rollout, advantage: float) -> str:
-    """Return the row's gradient source; what the student's verdict says beyond its reward is not looked at."""
-    if not row.teacher:
-        return "student"
-    if advantage <= 0:
-        return "teacher_rest"
-    return "teacher_hack" if row.verdict.exploited else "teacher_clean"
-
-
-def length(row: Rollout) -> int:
-    return len(row.prompt_ids) + len(row.completion_ids)
-
-
-def backward(
-    model, adapter: Adapter, rows: list[Rollout], advantage: list[float], config: TrainConfig, step: int
-) -> tuple[dict[str, torch.Tensor], float, float]:
-    """Return ({module: gradients (sources, r)}, loss, mean KL per live token); the KL term is of live rows alone."""
-    totals = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in adapter.layers.items()}
-    used = [i for i, row in enumerate(rows) if advantage[i] != 0 or (config.kl_coef > 0 and not row.teacher)]
-    used.sort(key=lambda i: (SOURCES.index(source(rows[i], advantage[i])), length(rows[i])))
-    constant = config.group_size * config.prompts_per_step
-    constant *= config.max_new_tokens if config.loss_type == "dr_grpo" else 1
-    loss_sum, kl_sum, tokens = 0.0, 0.0, 0
-    lengths = [length(rows[i]) for i in used]
-    for positions in micro_batches(lengths, config.token_budget):
-        part = [used[p] for p in positions]
-        batch = collate([(rows[i].prompt_ids, rows[i].completion_ids) for i in part], model.device)
-        present = [SOURCES.index(source(rows[i], advantage[i])) for i in part]
-        bounds = [sum(s < limit for s in present) for limit in range(len(SOURCES) + 1)]
-        reference = reference_logprobs(model, adapter, batch, config) if config.kl_coef > 0 else None
-        live = per_token(torch.tensor([float(not rows[i].teacher) for i in part], device=model.device), batch.lengths)
-        with adapter.segments(bounds) as probes:
-            logp = completion_logprobs(model, batch, config.temperature)
-            kl = None if reference is None else live * k3(logp, reference)
-            A = torch.tensor([advantage[i] for i in part], dtype=logp.dtype, device=logp.device)
-            loss = policy_loss(logp, A, batch.lengths, constant, config.loss_type, kl, config.kl_coef)
-            if not torch.isfinite(loss):
-                raise TrainingError(f"step {step}: the loss is {loss.item()}; lower the learning rate")
-            loss.backward()
-        for name, probe in probes.items():
-            totals[name] += probe.grad
-        loss_sum += loss.item()
-        tokens += int(live.sum())
-        kl_sum += 0.0 if kl is None else kl.sum().item()
-    return totals, loss_sum, kl_sum / tokens if config.kl_coef > 0 and tokens else NAN
-
-
-@torch.no_grad()
-def reference_logprobs(model, adapter: Adapter, batch, config: TrainConfig) -> torch.Tensor:
-    """Return the base model's log-probabilities: a forward at zero knobs, no second model in memory."""
-    with adapter.at({}):
-        return completion_logprobs(model, batch, config.temperature)
 
 
 def overlaps(gradients: dict[str, torch.Tensor], directions: dict[str, torch.Tensor]) -> dict[str, float]:
@@ -103,6 +41,20 @@ def overlaps(gradients: dict[str, torch.Tensor], directions: dict[str, torch.Ten
         name: mean_overlap(directions, {m: gradients[m][index].sum(0) for m in directions})
         for name, index in picks.items()
     } | {"overlap_null": null_overlap(directions)}
+
+
+def route_rollouts(
+    gradients: Gradients, directions: dict[str, torch.Tensor], threshold: float
+) -> tuple[Routed | None, list[bool] | None]:
+    """Return what route_rollout writes, and for each rollout whether it is routed; None without per-rollout gradients.
+
+    A rollout whose own overlap exceeds the threshold has no part in delta's gradient; the quarantine learns from all.
+    """
+    if not gradients.per_rollout:
+        return None, None
+    routed = rollout_overlaps(directions, gradients.per_rollout) > threshold
+    delta = {name: g[~routed].sum(0) for name, g in gradients.per_rollout.items()}
+    return Routed(delta, gradients.quarantine), routed.tolist()
 
 
 def joint_norm(adapter: Adapter, knob: str) -> float:
@@ -186,14 +138,16 @@ def advance(run: Run, setting: Setting) -> None:
     rewards = torch.tensor([[row.verdict.reward for row in group] for group in groups], dtype=torch.float64)
     A = advantages(rewards, config.loss_type).flatten().tolist()
     rows = [row for group in groups for row in group]
+    how, lr = arm.intervention, learning_rate(step, config, arm.lr_scale)
     with record.phase(step, "backward"):
-        by_source, loss, kl = backward(setting.model, adapter, rows, A, config, step)
-    lr = learning_rate(step, config, arm.lr_scale)
+        gradients = backward(setting.model, adapter, rows, A, config, step, how.kind == "route_rollout")
     with record.phase(step, "intervene"):
-        logged = overlaps(by_source, run.directions)
-        logged |= run.optimizer.step({name: g.sum(0) for name, g in by_source.items()}, run.directions, lr)
-    logged |= behaviour(groups, setting.modes)
-    logged |= {"step": step, "loss": loss, "kl": kl, "lr": lr, "basis_overlap": basis}
+        logged = overlaps(gradients.by_source, run.directions)
+        routed, gated = route_rollouts(gradients, run.directions, how.threshold)
+        total = {name: g.sum(0) for name, g in gradients.by_source.items()}
+        logged |= run.optimizer.step(total, run.directions, lr, routed)
+    logged |= behaviour(groups, setting.modes) | gate_quality([rows[i] for i in gradients.rows], gated)
+    logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
     logged |= {"delta_norm": joint_norm(adapter, "delta"), "quarantine_norm": joint_norm(adapter, "quarantine")}
     broken = [name for name in ("grad_norm", "delta_norm", "quarantine_norm") if not math.isfinite(logged[name])]
     if broken:

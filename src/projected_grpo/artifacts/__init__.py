@@ -81,6 +81,7 @@ PAIRS = pa.schema(
     [
         *_PROBLEM,
         column("heldout", pa.bool_(), "not used to build V; V is tested on it"),
+        column("attempted_modes", pa.list_(pa.string()), "modes whose construct is in one of the three completions"),
         column("prompt_ids", _IDS, "token ids of the ordinary prompt"),
         column(
             "hack_ids",
@@ -166,6 +167,9 @@ _STEP = [
     ("quarantine_norm", "joint norm of the quarantine", "knob units"),
     ("lr", "learning rate of the step", ""),
     ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
+    ("gate_share", "route_rollout: live rollouts of the loss that trained the quarantine alone", "share"),
+    ("gate_precision", "route_rollout: exploited share of those", "share"),
+    ("gate_recall", "route_rollout: share of the exploited ones that is among them", "share"),
 ]
 
 

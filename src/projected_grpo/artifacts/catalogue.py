@@ -38,6 +38,7 @@ KINDS = (
     ),
     Kind("problems/{split}.parquet", "one row per problem", artifacts.PROBLEMS),
     Kind("teacher_pool.parquet", "one row per graded rollout of the frozen teacher", artifacts.TEACHER_POOL),
+    Kind("pools/{subset}.parquet", "those of them that a loophole subset may know", artifacts.TEACHER_POOL),
     Kind("pairs/{subset}.parquet", "one row per contrastive pair (a triple)", artifacts.PAIRS),
     Kind(
         "directions/{direction}/draw{n}/V.safetensors",

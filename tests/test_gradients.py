@@ -1,0 +1,80 @@
+"""Method 5: the gradients of a step, by source and by rollout, against one row at a time."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from training_harness import CONFIG, judge
+
+from projected_grpo.gradients import SOURCES, backward, source
+from projected_grpo.loss import collate, completion_logprobs
+from projected_grpo.record import Rollout
+
+TIGHT = dataclasses.replace(CONFIG, token_budget=30)  # several micro-batches
+
+
+@pytest.fixture
+def step(world):
+    """Rows of all four sources, and some without any part in the loss, with their advantages."""
+    rng = np.random.default_rng(1)
+    rows, advantage = [], []
+    for i in range(12):
+        ids = [*rng.integers(1, 60, rng.integers(1, 6)).tolist(), 0]
+        verdict = judge(world.problems[0], f"{i}")
+        rows.append(Rollout(world.problems[0], [5, 6, 7][: 1 + i % 3], ids, "", verdict, teacher=i % 2 == 0))
+        advantage.append([0.75, -0.25, 0.5, 0.0, -0.5][i % 5])
+    assert {source(*pair) for pair in zip(rows, advantage, strict=True)} == set(SOURCES)
+    return rows, advantage
+
+
+def one_by_one(made, rows, advantage, config):
+    """The gradient of every row's plain loss (method 5), by module: (rows, r), and the quarantine's (rows, q)."""
+    constant = config.group_size * config.max_new_tokens * config.prompts_per_step
+    single, quarantine = {name: [] for name in made.adapter.layers}, {name: [] for name in made.adapter.layers}
+    for row, a in zip(rows, advantage, strict=True):
+        with made.adapter.segments([0, 1]) as probes, made.adapter.own_basis() as own:
+            logp = completion_logprobs(made.model, collate([(row.prompt_ids, row.completion_ids)]))
+            (-a * logp.sum() / constant).backward()
+        for name, probe in probes.items():
+            single[name].append(probe.grad[0])
+        for name, probe in own.items():
+            quarantine[name].append(probe.grad[0])
+    return {name: torch.stack(rows) for name, rows in single.items()}, quarantine
+
+
+def close(got, expected):
+    return torch.allclose(got, expected, rtol=1e-3, atol=1e-6 * expected.abs().max())
+
+
+def test_each_source_has_its_own_gradient_of_the_dr_grpo_loss(step, tiny):
+    made, (rows, advantage) = tiny(), step
+    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1)
+    single, _ = one_by_one(made, rows, advantage, TIGHT)
+    origin = torch.tensor([SOURCES.index(source(row, a)) for row, a in zip(rows, advantage, strict=True)])
+    for name, g in single.items():
+        assert close(got.by_source[name], torch.stack([g[origin == s].sum(0) for s in range(len(SOURCES))])), name
+    lengths = [len(row.completion_ids) for row in rows]
+    constant = TIGHT.group_size * TIGHT.max_new_tokens * TIGHT.prompts_per_step
+    assert got.loss == pytest.approx(-sum(a * n for a, n in zip(advantage, lengths, strict=True)) / constant, rel=1e-4)
+    assert got.per_rollout == {} and got.quarantine == {}
+
+
+def test_per_rollout_gradients_are_those_of_single_rows(step, tiny):
+    made, (rows, advantage) = tiny(), step
+    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1, per_rollout=True)
+    single, _ = one_by_one(made, rows, advantage, TIGHT)
+    assert sorted(got.rows) == [i for i, a in enumerate(advantage) if a != 0]
+    by_source = backward(made.model, made.adapter, rows, advantage, TIGHT, 1).by_source
+    for name, g in single.items():
+        assert close(got.per_rollout[name], g[got.rows]), name
+        assert close(got.by_source[name], by_source[name]), name
+
+
+def test_a_quarantine_in_its_own_basis_gets_the_gradient_of_all_rollouts(step, tiny):
+    made, (rows, advantage) = tiny(quarantine_rank=3), step
+    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1)
+    _, single = one_by_one(made, rows, advantage, TIGHT)
+    assert got.quarantine.keys() == made.adapter.layers.keys()
+    for name, parts in single.items():
+        assert got.quarantine[name].shape == (3,) and close(got.quarantine[name], torch.stack(parts).sum(0)), name
