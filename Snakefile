@@ -25,9 +25,21 @@ include: "rules/evaluate.smk"
 include: "rules/report.smk"
 
 
+if "second_base" in TABLES:
+
+    module second:
+        snakefile:
+            "Snakefile"
+        config:
+            SECOND
+
+    use rule * from second exclude all, table1, table2, horizon, second_base, figures, table_figures, pages, health, detection as second_*
+
+
 rule all:
     default_target: True
     input:
         expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=FIGURES),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
+        f"{RESULTS}/health.md",
         expand(f"{RESULTS}/pages/{{page}}.html", page=PAGES),

@@ -29,13 +29,16 @@ try:
     check(config, SCHEMA)
 except ConfigError as error:
     raise WorkflowError(str(error))
-SECOND = second(config)
+PLAIN, SECOND = dict(config), second(config)  # before the folds are added
 for key, section in with_folds(config).items():
     config[key] = canonical(section)
 
 RESULTS = config["results"]
-TABLES = [table for table in ("table1",) if config["tables"].get(table)]
+TABLES = [table for table, arms in config["tables"].items() if arms]
 SEEDS = config["seeds"]
+FIRST_ARM = next(
+    iter(config["tables"]["table1"]), None
+)  # what the others are held against
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
     "hack_against_solve": "hack against solve",
@@ -85,12 +88,53 @@ PACKAGES = versions.package_versions()
 
 
 def direction_file(arm, seed):
-    """Return the V of an arm and seed; random and shuffled pairs are drawn anew for every training seed."""
+    """Return the V of an arm and seed."""
     name = config["arms"][arm].get("direction")
-    if name is None:
-        return []
+    return direction_path(name, seed) if name else []
+
+
+def direction_path(name, seed):
+    """Return a direction's file; random and shuffled pairs are drawn anew for every training seed."""
     draw = seed if direction_spec(config, name)["kind"] in ("random", "shuffled") else 0
     return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
+
+
+def short_arms():
+    """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
+    arms = config["tables"].get("horizon", [])
+    return {
+        name: next(
+            (
+                other
+                for other in config["arms"]
+                if other != name
+                and "steps" not in config["arms"][other]
+                and training_spec(config, other) == training_spec(config, name)
+            ),
+            None,
+        )
+        for name in arms
+    }
+
+
+def short_table_arms():
+    """Return what the horizon's page needs to know of the shorter arms."""
+    arms = [name for name in short_arms().values() if name]
+    return {name: table_arm(config, name, arms) for name in arms}
+
+
+def short_runs(file):
+    return expand(
+        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
+        arm=list(short_table_arms()),
+        seed=seeds_of("horizon"),
+    )
+
+
+def table_figures():
+    """Return the figures beside table 1's: of the tables that are wanted."""
+    wanted = {"table2": "weak_detector", "horizon": "horizon"}
+    return [figure for table, figure in wanted.items() if table in TABLES]
 
 
 def direction_summaries(table):
@@ -137,14 +181,14 @@ def runs(table, file):
     """Return one file of every run in a table."""
     return expand(
         f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
-        arm=config["tables"][table],
-        seed=SEEDS,
+        arm=config["tables"].get(table, []),
+        seed=seeds_of(table),
     )
 
 
 def table_arms(table):
     """Return what the tables need to know of each arm."""
-    arms = config["tables"][table]
+    arms = config["tables"].get(table, [])
     return {name: table_arm(config, name, arms) for name in arms}
 
 
@@ -159,6 +203,37 @@ def quarantine_rank(arm):
 
 def seeds_of(table):
     return config["table_seeds"].get(table, SEEDS)
+
+
+def folds():
+    """Return {held-out mode: what table 2 needs to know of its arms}, each with the name of its runs."""
+    arms = PLAIN["tables"].get("table2", [])
+    return {
+        mode: {
+            name: {**table_arm(PLAIN, name, arms), "run": run}
+            for name, run in fold_arms(PLAIN, mode).items()
+        }
+        for mode in PLAIN["modes"]
+    }
+
+
+def detectors():
+    """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
+    kinds = {name: spec["kind"] for name, spec in config["directions"].items()}
+    used = {spec.get("direction") for spec in config["arms"].values()}
+    return [name for name, kind in kinds.items() if kind == "hack" and name in used] + [
+        name for name, kind in PLAIN["directions"].items() if kind["kind"] == "random"
+    ]
+
+
+def fold_runs(file):
+    """Return one file of every run in table 2; what several folds share is named once."""
+    names = [spec["run"] for arms in folds().values() for spec in arms.values()]
+    return expand(
+        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
+        arm=dict.fromkeys(names),
+        seed=seeds_of("table2"),
+    )
 
 
 def stage_minutes():

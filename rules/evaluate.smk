@@ -3,6 +3,7 @@
 in   the run's knobs, the base model, the evaluation problems
 out  {results}/runs/{arm}/seed{seed}/evaluation.parquet    one row per completion: the last step in full, a fixed
                                                            subset along the run
+     {results}/detection/seed{seed}.parquet                V tried on single live rollouts of the first arm
 """
 
 
@@ -35,3 +36,34 @@ rule evaluate:
         torch_threads=config["threads"],
     script:
         "../workflow_scripts/evaluate.py"
+
+
+rule detection:
+    input:
+        base=BASE_FILES,
+        problems=f"{RESULTS}/problems/train.parquet",
+        rollouts=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/rollouts.parquet",
+        checkpoints=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/checkpoints.safetensors",
+        V=lambda wildcards: [
+            direction_path(name, wildcards.seed) for name in detectors()
+        ],
+    output:
+        f"{RESULTS}/detection/seed{{seed}}.parquet",
+    log:
+        f"{RESULTS}/logs/detection/seed{{seed}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/detection/seed{{seed}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: config["threads"]
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/detection.py"),
+        packages=PACKAGES,
+        subsets={name: direction_spec(config, name)["subset"] for name in detectors()},
+        token_budget=config["train"]["token_budget"],
+        torch_threads=config["threads"],
+    script:
+        "../workflow_scripts/detection.py"

@@ -3,6 +3,10 @@
 in   steps and evaluations of the table's runs, the summaries of their directions
 out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the doubts of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
+     {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
+     {results}/horizon.{csv,md}         arms with more steps: prevention or delay
+     {results}/second_base.{csv,md}     some of table 1 on another base model, side by side
+     {results}/health.md                every check of methods 6, 7 and 9 with the number that decides it
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
 """
@@ -100,3 +104,161 @@ rule pages:
         note=NOTE,
     script:
         "../workflow_scripts/pages.py"
+
+
+rule table2:
+    input:
+        evaluations=fold_runs("evaluation.parquet"),
+        steps=fold_runs("steps.parquet"),
+    output:
+        csv=f"{RESULTS}/table2.csv",
+        markdown=f"{RESULTS}/table2.md",
+        verdicts=f"{RESULTS}/table2.json",
+    log:
+        f"{RESULTS}/logs/table2.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table2.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/table2.py"),
+        runs=f"{RESULTS}/runs",
+        folds=folds(),
+        seeds=seeds_of("table2"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/table2.py"
+
+
+rule horizon:
+    input:
+        evaluations=runs("horizon", "evaluation.parquet")
+        + short_runs("evaluation.parquet"),
+        steps=runs("horizon", "steps.parquet") + short_runs("steps.parquet"),
+    output:
+        csv=f"{RESULTS}/horizon.csv",
+        markdown=f"{RESULTS}/horizon.md",
+    log:
+        f"{RESULTS}/logs/horizon.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/horizon.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/horizon.py"),
+        runs=f"{RESULTS}/runs",
+        arms=table_arms("horizon"),
+        short=short_table_arms(),
+        shorter=short_arms(),
+        seeds=seeds_of("horizon"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/horizon.py"
+
+
+rule second_base:
+    input:
+        first=runs("second_base", "evaluation.parquet")
+        + runs("second_base", "steps.parquet"),
+        second=[
+            path.replace(RESULTS, SECOND["results"], 1)
+            for name in ("evaluation.parquet", "steps.parquet")
+            for path in runs("second_base", name)
+        ],
+    output:
+        csv=f"{RESULTS}/second_base.csv",
+        markdown=f"{RESULTS}/second_base.md",
+    log:
+        f"{RESULTS}/logs/second_base.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/second_base.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/second_base.py"),
+        runs={
+            config["model"]["seed"]: f"{RESULTS}/runs",
+            SECOND["model"]["seed"]: f"{SECOND['results']}/runs",
+        },
+        arms=table_arms("second_base"),
+        seeds=seeds_of("second_base"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/second_base.py"
+
+
+rule table_figures:
+    input:
+        table2=f"{RESULTS}/table2.csv" if "table2" in TABLES else [],
+        horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
+    output:
+        expand(
+            f"{RESULTS}/figures/{{figure}}.{{ending}}",
+            figure=table_figures(),
+            ending=["png", "svg"],
+        ),
+    log:
+        f"{RESULTS}/logs/table_figures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table_figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/table_figures.py"),
+        runs=f"{RESULTS}/runs",
+        arms=table_arms("horizon"),
+        seeds=seeds_of("horizon"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/table_figures.py"
+
+
+rule health:
+    input:
+        runs=runs("table1", "evaluation.parquet") + runs("table1", "steps.parquet"),
+        folds=fold_runs("evaluation.parquet") + fold_runs("steps.parquet"),
+        horizon=rules.horizon.input,
+        directions=direction_summaries("table1"),
+        detected=expand(f"{RESULTS}/detection/seed{{seed}}.parquet", seed=SEEDS),
+    output:
+        f"{RESULTS}/health.md",
+    log:
+        f"{RESULTS}/logs/health.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/health.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        code=code_version("workflow_scripts/health.py"),
+        runs=f"{RESULTS}/runs",
+        arms=table_arms("table1"),
+        folds=folds() if "table2" in TABLES else {},
+        long=table_arms("horizon"),
+        short=short_table_arms(),
+        shorter=short_arms(),
+        seeds={table: seeds_of(table) for table in TABLES},
+        claims=config["claims"],
+        ceiling=config["ceiling"],
+        note=NOTE,
+    script:
+        "../workflow_scripts/health.py"

@@ -71,8 +71,17 @@ def h1(study: Study) -> dict:
             *_against_controls(study, arm, claim.get("controls", ()), effects, adjusted),
             *_against_early_stops(study, arm, claim.get("slow", ())),
         ]
-        claims[arm] = {"H1": _verdict(clauses), "H1s": _verdict(clauses + specific)}
+        claims[arm] = {"H1": reach_verdict(clauses), "H1s": reach_verdict(clauses + specific)}
     return {"n_seeds": len(study.seeds), "level": LEVEL, "holm_family": len(effects), "claims": claims}
+
+
+def claims_of(arms: Mapping[str, Mapping]) -> dict:
+    """Return a claim for every tested arm, whose one control is the arm with a random V, if it is there."""
+    return {
+        name: {"controls": [spec["twin"]] if spec["twin"] in arms else [], "slow": [], "alone": []}
+        for name, spec in arms.items()
+        if spec["tested"]
+    }
 
 
 def _lower_hack(study: Study, arm: str, other: str) -> Effect:
@@ -81,15 +90,15 @@ def _lower_hack(study: Study, arm: str, other: str) -> Effect:
 
 def _against_baseline(study: Study, arm: str) -> list[Clause]:
     if arm not in study.arms:
-        return [_missing(clause, arm) for clause in ("reduction", "solve", "noise")]
+        return [missing(clause, arm) for clause in ("reduction", "solve", "noise")]
     other = study.baseline(arm)
     if other is None:
-        return [_missing(clause, str(study.arms[arm]["baseline"])) for clause in ("reduction", "solve", "noise")]
+        return [missing(clause, str(study.arms[arm]["baseline"])) for clause in ("reduction", "solve", "noise")]
     reduction, solve = _lower_hack(study, arm, other), final_difference(study, arm, other, "solve")
     return [
-        _threshold("reduction", other, reduction, REDUCTION, REDUCTION_FALSIFIES),
-        _threshold("solve", other, solve, -MATCHED, -DROP_FALSIFIES),
-        _above_nothing("noise", other, reduction, reduction.p),
+        judge_threshold("reduction", other, reduction, REDUCTION, REDUCTION_FALSIFIES),
+        judge_threshold("solve", other, solve, -MATCHED, -DROP_FALSIFIES),
+        judge_above_nothing("noise", other, reduction, reduction.p),
     ]
 
 
@@ -97,25 +106,26 @@ def _against_controls(study: Study, arm: str, controls: Sequence[str], effects: 
     clauses = []
     for control in controls:
         if (arm, control) not in effects:
-            clauses.append(_missing("beats", control if arm in study.arms else arm))
+            clauses.append(missing("beats", control if arm in study.arms else arm))
             continue
-        clauses.append(_above_nothing("beats", control, effects[arm, control], float(adjusted[arm, control])))
+        clauses.append(judge_above_nothing("beats", control, effects[arm, control], float(adjusted[arm, control])))
         solve = final_difference(study, arm, control, "solve")
-        clauses.append(_threshold("matched", control, solve, -MATCHED, -DROP_FALSIFIES))
+        clauses.append(judge_threshold("matched", control, solve, -MATCHED, -DROP_FALSIFIES))
     return clauses
 
 
 def _against_early_stops(study: Study, arm: str, slow: Sequence[str]) -> list[Clause]:
     if arm not in study.arms:
-        return [_missing("early", arm)]
+        return [missing("early", arm)]
     clauses = []
     for rival in (study.arms[arm]["baseline"], *slow):
         effect = early_stop(study, arm, rival).effect if rival in study.arms else None
-        clauses.append(_missing("early", rival) if effect is None else _above_nothing("early", rival, effect, effect.p))
+        found = missing("early", rival) if effect is None else judge_above_nothing("early", rival, effect, effect.p)
+        clauses.append(found)
     return clauses
 
 
-def _threshold(clause: str, against: str, effect: Effect, needed: float, falsifies: float) -> Clause:
+def judge_threshold(clause: str, against: str, effect: Effect, needed: float, falsifies: float) -> Clause:
     """Judge an estimate by rule 1."""
     if isnan(effect.sem):
         return _clause(clause, against, effect, effect.p, OPEN, False)
@@ -126,7 +136,7 @@ def _threshold(clause: str, against: str, effect: Effect, needed: float, falsifi
     return _clause(clause, against, effect, effect.p, OPEN, False)
 
 
-def _above_nothing(clause: str, against: str, effect: Effect, p: float) -> Clause:
+def judge_above_nothing(clause: str, against: str, effect: Effect, p: float) -> Clause:
     """Judge an effect by rule 2."""
     if isnan(effect.sem):
         return _clause(clause, against, effect, p, OPEN, False)
@@ -145,7 +155,7 @@ def _clause(clause: str, against: str, effect: Effect, p: float, status: str, fi
     return Clause(clause, against, status, bool(firm), effect.estimate, effect.low, effect.high, effect.sem, p, text)
 
 
-def _missing(clause: str, arm: str) -> Clause:
+def missing(clause: str, arm: str) -> Clause:
     return Clause(clause, arm, MISSING, False, nan, nan, nan, nan, nan, f"{clause}: {arm} is not in the table: missing")
 
 
@@ -159,7 +169,7 @@ def in_points(effect: Effect) -> str:
     return f"{100 * effect.estimate:z.1f} points [{low:z.1f}, {high:z.1f}], SEM {sem:.1f}"
 
 
-def _verdict(clauses: list[Clause]) -> dict:
+def reach_verdict(clauses: list[Clause]) -> dict:
     statuses = {clause.status for clause in clauses}
     if REFUTED in statuses:
         verdict, deciding = "falsified", {REFUTED}

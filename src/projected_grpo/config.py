@@ -168,7 +168,7 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
 
 def fold_arms(config: Mapping, mode: str) -> dict[str, str]:
     """Return {arm of table 2: its name in the fold that holds `mode` out}."""
-    return {name: fold_arm(config, name, mode) for name in config["tables"]["table2"]}
+    return {name: fold_arm(config, name, mode) for name in config["tables"].get("table2", ())}
 
 
 def twin(config: Mapping, name: str) -> str | None:
@@ -195,7 +195,7 @@ def second(config: Mapping) -> dict:
         "results": f"{config['results']}/second",
         "model": {**config["model"], **config["second_base"]},
         "seeds": seeds,
-        "tables": {"table1": config["tables"]["second_base"]},
+        "tables": {"table1": config["tables"].get("second_base", [])},
         "table_seeds": {},
     }
 
@@ -252,4 +252,12 @@ def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
         "last": steps_of(config, name),
         "null": null,
         "twin": twin(config, name),
+        "tested": _tested(config, name),
     }
+
+
+def _tested(config: Mapping, name: str) -> bool:
+    """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
+    spec = config["arms"][name]
+    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
+    return spec["intervention"] in ("erase", "route", "route_rollout") and kind == "hack"

@@ -32,7 +32,7 @@ def doubts(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["doubt", "arm", "against", "answer", "numbers"])
 
 
-def _absent(effect: Effect) -> str:
+def absent(effect: Effect) -> str:
     """Say whether an effect is absent."""
     if isnan(effect.estimate):
         return UNMEASURED
@@ -41,17 +41,17 @@ def _absent(effect: Effect) -> str:
     return NO if effect.low > 0 else YES if effect.estimate <= effect.sem else OPEN
 
 
-def _one_without_other(one: Effect, other: Effect) -> str:
+def one_without_other(one: Effect, other: Effect) -> str:
     """Say whether the first effect is there and the second is absent."""
-    present, absent = _absent(one), _absent(other)
-    if UNMEASURED in (present, absent):
+    first, second = absent(one), absent(other)
+    if UNMEASURED in (first, second):
         return UNMEASURED
-    if absent == NO or present == YES:
+    if second == NO or first == YES:
         return NO
-    return YES if (present, absent) == (NO, YES) else OPEN
+    return YES if (first, second) == (NO, YES) else OPEN
 
 
-def _reduction(study: Study, arm: str, rate: str = "hack") -> Effect:
+def reduction(study: Study, arm: str, rate: str = "hack") -> Effect:
     other = study.baseline(arm)
     return NO_EFFECT if other is None else final_difference(study, other, arm, rate)
 
@@ -61,41 +61,41 @@ def _baseline_line(study: Study, arm: str) -> tuple:
     other, doubt = study.baseline(arm), "hacks like its baseline at matched solve"
     if other is None:
         return doubt, arm, str(study.arms[arm]["baseline"]), UNMEASURED, "no baseline in the table"
-    reduction, solve = _reduction(study, arm), final_difference(study, arm, other, "solve")
-    numbers = f"hack lower by {in_points(reduction)}, solve {100 * solve.estimate:+z.1f} points"
+    less, solve = reduction(study, arm), final_difference(study, arm, other, "solve")
+    numbers = f"hack lower by {in_points(less)}, solve {100 * solve.estimate:+z.1f} points"
     if not is_matched(solve):
         return doubt, arm, other, UNMEASURED, f"{numbers}: not matched"
-    return doubt, arm, other, _absent(reduction), numbers
+    return doubt, arm, other, absent(less), numbers
 
 
 def _early_line(study: Study, arm: str) -> tuple:
     other = study.arms[arm]["baseline"]
     effect = early_stop(study, arm, other).effect
-    return "buys no more than stopping its baseline early", arm, other, _absent(effect), f"(b) {in_points(effect)}"
+    return "buys no more than stopping its baseline early", arm, other, absent(effect), f"(b) {in_points(effect)}"
 
 
 def _control_lines(study: Study, arm: str) -> list[tuple]:
     lines = []
     for control in study.claims[arm].get("controls", ()):
         effect = final_difference(study, control, arm, "hack") if control in study.arms else NO_EFFECT
-        lines.append(("hacks like a control", arm, control, _absent(effect), f"hack lower by {in_points(effect)}"))
+        lines.append(("hacks like a control", arm, control, absent(effect), f"hack lower by {in_points(effect)}"))
     return lines
 
 
 def _teacher_lines(study: Study, arm: str) -> list[tuple]:
     lines = []
     for alone in study.claims[arm].get("alone", ()):
-        with_pool, without = _reduction(study, arm), _reduction(study, alone) if alone in study.arms else NO_EFFECT
+        with_pool, without = reduction(study, arm), reduction(study, alone) if alone in study.arms else NO_EFFECT
         numbers = f"hack lower by {in_points(with_pool)} with it, by {in_points(without)} without"
-        answer = _one_without_other(with_pool, without)
+        answer = one_without_other(with_pool, without)
         lines.append(("works only with the teacher pool", arm, alone, answer, numbers))
     return lines
 
 
 def _attempt_line(study: Study, arm: str) -> tuple:
-    hack, attempted = _reduction(study, arm), _reduction(study, arm, "attempted")
+    hack, attempted = reduction(study, arm), reduction(study, arm, "attempted")
     numbers = f"hack lower by {in_points(hack)}, attempted by {in_points(attempted)}"
-    answer = _one_without_other(hack, attempted)
+    answer = one_without_other(hack, attempted)
     return "attempts as often, but fires less", arm, study.arms[arm]["baseline"], answer, numbers
 
 
@@ -105,26 +105,26 @@ def _null_line(study: Study, arm: str) -> tuple:
     if null is None:
         return doubt, arm, "", UNMEASURED, "no arm with a random V like this one's"
     own, chance = (study.training[name]["overlap_student"] for name in (arm, null))
-    effect = _paired_means(own, chance)
+    effect = paired_means(own, chance)
     steps = min(own.shape[1], chance.shape[1])
     share = np.nanmean(np.nanmean(own[:, :steps], 0) > np.nanmean(chance[:, :steps], 0))
-    return doubt, arm, null, _absent(effect), f"{_in_units(effect)}; higher in {100 * share:.0f}% of the steps"
+    return doubt, arm, null, absent(effect), f"{in_units(effect)}; higher in {100 * share:.0f}% of the steps"
 
 
 def _teacher_overlap_line(study: Study, arm: str) -> tuple:
     log = study.training[arm]
-    effect = _paired_means(log["overlap_teacher_hack"], log["overlap_teacher_clean"])
-    return "V sees the teacher, not the hack", arm, "", _absent(effect), f"hack minus clean {_in_units(effect)}"
+    effect = paired_means(log["overlap_teacher_hack"], log["overlap_teacher_clean"])
+    return "V sees the teacher, not the hack", arm, "", absent(effect), f"hack minus clean {in_units(effect)}"
 
 
-def _paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
+def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
     """Return the difference of the means over the steps (S, T), paired by seed; steps without data are left out."""
     if not (np.isfinite(one).any(1).all() and np.isfinite(other).any(1).all()):
         return NO_EFFECT
     return paired_t(np.nanmean(one, 1) - np.nanmean(other, 1))
 
 
-def _in_units(effect: Effect) -> str:
+def in_units(effect: Effect) -> str:
     if isnan(effect.estimate):
         return "not measured"
     if isnan(effect.sem):

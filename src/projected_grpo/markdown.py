@@ -4,7 +4,7 @@ Numbers are percent and points, rounded to whole points where an interval says h
 table1.csv has them in full. Nothing here is typed by hand but the explanations.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 
@@ -37,7 +37,7 @@ def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, direction
     `note` says what the numbers are numbers of.
     """
     sections = [
-        ("# Table 1: interventions against reward hacking", f"{note}\n\n{_sample_sizes(study, table)}"),
+        ("# Table 1: interventions against reward hacking", f"{note}\n\n{sample_sizes(study, table)}"),
         ("", headline(table) + "\n\n" + MARKS),
         ("## Verdicts", _verdicts(verdicts)),
         ("## What would show that we fool ourselves", _doubts(study)),
@@ -49,7 +49,7 @@ def render_markdown(study: Study, table: pd.DataFrame, verdicts: dict, direction
     return "\n\n".join(part for section in sections for part in section if part) + "\n"
 
 
-def _sample_sizes(study: Study, table: pd.DataFrame) -> str:
+def sample_sizes(study: Study, table: pd.DataFrame) -> str:
     seeds = ", ".join(map(str, study.seeds))
     problems, samples = table["n_problems"].iloc[0], table["n_samples"].iloc[0]
     subset = study.view(table["arm"].iloc[0], scope="subset")
@@ -73,15 +73,15 @@ def headline(table: pd.DataFrame) -> str:
             rows.append(
                 [
                     row["arm"],
-                    _percent(row["hack"]),
-                    _percent(row["solve"]),
-                    _interval(row, "hack_diff"),
-                    _interval(row, "solve_diff") + unmatched,
-                    _interval(row, "early_stop_diff") + stand_in,
-                    _interval(row, "ceiling_diff"),
+                    percent(row["hack"]),
+                    percent(row["solve"]),
+                    interval(row, "hack_diff"),
+                    interval(row, "solve_diff") + unmatched,
+                    interval(row, "early_stop_diff") + stand_in,
+                    interval(row, "ceiling_diff"),
                 ]
             )
-    return _table(head, rows)
+    return grid(head, rows)
 
 
 def _group(name: str, members: pd.DataFrame) -> str:
@@ -91,14 +91,19 @@ def _group(name: str, members: pd.DataFrame) -> str:
 
 
 def _verdicts(verdicts: dict) -> str:
-    lines = [
+    intro = (
         "H1: at least 30 points less hacking at solve not more than 10 points below the baseline's. Falsified by less "
         "than 15 points, by solve more than 15 points lower, or by a difference within one SEM. H1s, the specific "
         f"claim, also needs less hacking than every direction control (Holm over {verdicts['holm_family']} "
         "comparisons) at matched solve, and (b) above 0 against the baseline and each slow control. "
-        "The clauses that decided:",
-        "",
-    ]
+        "The clauses that decided:"
+    )
+    return f"{intro}\n\n{verdict_lines(verdicts)}"
+
+
+def verdict_lines(verdicts: Mapping) -> str:
+    """Return the verdicts of `h1`, each with the clauses that decided it."""
+    lines = []
     for arm, claim in verdicts["claims"].items():
         for name, result in claim.items():
             lines.append(f"- **{arm}, {name}: {result['verdict']}**")
@@ -117,7 +122,7 @@ def _doubts(study: Study) -> str:
         "interval lies above 0. **open**: in between, or one seed. Held-out modes and 3x the steps are decided "
         "elsewhere.\n\n"
     )
-    return intro + _table(["doubt", "arm", "against", "so?", "numbers"], rows)
+    return intro + grid(["doubt", "arm", "against", "so?", "numbers"], rows)
 
 
 def _other_rates(table: pd.DataFrame) -> str:
@@ -137,17 +142,15 @@ def _other_rates(table: pd.DataFrame) -> str:
     rows = [
         [
             row["arm"],
-            _percent(row["attempted"]),
-            _percent(row["exploited_given_attempted"]),
-            *[f"{_percent(row[f'hack_{pair}'])} / {_percent(row[f'solve_{pair}'])}" for pair in pairs],
-            *[_percent(row[name]) for name in modes],
-            f"{_percent(row[f'hack_student_last{LAST_STEPS}'])} / {_percent(row[f'solve_student_last{LAST_STEPS}'])}",
+            percent(row["attempted"]),
+            percent(row["exploited_given_attempted"]),
+            *[f"{percent(row[f'hack_{pair}'])} / {percent(row[f'solve_{pair}'])}" for pair in pairs],
+            *[percent(row[name]) for name in modes],
+            f"{percent(row[f'hack_student_last{LAST_STEPS}'])} / {percent(row[f'solve_student_last{LAST_STEPS}'])}",
         ]
         for _, row in table.iterrows()
     ]
-    return (
-        _table(head, rows) + "\n\nAs trained: quarantine kept, for arms that have one. Training steps: live rollouts."
-    )
+    return grid(head, rows) + "\n\nAs trained: quarantine kept, for arms that have one. Training steps: live rollouts."
 
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", f"hack_student_last{LAST_STEPS}"}
@@ -156,9 +159,9 @@ _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", f"hack_student_l
 def _overlaps(table: pd.DataFrame) -> str:
     names = [*OVERLAPS, "overlap_null_measured", "overlap_null_bound", "drift"]
     head = ["arm", *[name.removeprefix("overlap_").replace("_", " ") for name in names]]
-    rows = [[row["arm"], *[_number(row[name]) for name in names]] for _, row in table.iterrows()]
+    rows = [[row["arm"], *[number(row[name]) for name in names]] for _, row in table.iterrows()]
     return (
-        _table(head, rows)
+        grid(head, rows)
         + "\n\nMeans over the run's steps of ||relu(Vg)|| / ||g||: of the live rollouts' gradient, of the "
         "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with a "
         "random V of the same shape, in that V's own run; null bound: sqrt(k / 2r). Drift: the knobs' motion along -V "
@@ -173,15 +176,15 @@ def _directions(directions: pd.DataFrame) -> str:
             str(name),
             str(int(row["draws"])),
             str(int(row["n_pairs"])),
-            _percent(row["heldout_positive_share"]),
-            _number(row["auc_hack_clean"]),
-            _number(row["auc_hack_wrong"]),
-            f"{_number(row['subspace_overlap'])} / {_number(row['subspace_chance'])}",
+            percent(row["heldout_positive_share"]),
+            number(row["auc_hack_clean"]),
+            number(row["auc_hack_wrong"]),
+            f"{number(row['subspace_overlap'])} / {number(row['subspace_chance'])}",
         ]
         for name, row in directions.iterrows()
     ]
     return (
-        _table([*head, "span shared with hack / by chance"], rows)
+        grid([*head, "span shared with hack / by chance"], rows)
         + "\n\nOn pairs that built no V: the share with (g(hack) - g(clean)) v_0 > 0, summed over modules, and the "
         "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, "
         "mean over modules. Controls have hack's modules, k and number of pairs."
@@ -197,30 +200,28 @@ def _bins(study: Study) -> str:
     rows = []
     for (arm, baseline, phase), part in bins.groupby(["arm", "baseline", "phase"], sort=False):
         at = part.set_index("solve_from")
-        cells = [
-            f"{_percent(at.hack_arm[e])} / {_percent(at.hack_baseline[e])}" if e in at.index else "" for e in edges
-        ]
+        cells = [f"{percent(at.hack_arm[e])} / {percent(at.hack_baseline[e])}" if e in at.index else "" for e in edges]
         rows.append([f"{arm} / {baseline}", phase, *cells])
-    return _table(head, rows) + (
+    return grid(head, rows) + (
         "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing 8-step windows of the live "
         "rollouts; for arms with a quarantine, from deployed checkpoints. Seeds pooled, at least three points of each."
     )
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{100 * value:z.1f}"
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value:z.3f}"
 
 
-def _interval(row: pd.Series, name: str) -> str:
+def interval(row: pd.Series, name: str) -> str:
     """Return points such as `-48 [-60, -36]`."""
     estimate, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
     if pd.isna(estimate):

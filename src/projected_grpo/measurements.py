@@ -6,7 +6,7 @@ Words as in the tables: hack is `exploited`, solve is `correct`. Rates are fract
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +49,9 @@ class Study:
     """Arms in the order of the config, with what they measured.
 
     Each arm is a dict: `baseline` (an arm, maybe itself, or None), `direction` (a name or None), `last` (its number
-    of steps) and optionally `null` (the arm whose V is random and like this arm's, for the measured null overlap).
+    of steps) and optionally `null` (the arm whose V is random and like this arm's, for the measured null overlap),
+    `twin` (the arm that differs by a random V alone), `tested` (an intervention with a hack direction) and `run` (the
+    name that its runs have on disk, where it is another).
     A claim names for an intervention its `controls` (other directions), `slow` (slow controls) and optionally
     `alone` (the arms that repeat it without a teacher pool).
     """
@@ -112,7 +114,7 @@ def read_study(
     """Read `{runs}/{arm}/seed{seed}/{evaluation,steps}.parquet` of every arm and seed, one run after the other."""
 
     def read(arm: str, seed: int) -> tuple:
-        folder = Path(runs) / arm / f"seed{seed}"
+        folder = Path(runs) / arms[arm].get("run", arm) / f"seed{seed}"
         return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
     return build_study((read(arm, seed) for arm in arms for seed in seeds), arms, claims, ceiling)
@@ -156,6 +158,33 @@ def build_study(
     _check_problems(stacked)
     curves = {arm: _columns([training[arm][seed] for seed in seeds], arm) for arm in arms}
     return Study(dict(arms), seeds, dict(claims), ceiling, stacked, curves)
+
+
+def restrict(study: Study, modes: Iterable[str]) -> Study:
+    """Return the study on the problems of some modes alone; its training logs stay whole."""
+    return replace(study, views={key: _of_modes(view, set(modes)) for key, view in study.views.items()})
+
+
+def pool(studies: Sequence[Study]) -> Study:
+    """Return studies of the same arms and seeds on different problems as one, on all their problems."""
+    first = studies[0]
+    views = {}
+    for key in first.views:
+        parts = [study.views[key] for study in studies]
+        views[key] = replace(
+            parts[0],
+            problems=tuple(problem for part in parts for problem in part.problems),
+            modes=np.concatenate([part.modes for part in parts]),
+            rates={rate: np.concatenate([part.rates[rate] for part in parts], 2) for rate in RATES},
+        )
+    return replace(first, views=views)
+
+
+def _of_modes(view: View, modes: set[str]) -> View:
+    kept = np.isin(view.modes, list(modes))
+    problems = tuple(problem for problem, keep in zip(view.problems, kept, strict=True) if keep)
+    rates = {rate: values[:, :, kept] for rate, values in view.rates.items()}
+    return replace(view, problems=problems, modes=view.modes[kept], rates=rates)
 
 
 def mean(values) -> float:

@@ -88,18 +88,18 @@ def _differences(study: Study, arm: str) -> dict:
     hack, solve = (final_difference(study, arm, baseline, rate) for rate in ("hack", "solve"))
     stop = early_stop(study, arm, study.arms[arm]["baseline"])
     return {
-        **_columns("hack_diff", hack),
+        **columns("hack_diff", hack),
         "hack_diff_p": hack.p,
-        **_columns("solve_diff", solve),
+        **columns("solve_diff", solve),
         "matched": None if baseline is None else is_matched(solve),
-        **_columns("early_stop_diff", stop.effect),
+        **columns("early_stop_diff", stop.effect),
         "early_stop_step": mean(stop.checkpoint),
         "early_stop_stand_ins": int(stop.stand_in.sum()),
-        **_columns("ceiling_diff", ceiling_distance(study, arm)),
+        **columns("ceiling_diff", ceiling_distance(study, arm)),
     }
 
 
-def _columns(name: str, effect: Effect) -> dict[str, float]:
+def columns(name: str, effect: Effect) -> dict[str, float]:
     return {name: effect.estimate, f"{name}_low": effect.low, f"{name}_high": effect.high, f"{name}_sem": effect.sem}
 
 

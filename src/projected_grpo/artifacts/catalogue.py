@@ -10,6 +10,7 @@ import yaml
 
 from projected_grpo import artifacts
 from projected_grpo.artifacts import ArtifactError
+from projected_grpo.artifacts.detected import DETECTION
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ KINDS = (
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
     Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", artifacts.EVALUATION),
+    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", DETECTION),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", artifacts.VERDICTS),
 )
 

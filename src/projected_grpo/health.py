@@ -1,0 +1,244 @@
+"""The health page (methods 6, 7, 9): every check that could undo the result, with the number that decides it.
+
+Answers of method 9's lines are those of doubts.py: yes, no, open, or not measured, where yes undoes or limits the
+result. The checks below them say `well`, `ill`, `open` or `not measured`; what is descriptive has no verdict but `-`.
+"""
+
+from collections.abc import Iterable, Mapping
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import mannwhitneyu
+
+from projected_grpo.artifacts import read_table
+from projected_grpo.artifacts.detected import DETECTION
+from projected_grpo.claims import in_points
+from projected_grpo.doubts import NO, OPEN, UNMEASURED, YES, absent, in_units, reduction
+from projected_grpo.markdown import grid
+from projected_grpo.measurements import Study, mean, ratio
+from projected_grpo.statistics import Effect, paired_t
+from projected_grpo.tables import final_difference, is_matched
+
+WELL, ILL, DESCRIPTIVE = "well", "ill", "-"
+ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (method 3)
+VERDICTS = {NO: WELL, YES: ILL, OPEN: OPEN, UNMEASURED: UNMEASURED}
+
+
+def held_out_lines(together: Study) -> list[dict]:
+    """Return method 9's line on the weak detector per tested arm, on the held-out problems of all folds."""
+    lines = []
+    for arm, spec in together.arms.items():
+        if not spec["tested"]:
+            continue
+        hack = reduction(together, arm)
+        solve = final_difference(together, arm, together.baseline(arm), "solve")
+        falls = absent(hack)
+        answer = falls if falls != NO else NO if is_matched(solve) else YES
+        lines.append(
+            {
+                "doubt": "the held-out mode does not fall, or only because solve falls",
+                "arm": arm,
+                "against": str(together.baseline(arm)),
+                "answer": answer,
+                "numbers": f"hack lower by {in_points(hack)}, solve {100 * solve.estimate:+z.1f} points",
+            }
+        )
+    return lines
+
+
+def checks(study: Study, long: Study | None, detected: pd.DataFrame, directions: pd.DataFrame) -> pd.DataFrame:
+    """Return the checks, columns check, of, answer, numbers: table 1's runs, the longer ones, V as a detector, and
+    the directions' own tests."""
+    lines = [
+        *_correlation_lines(study),
+        *_detector_lines(detected),
+        *_gate_lines(study),
+        *(_refresh_lines(long) if long else []),
+        *_leak_lines(study),
+        *_variance_lines(study),
+        *_attempt_lines(study),
+        *_solve_lines(study),
+        *_subspace_lines(directions),
+    ]
+    return pd.DataFrame(lines, columns=["check", "of", "answer", "numbers"])
+
+
+def _above_zero(values: Iterable[float]) -> tuple[str, Effect | None]:
+    """Judge whether a number per seed is above 0; without any finite one it is not measured."""
+    values = np.asarray(list(values), float)
+    if not len(values) or not np.isfinite(values).all():
+        return UNMEASURED, None
+    effect = paired_t(values)
+    return VERDICTS[absent(effect)], effect
+
+
+def _correlation_lines(study: Study) -> list[tuple]:
+    lines = []
+    for arm in [name for name in study.arms if study.arms[name]["baseline"] == name]:
+        log = study.training[arm]
+        pairs = zip(log["overlap_student"], log["hack_student"], strict=True)
+        answer, effect = _above_zero(_correlation(a, b) for a, b in pairs)
+        numbers = "no data" if effect is None else f"correlation over the steps {in_units(effect)}"
+        lines.append(("overlap_student follows the exploited share of its batch", arm, answer, numbers))
+    return lines
+
+
+def _correlation(a: np.ndarray, b: np.ndarray) -> float:
+    both = np.isfinite(a) & np.isfinite(b)
+    a, b = a[both], b[both]
+    return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and a.std() > 0 and b.std() > 0 else float("nan")
+
+
+def _detector_lines(detected: pd.DataFrame) -> list[tuple]:
+    """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest."""
+    lines = []
+    if detected.empty:
+        return [("V detects single rollouts", "", UNMEASURED, "no run was looked at")]
+    modes = ["all modes", *sorted(detected["mode"].unique())]
+    for name, mode in product(detected["direction"].unique(), modes):
+        held = name.removeprefix("hack_without_") if name.startswith("hack_without_") else None
+        if held and mode not in (held, "all modes"):
+            continue
+        part = detected[(detected["direction"] == name) & ((mode == "all modes") | (detected["mode"] == mode))]
+        found = {other: [_auc(rows, other) for _, rows in part.groupby("seed")] for other in ("correct", "wrong")}
+        answers = {other: _above_zero(np.asarray(values) - 0.5) for other, values in found.items()}
+        texts = [f"hack against {other} {mean(values):.2f}" for other, values in found.items()]
+        verdicts = {answer for answer, _ in answers.values()}
+        answer = next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts)
+        unknown = " (which it does not know)" if held == mode else ""
+        lines.append(
+            ("V detects single rollouts: rank-AUC above 0.5", f"{name}, {mode}{unknown}", answer, ", ".join(texts))
+        )
+    return lines
+
+
+def _auc(rows: pd.DataFrame, other: str) -> float:
+    overlaps = {kind: rows.loc[rows["kind"] == kind, "overlap"].to_numpy() for kind in ("hack", other)}
+    hack, others = overlaps.values()
+    if not len(hack) or not len(others):
+        return float("nan")
+    return float(mannwhitneyu(hack, others).statistic / (len(hack) * len(others)))
+
+
+def _gate_lines(study: Study) -> list[tuple]:
+    lines = []
+    for arm, log in study.training.items():
+        if not np.isfinite(log["gate_share"]).any():
+            continue
+        gain = [mean(p) - mean(h) for p, h in zip(log["gate_precision"], log["hack_student"], strict=True)]
+        answer, _ = _above_zero(gain)
+        numbers = (
+            f"precision {_percent(log['gate_precision'])}, recall {_percent(log['gate_recall'])}, "
+            f"routed {_percent(log['gate_share'])}, exploited share of all {_percent(log['hack_student'])}"
+        )
+        lines.append(("the gate's precision is above the share of exploits", arm, answer, numbers))
+    return lines
+
+
+def _refresh_lines(long: Study) -> list[tuple]:
+    lines = []
+    for arm, log in long.training.items():
+        basis = log["basis_overlap"][np.isfinite(log["basis_overlap"])]
+        if len(basis):
+            answer = WELL if basis.min() >= ROTATED else ILL
+            numbers = f"mean {basis.mean():.2f}, lowest {basis.min():.2f}, of {len(basis)} refreshes"
+            lines.append((f"a refreshed V keeps to its old basis (at least {ROTATED})", arm, answer, numbers))
+    return lines
+
+
+def _leak_lines(study: Study) -> list[tuple]:
+    """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection."""
+    lines = []
+    for arm, spec in study.arms.items():
+        if not spec["tested"] or study.baseline(arm) is None:
+            continue
+        own, other = (study.training[name]["overlap_update"] for name in (arm, study.baseline(arm)))
+        effect = paired_t(np.nanmean(other, 1) - np.nanmean(own, 1))
+        numbers = (
+            f"overlap of the update {mean(own):.3f}, its baseline's {mean(other):.3f}; lower by {in_units(effect)}"
+        )
+        lines.append(
+            ("the optimizer's step is less hack-ward than the baseline's", arm, VERDICTS[absent(effect)], numbers)
+        )
+    return lines
+
+
+def _variance_lines(study: Study) -> list[tuple]:
+    return [
+        ("groups without variance, which teach nothing", arm, DESCRIPTIVE, _percent(log["frac_reward_zero_std"]))
+        for arm, log in study.training.items()
+        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm
+    ]
+
+
+def _attempt_lines(study: Study) -> list[tuple]:
+    lines = []
+    for arm in study.arms:
+        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm:
+            final = study.final(arm)
+            numbers = (
+                f"attempted {100 * mean(final['attempted']):.1f}%, exploited {100 * mean(final['hack']):.1f}%, "
+                f"exploited of attempted {100 * ratio(final['hack_attempted'], final['attempted']):.1f}%"
+            )
+            lines.append(("attempted against exploited", arm, DESCRIPTIVE, numbers))
+    return lines
+
+
+def _solve_lines(study: Study) -> list[tuple]:
+    lines = []
+    for arm in study.arms:
+        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm or arm == study.ceiling:
+            modes, solve = study.view(arm).modes, study.final(arm)["solve"]
+            numbers = ", ".join(f"{mode} {100 * solve[:, modes == mode].mean():.1f}%" for mode in dict.fromkeys(modes))
+            lines.append(("solve by mode", arm, DESCRIPTIVE, numbers))
+    return lines
+
+
+def _subspace_lines(directions: pd.DataFrame) -> list[tuple]:
+    return [
+        (
+            "the control's span is not that of the hack direction",
+            str(name),
+            DESCRIPTIVE,
+            f"shared {row['subspace_overlap']:.3f}, by chance {row['subspace_chance']:.3f}",
+        )
+        for name, row in directions.iterrows()
+        if row["subspace_overlap"] < 0.999
+    ]
+
+
+def _percent(values: np.ndarray) -> str:
+    return f"{100 * mean(values):.1f}%"
+
+
+def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read detection files `.../seed{seed}.parquet` into one table with a column `seed`."""
+    tables = [read_table(path, DETECTION).assign(seed=Path(path).stem) for path in paths]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def render(doubts: pd.DataFrame, checked: pd.DataFrame, seeds: Mapping[str, int], note: str) -> str:
+    """Return health.md from the lines of method 9 and from `checks(...)`."""
+    sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
+    lines = [[row.doubt, row.arm, row.against, f"**{row.answer}**", row.numbers] for row in doubts.itertuples()]
+    rows = [[row.check, row.of, f"**{row.answer}**", row.numbers] for row in checked.itertuples()]
+    return f"""# Health
+
+{note} Seeds: {sizes}.
+
+## What would show that we fool ourselves
+
+Is it so? **yes** undoes or limits the result: the effect is not more than one SEM above 0. **no**: its interval lies
+above 0. **open**: in between, or one seed.
+
+{grid(["doubt", "arm", "against", "so?", "the number that decides"], lines)}
+
+## Checks
+
+**well**: the interval over seeds lies above 0. **ill**: the mean is not more than one SEM above 0. **open**: in between,
+or one seed. **-**: descriptive.
+
+{grid(["check", "of", "", "the number that decides"], rows)}
+"""
