@@ -237,8 +237,8 @@ above 0. **open**: in between, or one seed.
 
 ## Checks
 
-**well**: the interval over seeds lies above 0. **ill**: the mean is not more than one SEM above 0. **open**: in between,
-or one seed. **-**: descriptive.
+**well**: the interval over seeds lies above 0. **ill**: the mean is not more than one SEM above 0. **open**: in
+between, or one seed. **-**: descriptive.
 
 {grid(["check", "of", "", "the number that decides"], rows)}
 """
