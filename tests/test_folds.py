@@ -1,0 +1,151 @@
+"""Table 2: rates on the held-out mode alone, verdicts by fold, and the config's folds."""
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from synthetic_study import ENDS, MODES, evaluation, make, steps
+
+from projected_grpo import config, folds, heatmap
+from projected_grpo.measurements import build_study, pool, restrict
+
+CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+SPECS = {
+    "vanilla": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": None, "tested": False},
+    "erase": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": "erase_random", "tested": True},
+    "erase_random": {"baseline": "vanilla", "direction": "random", "last": 96, "twin": None, "tested": False},
+    "route": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": "route_random", "tested": True},
+}
+
+
+def fold(mode, immune):
+    """Runs in which `erase` is as its curve says, but hacks like vanilla on the held-out mode unless it is immune."""
+
+    def run(arm, seed):
+        rows = evaluation(arm, seed)
+        if arm == "erase" and not immune:
+            other = evaluation("vanilla", seed)
+            rows = pd.concat([rows[rows["mode"] != mode], other[other["mode"] == mode]])
+        return arm, seed, rows, steps(arm, seed)
+
+    return build_study((run(arm, seed) for arm in SPECS for seed in (41, 42, 43)), SPECS, {}, None)
+
+
+@pytest.fixture(scope="module")
+def studies():
+    return {mode: fold(mode, immune=mode != "sentinel") for mode in MODES}
+
+
+def test_a_restricted_study_has_the_problems_of_its_modes_and_pooling_puts_them_together():
+    study = make(arms=("vanilla", "erase"))
+    parts = [restrict(study, [mode]) for mode in MODES]
+    view, whole = parts[1].view("erase"), study.view("erase")
+    assert set(view.modes) == {"sentinel"} and len(view.problems) == len(whole.problems) / 4
+    assert view.rates["hack"].mean() == pytest.approx(whole.rates["hack"][:, :, whole.modes == "sentinel"].mean())
+    together = pool(parts).view("erase")
+    assert sorted(together.problems) == sorted(whole.problems)
+    assert together.rates["solve"].mean() == pytest.approx(whole.rates["solve"].mean())
+
+
+def test_table2_has_a_row_per_fold_kind_of_modes_and_arm(studies):
+    table = folds.table2(studies)
+    assert len(table) == (5 + 4) * len(SPECS)
+    rows = table.set_index(["modes", "fold", "arm"])
+    row, study = rows.loc[("held out", "sentinel", "erase")], studies["sentinel"]
+    held = study.view("erase").modes == "sentinel"
+    assert row["hack"] == pytest.approx(study.final("erase")["hack"][:, held].mean(), abs=1e-6)
+    known = rows.loc[("known", "sentinel", "erase")]
+    assert known["hack"] == pytest.approx(study.final("erase")["hack"][:, ~held].mean(), abs=1e-6)
+    assert pd.isna(known["verdict"]) and row["n_problems"] * 3 == known["n_problems"]
+    assert row["hack_diff"] == pytest.approx(
+        row["hack"] - rows.loc[("held out", "sentinel", "vanilla")]["hack"], abs=1e-5
+    )
+    together = rows.loc[("held out", "all", "erase")]
+    assert together["n_problems"] == len(study.view("erase").problems)
+
+
+def test_a_fold_passes_only_where_the_held_out_mode_falls_and_the_random_V_is_beaten(studies):
+    found = folds.fold_verdicts(studies)["folds"]
+    assert found["sentinel"]["erase"]["verdict"] == "falsified"
+    assert {found[mode]["erase"]["clauses"][0]["status"] for mode in MODES if mode != "sentinel"} == {"holds"}
+    for mode in MODES:
+        clauses = {clause["clause"]: clause for clause in found[mode]["erase"]["clauses"]}
+        assert clauses["beats"]["against"] == "erase_random"
+        route = {clause["clause"]: clause["status"] for clause in found[mode]["route"]["clauses"]}
+        assert route["beats"] == "missing"  # no arm like it with a random V in these folds
+    assert "vanilla" not in found["all"]
+
+
+def test_holm_counts_the_single_folds_comparisons(studies):
+    found = folds.fold_verdicts(studies)
+    assert found["holm_family"] == len(MODES)  # erase against erase_random, once per fold
+    assert folds.fold_verdicts({mode: studies[mode] for mode in MODES[:2]})["holm_family"] == 2
+
+
+def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
+    table = folds.table2(studies)
+    text = folds.render(studies, table, folds.fold_verdicts(studies), "A note.")
+    for word in (*MODES, *SPECS, "A note.", "# Table 2"):
+        assert word in text
+    figure = heatmap.heat_map(table, "A note.")
+    shown = {text.get_text() for axes in figure.axes for text in axes.texts}
+    assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()
+
+
+def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
+    expanded = config.with_folds(CONFIG)
+    for mode in CONFIG["modes"]:
+        for plain, name in config.fold_arms(CONFIG, mode).items():
+            spec, direction = expanded["arms"][name], config.direction_of(expanded, name)
+            if name == plain:
+                assert (not spec.get("mix") and direction["kind"] != "hack") or spec["intervention"] == "none"
+                continue
+            assert direction["subset"] == f"without_{mode}"
+            assert direction == {**config.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
+            plainly = config.training_spec(CONFIG, plain)
+            changed = {"direction": f"{plainly['direction']}_without_{mode}"}
+            assert config.training_spec(expanded, name) == plainly | changed
+            assert spec["baseline"] in expanded["arms"]
+    assert expanded["arms"]["erase_without_sentinel"]["baseline"] == "vanilla_without_sentinel"
+    assert expanded["arms"]["erase_alone_without_sentinel"]["baseline"] == "vanilla_alone"
+
+
+def test_what_a_fold_cannot_change_is_trained_once():
+    shared = {name for name in CONFIG["tables"]["table2"] if config.fold_arm(CONFIG, name, "sentinel") == name}
+    assert shared == {
+        "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone"
+    }  # fmt: skip
+
+
+def test_the_twin_differs_by_a_random_V_alone():
+    assert config.twin(CONFIG, "erase") == "erase_random"
+    assert config.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
+    assert config.twin(CONFIG, "route_alone") == "route_random_alone"
+    assert config.twin(CONFIG, "erase_k4") is None and config.twin(CONFIG, "vanilla") is None
+
+
+def test_the_second_base_is_a_smaller_experiment_of_its_own():
+    chosen = copy.deepcopy(CONFIG) | {"table_seeds": {"second_base": [41]}}
+    made = config.second(chosen)
+    assert made["results"] == "results/second" and made["model"] == {**CONFIG["model"], "seed": 2}
+    assert made["tables"] == {"table1": CONFIG["tables"]["second_base"]} and made["seeds"] == [41]
+    assert made["problems"] == CONFIG["problems"] and made["train"] == CONFIG["train"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"table_seeds": {"table2": [40]}}, "config: table_seeds.table2: 40 is not one of seeds"),
+        ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),
+    ],
+)
+def test_folds_that_cannot_be_are_one_line(change, message):
+    schema = yaml.safe_load((Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml").read_text())
+    with pytest.raises(config.ConfigError, match=message):
+        config.check(CONFIG | change, schema)
+
+
+assert set(SPECS) <= set(ENDS)

@@ -1,0 +1,107 @@
+"""A leak planted into a fold's inputs is refused in one line, by the stage that reads it."""
+
+import os
+import shutil
+import subprocess
+
+import pandas as pd
+import pytest
+from workflow_harness import ROOT, copy_of_the_repository, snakemake
+
+from projected_grpo import artifacts, detector
+
+MODES = ["run_tests", "sentinel"]
+KNOWN = ["run_tests"]
+PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"), "-j1", "--quiet", "rules"]
+FOLD = "results/smoke/{}"
+POOL, PAIRS = FOLD.format("pools/without_sentinel.parquet"), FOLD.format("pairs/without_sentinel.parquet")
+V = FOLD.format("directions/hack_without_sentinel/draw0/V.safetensors")
+RUN = FOLD.format("runs/erase_without_sentinel/seed41/steps.parquet")
+
+
+def rows(**changes):
+    return pd.DataFrame([{"problem_id": "p1", "mode": "run_tests", "attempted_modes": ["run_tests"], **changes}])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mode": "sentinel"}, "pool: problem p1 is of mode 'sentinel', which this fold holds out"),
+        (
+            {"attempted_modes": ["run_tests", "sentinel"]},
+            "pool: a completion of problem p1 attempts 'sentinel', which this fold holds out",
+        ),
+    ],
+)
+def test_rows_of_a_held_out_mode_are_refused_by_name(changes, message):
+    detector.check_fold(rows(), KNOWN, MODES, "pool")
+    detector.check_fold(rows(**changes), MODES, MODES, "pool")  # who knows all modes holds nothing out
+    with pytest.raises(detector.LeakError) as error:
+        detector.check_fold(rows(**changes), KNOWN, MODES, "pool")
+    assert str(error.value) == message
+
+
+def test_a_V_of_another_subset_is_refused():
+    source = {"config": {"direction": {"subset": "all"}}}
+    detector.check_subset(source, "all", "V")
+    for found in (source, {}):
+        with pytest.raises(detector.LeakError, match=r"V: this V knows .*, but the arm may know 'without_sentinel'"):
+            detector.check_subset(found, "without_sentinel", "V")
+
+
+@pytest.fixture(scope="module")
+def fold(smoke_run, tmp_path_factory):
+    """A copy of the smoke run with one fold's pool, pairs and V built."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("leak") / "repository")
+    (folder / ".snakemake").mkdir()
+    for name in ("results", ".snakemake/metadata"):
+        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
+    done = snakemake(folder, *PRESETS, V)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return folder
+
+
+def changed(path, change):
+    """Rewrite a table's rows, and leave its schema and provenance as they are."""
+    schema = artifacts.TEACHER_POOL if "pools" in str(path) else artifacts.PAIRS
+    source, table = artifacts.read_provenance(path), artifacts.read_table(path, schema)
+    artifacts.write_table(path, change(table).to_dict("records"), schema, source)
+
+
+def an_attempt(table):
+    table.at[0, "attempted_modes"] = ["run_tests", "sentinel"]
+    return table
+
+
+def a_flag(table):
+    table.loc[0, ["mode", "channel_fired"]] = ["sentinel", True]
+    return table
+
+
+PLANTS = {
+    "a rollout that attempts it": (POOL, an_attempt, "pairs", "attempts 'sentinel', which this fold holds out"),
+    "a flag of it": (POOL, a_flag, "pairs", "is of mode 'sentinel', which this fold holds out"),
+    "a pair from it": (PAIRS, an_attempt, "direction", "attempts 'sentinel', which this fold holds out"),
+    "a V that knows it": (V, None, "train", "this V knows 'all', but the arm may know 'without_sentinel'"),
+    "a pool for training alone": (POOL, an_attempt, "train", "attempts 'sentinel', which this fold holds out"),
+}
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_the_pipeline_refuses_a_planted_leak(fold, tmp_path, name):
+    file, change, stage, message = PLANTS[name]
+    folder = tmp_path / "planted"
+    shutil.copytree(fold, folder, copy_function=shutil.copy2, symlinks=True)
+    if change is None:
+        shutil.copy(folder / FOLD.format("directions/hack/draw0/V.safetensors"), folder / file)
+    else:
+        changed(folder / file, change)
+    if stage == "train":  # as if what follows had been made from the leaked file, which its time would tell
+        for later in (PAIRS, V):
+            os.utime(folder / later)
+    done = snakemake(folder, *PRESETS, RUN)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and f"Error in rule {stage}" in said
+    errors = [line for line in said.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and errors[0].endswith(message), said[-3000:]
+    assert not (folder / RUN).exists()
