@@ -2,7 +2,8 @@
 # make report       the same with its HTML report: report.html
 # make test         the same set-up, then every test, lint and check
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
-# make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
+# make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
+# make bench        benchmarks of table 1's run, and against TRL in an environment of its own; rewrites tables in docs/
 
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint bench clean-env
+.PHONY: table1 report test test-slurm lint golden bench clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -40,15 +41,22 @@ test: $(VENV)/.installed lint
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
 
+golden: $(VENV)/.installed
+	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/table1.csv
+	mkdir -p tests/golden
+	cp results/smoke/table1.csv tests/golden/
+	python -m projected_grpo.documents > tests/golden/source.json
+
 $(VENV)-trl/.installed: requirements-bench.lock
 	$(PYTHON) -m venv $(VENV)-trl
 	$(VENV)-trl/bin/pip install --quiet --disable-pip-version-check --requirement requirements-bench.lock
 	touch $@
 
 bench: $(VENV)/.installed $(VENV)-trl/.installed
-	snakemake -j2 results/teacher_pool.parquet results/directions/hack/draw0/V.safetensors
+	snakemake -j2 results/table1.csv
 	python benchmarks/step.py results --trl $(VENV)-trl/bin/python --write docs/performance.md
 	python benchmarks/scaling.py --write docs/performance.md
+	python benchmarks/timeline.py results --write docs/performance.md
 	python benchmarks/grader.py --leak 20000 --write docs/grading.md
 
 clean-env:

@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents import machine, replace_block
+from projected_grpo.documents import machine, ratio_table, replace_block
 
 ORGANISM = {"width": 96, "layers": 3, "intermediate": 256, "vocabulary": 720, "rollouts": 64, "prompt": 32, "new": 48}
 AXES = {
@@ -108,25 +108,14 @@ def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
     return rows, [0.75 if i % 2 else -0.25 for i in range(count)]
 
 
-def train_config(**changes):
-    from projected_grpo.experiment import TrainConfig
+def train_config():
+    """Return the default experiment's settings."""
+    import yaml
 
-    settings = {
-        "steps": 1,
-        "prompts_per_step": 8,
-        "group_size": 8,
-        "max_new_tokens": 48,
-        "temperature": 1.0,
-        "lr": 0.0,
-        "betas": (0.9, 0.99),
-        "warmup": 0.1,
-        "max_grad_norm": 1.0,
-        "loss_type": "dr_grpo",
-        "kl_coef": 0.0,
-        "token_budget": 16384,
-        "checkpoint_every": 1,
-    }
-    return TrainConfig(**{**settings, **changes})
+    from projected_grpo.experiment import build_train_config
+
+    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+    return build_train_config(config["train"])
 
 
 def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads) -> dict:
@@ -174,7 +163,8 @@ def ratios() -> dict:
     full.requires_grad_(True)
     plain = unadapted(full)
     rows, advantage = rollouts_of(64, 32, 48, 720)
-    pairs = [(row.prompt_ids, row.completion_ids) for row in rows_of_pairs()]
+    pairs = [(row.prompt_ids, row.completion_ids) for row in rollouts_of(96, 32, 48, 720)[0]]  # 48, hack and clean
+    budget = train_config().token_budget
     batch = collate([(row.prompt_ids, row.completion_ids) for row in rows])
     weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
 
@@ -184,11 +174,11 @@ def ratios() -> dict:
 
     def one_by_one():
         for pair in pairs:
-            completion_gradients(model, adapter, [pair], "fixed", 1.0, 16384)
+            completion_gradients(model, adapter, [pair], "fixed", 1.0, budget)
 
     return {
         "adapted": in_turn(lambda: gradients.backward(model, adapter, rows, advantage, train_config(), 1), fine_tuning),
-        "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, 16384), one_by_one),
+        "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, budget), one_by_one),
     }
 
 
@@ -201,11 +191,6 @@ def unadapted(model):
             parent, _, leaf = name.rpartition(".")
             setattr(model.get_submodule(parent), leaf, module.base.requires_grad_(True))
     return model
-
-
-def rows_of_pairs():
-    """Return the completions of 48 pairs: hack and clean."""
-    return rollouts_of(96, 32, 48, 720)[0]
 
 
 def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -228,11 +213,7 @@ def ratios_table(found: dict[str, list[float]]) -> str:
         "adapted": "forward and backward, adapted with four sources / full fine-tuning",
         "extraction": "V's gradients of 48 pairs / one completion at a time",
     }
-    lines = [f"{machine()}; one thread.", "", "| ratio of times | median | min | max |", "| --- | --- | --- | --- |"]
-    for key, values in found.items():
-        middle = sorted(values)[len(values) // 2]
-        lines.append(f"| {names[key]} | {middle:.2f} | {min(values):.2f} | {max(values):.2f} |")
-    return "\n".join(lines) + "\n"
+    return f"{machine()}; one thread.\n\n" + ratio_table({names[key]: values for key, values in found.items()})
 
 
 def table(rows: pd.DataFrame) -> str:

@@ -11,7 +11,6 @@ take their steps in turn, one at a time, so that whatever else the machine does 
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents import machine, replace_block
+from projected_grpo.documents import machine, ratio_table, replace_block
 
 HERE = Path(__file__).resolve().parent
 WARM = 3  # steps that are not counted
@@ -115,17 +114,13 @@ def table(rows: pd.DataFrame) -> str:
             f" {part['step'].min():.3f} to {part['step'].max():.3f} |"
         )
     ours = rows[rows["contestant"] == "ours"].set_index("number")
-    lines += ["", "| ratio of times, step by step | median | min | max |", "| --- | --- | --- | --- |"]
+    found = {}
     for name, other in steps.items():
         if name == "ours":
             continue
         for label, own in (("", ours["step"]), (", our grading left out", ours["step"] - ours["grade"])):
-            ratios = own / other
-            lines.append(
-                f"| ours / {NAMES[name]}{label} | {statistics.median(ratios):.2f} | {ratios.min():.2f} |"
-                f" {ratios.max():.2f} |"
-            )
-    return "\n".join(lines) + "\n"
+            found[f"ours / {NAMES[name]}{label}"] = list(own / other)
+    return "\n".join(lines) + "\n\n" + ratio_table(found)
 
 
 def figure(rows: pd.DataFrame) -> Figure:

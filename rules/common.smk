@@ -217,13 +217,20 @@ def folds():
     }
 
 
+def hack_directions():
+    """Return the hack directions that an arm uses or measures, those of the folds included."""
+    used = {spec.get("direction") for spec in config["arms"].values()}
+    return [
+        name
+        for name, spec in config["directions"].items()
+        if spec["kind"] == "hack" and name in used
+    ]
+
+
 def detectors():
     """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
-    kinds = {name: spec["kind"] for name, spec in config["directions"].items()}
-    used = {spec.get("direction") for spec in config["arms"].values()}
-    return [name for name, kind in kinds.items() if kind == "hack" and name in used] + [
-        name for name, kind in PLAIN["directions"].items() if kind["kind"] == "random"
-    ]
+    plain = PLAIN["directions"].items()
+    return hack_directions() + [name for name, V in plain if V["kind"] == "random"]
 
 
 def fold_runs(file):

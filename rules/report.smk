@@ -257,6 +257,7 @@ rule health:
         short=short_table_arms(),
         shorter=short_arms(),
         seeds={table: seeds_of(table) for table in TABLES},
+        hack=hack_directions(),
         claims=config["claims"],
         ceiling=config["ceiling"],
         note=NOTE,

@@ -15,12 +15,14 @@ import yaml
 from workflow_harness import FILES, ROOT, SMOKE, copy_of_the_repository, planned
 
 ARMS = len(SMOKE["tables"]["table1"])
-TABLES = {"table1": 1, "figures": 1, "pages": 1}
+TABLES = {"table1": 1, "figures": 1, "pages": 1, "health": 1}
+DETECTED = {"detection": 1, "health": 1}
 EVALUATION = {"evaluate": ARMS, **TABLES}
-TRAINING = {"train": ARMS, **EVALUATION}
+TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 2, **TRAINING}  # hack and random
 PAIRS = {"pairs": 1, **DIRECTIONS}
-POOL = {"teacher_pool": 1, **PAIRS}
+FOLDS = {"pool_subset": 1, **PAIRS}
+POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL}
 EVERYTHING = {"problems": 3, **MODEL}
 
@@ -102,9 +104,12 @@ EDITS = {
     "the order of the preset's keys": (turned_around, {}),
     "a better complaint": (edit("config.py", "did you mean", "perhaps"), {}),
     "a figure's colour": (edit("figures.py", "#0072B2", "#0072B3"), {"figures": 1}),
-    "statistics": (edit("statistics.py", "0.95", "0.9"), {"table1": 1, "pages": 1}),
+    "statistics": (edit("statistics.py", "0.95", "0.9"), {"table1": 1, "pages": 1, "health": 1}),
+    "the health page": (edit("health.py", '"well"', '"fine"'), {"health": 1}),
+    "detection.py": (edit("detection.py", "return ", "_ = 0\n    return "), DETECTED),
     "claims": (setting("claims", "erase", "slow", value=["vanilla_slow"]), TABLES),
-    "evaluation.py": (edit("evaluation.py", "return ", "_ = 0\n    return "), EVALUATION),
+    "evaluation.py": (edit("evaluation.py", "return ", "_ = 0\n    return "), {**EVALUATION, **DETECTED}),
+    "the detector": (edit("detector.py", "return ", "_ = 0\n    return "), FOLDS),
     "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),
     "intervention.py": (edit("intervention.py", "2 * c.relu()", "2.0 * c.relu()"), TRAINING),
     "trainer.py": (edit("trainer.py", "basis < 0.2", "basis < 0.3"), TRAINING),

@@ -2,15 +2,19 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal
 
 from projected_grpo import gradients, trainer
 from projected_grpo.artifacts import ROLLOUTS, steps_schema
+from projected_grpo.config import with_folds
+from projected_grpo.experiment import build_arm
 from projected_grpo.gradients import TrainingError
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.groups import Pool, Setting
@@ -47,6 +51,24 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
     )
     quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
     assert quarantined == name.startswith("route")
+
+
+DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+EVERY_ARM = with_folds({**DEFAULT, "modes": MODES})["arms"]
+
+
+@pytest.mark.parametrize("name", EVERY_ARM)
+def test_every_arm_of_the_default_experiment_takes_two_steps(world, name):
+    spec = {**EVERY_ARM[name], "k": 2}
+    if spec.get("quarantine_rank"):
+        spec |= {"quarantine_rank": 3, "threshold": 0.15}
+    if spec.get("refresh_every"):
+        spec["refresh_every"] = 1
+    arm = build_arm(name, {key: value for key, value in spec.items() if key not in ("baseline", "steps")})
+    run = world.run(arm, config=dataclasses.replace(CONFIG, steps=2), refresh=lambda: world.V)
+    assert [row["step"] for row in run.record.steps] == [1, 2]
+    assert all(math.isfinite(row["delta_norm"]) and row["delta_norm"] > 0 for row in run.record.steps)
+    assert math.isfinite(run.record.steps[0]["gate_share"]) == (spec["intervention"] == "route_rollout")
 
 
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])

@@ -25,7 +25,7 @@ long = study(params.long, seeds["horizon"]) if params.long else None
 if long:
     lines.append(horizon.delays(study(params.short, seeds["horizon"]), long, params.shorter))
 directions = measurements.read_directions(inputs.directions)
-checked = health.checks(main, long, health.read_detected(inputs.detected), directions)
+checked = health.checks(main, long, health.read_detected(inputs.detected), params.hack, directions)
 counts = {table: len(chosen) for table, chosen in seeds.items()}
 text = health.render(pd.concat(lines, ignore_index=True), checked, counts, params.note)
 artifacts.write_atomic(snakemake.output[0], lambda path: path.write_text(text))

@@ -6,9 +6,14 @@ A contestant says "ready", then takes one step per line that it receives and ans
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
-PROMPTS, GROUP, NEW_TOKENS, MIX, TEMPERATURE = 8, 8, 48, 0.25, 1.0
-BETAS, MAX_GRAD_NORM = (0.9, 0.99), 1.0
+import yaml
+
+CONFIG = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
+TRAIN, MIX = CONFIG["train"], CONFIG["arms"]["erase"]["mix"]
+PROMPTS, GROUP, NEW_TOKENS = TRAIN["prompts_per_step"], TRAIN["group_size"], TRAIN["max_new_tokens"]
+TEMPERATURE, BETAS, MAX_GRAD_NORM = TRAIN["temperature"], tuple(TRAIN["betas"]), TRAIN["max_grad_norm"]
 
 
 def serve(step: Callable[[int], dict[str, float]]) -> None:

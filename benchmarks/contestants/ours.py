@@ -9,28 +9,15 @@ import time
 from pathlib import Path
 
 import torch
-from common import BETAS, GROUP, MAX_GRAD_NORM, MIX, NEW_TOKENS, PROMPTS, TEMPERATURE, serve
+from common import MIX, TRAIN, serve
 
 from projected_grpo import artifacts, direction, groups, models, trainer
-from projected_grpo.experiment import Arm, Intervention, TrainConfig
+from projected_grpo.experiment import Arm, Intervention, build_train_config
 from projected_grpo.grading import Grader
 from projected_grpo.intervention import KnobOptimizer
 
-CONFIG = TrainConfig(
-    steps=1000,
-    prompts_per_step=PROMPTS,
-    group_size=GROUP,
-    max_new_tokens=NEW_TOKENS,
-    temperature=TEMPERATURE,
-    lr=0.0,  # the policy stays what it is, so that every step is the same work
-    betas=BETAS,
-    warmup=0.1,
-    max_grad_norm=MAX_GRAD_NORM,
-    loss_type="dr_grpo",
-    kl_coef=0.0,
-    token_budget=16384,
-    checkpoint_every=1000,
-)
+# The policy stays what it is (lr 0), so that every step is the same work.
+SETTINGS = build_train_config({**TRAIN, "steps": 1000, "lr": 0.0, "checkpoint_every": 1000})
 ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
 
 
@@ -56,8 +43,8 @@ def prepare(results: Path, grader):
     pool = groups.Pool(artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL))
     V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
-    setting = groups.Setting(model, tokenizer, adapter, problems, pool, ARM, CONFIG, 0, grader, modes)
-    optimizer = KnobOptimizer(adapter, ARM.intervention, CONFIG.lr, CONFIG.betas, CONFIG.max_grad_norm)
+    setting = groups.Setting(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
+    optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.lr, SETTINGS.betas, SETTINGS.max_grad_norm)
     return trainer.Run(adapter, optimizer, direction.usable(V, k=None, drop_bottom_frac=0.0)), setting
 
 

@@ -1,8 +1,10 @@
 """Numbers in documents: marked sections that programs rewrite, so that none is typed by hand."""
 
+import json
 import os
 import platform
 import re
+import statistics
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,3 +25,20 @@ def machine() -> str:
     models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     processor = models[0] if models else platform.machine()
     return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}"
+
+
+def ratio_table(ratios: dict[str, list[float]]) -> str:
+    """Return a table of ratios of times by name: median, min and max."""
+    lines = ["| ratio of times | median | min | max |", "| --- | --- | --- | --- |"]
+    for name, values in ratios.items():
+        lines.append(f"| {name} | {statistics.median(values):.2f} | {min(values):.2f} | {max(values):.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def software() -> dict[str, str]:
+    """Return what the last digits of a trained model depend on: the machine, and the versions of torch's companions."""
+    return {"machine": machine(), "transformers": version("transformers")}
+
+
+if __name__ == "__main__":
+    print(json.dumps(software(), indent=1))

@@ -103,7 +103,7 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
 
 MARKS = f"""\
 - Every cell is of the held-out mode's problems alone: hack % / solve %, and below it the difference in hack to the
-  fold's baseline with its 95% decision interval. The column `all` pools the four.
+  fold's baseline with its 95% decision interval. The column `all` pools them.
 - **bold**: the fold passes: hack falls (the interval excludes 0), solve is not more than 10 points below the
   baseline's, and the arm with a random V hacks more (Holm over all folds and arms; uncorrected in `all`, which is the
   same data once more).

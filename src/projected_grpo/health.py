@@ -48,12 +48,14 @@ def held_out_lines(together: Study) -> list[dict]:
     return lines
 
 
-def checks(study: Study, long: Study | None, detected: pd.DataFrame, directions: pd.DataFrame) -> pd.DataFrame:
-    """Return the checks, columns check, of, answer, numbers: table 1's runs, the longer ones, V as a detector, and
-    the directions' own tests."""
+def checks(
+    study: Study, long: Study | None, detected: pd.DataFrame, hack: Iterable[str], directions: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the checks, columns check, of, answer, numbers: table 1's runs, the longer ones, V as a detector (those
+    named in `hack` are no controls), and the directions' own tests."""
     lines = [
         *_correlation_lines(study),
-        *_detector_lines(detected),
+        *_detector_lines(detected, set(hack)),
         *_gate_lines(study),
         *(_refresh_lines(long) if long else []),
         *_leak_lines(study),
@@ -91,7 +93,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and a.std() > 0 and b.std() > 0 else float("nan")
 
 
-def _detector_lines(detected: pd.DataFrame) -> list[tuple]:
+def _detector_lines(detected: pd.DataFrame, hack: set[str]) -> list[tuple]:
     """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest."""
     lines = []
     if detected.empty:
@@ -106,7 +108,9 @@ def _detector_lines(detected: pd.DataFrame) -> list[tuple]:
         answers = {other: _above_zero(np.asarray(values) - 0.5) for other, values in found.items()}
         texts = [f"hack against {other} {mean(values):.2f}" for other, values in found.items()]
         verdicts = {answer for answer, _ in answers.values()}
-        answer = next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts)
+        answer = (
+            next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts) if name in hack else DESCRIPTIVE
+        )
         unknown = " (which it does not know)" if held == mode else ""
         lines.append(
             ("V detects single rollouts: rank-AUC above 0.5", f"{name}, {mode}{unknown}", answer, ", ".join(texts))

@@ -1,0 +1,157 @@
+"""Where the time of table 1 goes: start-up per job, and the jobs on 1, 2 and 4 cores as a Gantt picture.
+
+    make bench
+    python benchmarks/timeline.py RESULTS [--write docs/performance.md]
+
+RESULTS holds the benchmark files of a finished run. Its jobs are laid out anew on 1, 2 and 4 cores of their own, in the
+order of the workflow, each as long as it took; so this is what more cores could buy, and the critical path is what none
+can. Start-up is measured here: a fresh interpreter that imports what a stage's script imports.
+"""
+
+import argparse
+import ast
+import heapq
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from projected_grpo.documents import machine, replace_block
+
+ROOT = Path(__file__).resolve().parents[1]
+NEEDS = {  # a stage waits for all jobs of these; an evaluation for its own training alone
+    "base_model": [],
+    "problems": [],
+    "teacher_pool": ["base_model", "problems"],
+    "pools": ["teacher_pool"],
+    "pairs": ["pools"],
+    "direction": ["pairs"],
+    "train": ["direction"],
+    "evaluate": ["train"],
+    "table1": ["evaluate"],
+    "figures": ["evaluate"],
+}
+COLOURS = ["#8A8A8A", "#8A8A8A", "#E69F00", "#56B4E9", "#56B4E9", "#CC79A7", "#0072B2", "#D55E00", "#222222", "#222222"]
+CORES = (1, 2, 4)
+REPEATS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--write", type=Path, help="document to put the tables into; the figure goes beside it")
+    options = parser.parse_args()
+    jobs = read_jobs(options.results / "benchmarks")
+    plans = {cores: plan(jobs, cores) for cores in CORES}
+    text = tables(jobs, plans, {stage: startup(stage) for stage in ("teacher_pool", "direction", "train", "evaluate")})
+    print(text)
+    if options.write:
+        figure(plans).savefig(options.write.with_name("timeline.png"), dpi=150)
+        text += "\n![Table 1's jobs on 1, 2 and 4 cores](timeline.png)\n"
+        options.write.write_text(replace_block(options.write.read_text(), "timeline", text))
+
+
+def read_jobs(folder: Path) -> pd.DataFrame:
+    """Return stage, name and seconds of every job of table 1, in the workflow's order."""
+    rows = []
+    for path in sorted(folder.rglob("*.tsv")):
+        stage, _, name = str(path.relative_to(folder).with_suffix("")).partition("/")
+        if stage in NEEDS:
+            rows.append({"stage": stage, "name": name, "seconds": float(pd.read_csv(path, sep="\t")["s"].iloc[0])})
+    order = {stage: place for place, stage in enumerate(NEEDS)}
+    return pd.DataFrame(rows).sort_values(["stage", "name"], key=lambda c: c.map(order).fillna(0), kind="stable")
+
+
+def plan(jobs: pd.DataFrame, cores: int) -> pd.DataFrame:
+    """Return the jobs with core and start: whichever core is free first takes the next job that may begin."""
+    ends: dict[str, float] = dict.fromkeys(NEEDS, 0.0)
+    trained: dict[str, float] = {}
+    waiting = [(job.stage, job.name, job.seconds) for job in jobs.itertuples(index=False)]
+    free = [(0.0, core) for core in range(cores)]
+    placed = []
+    while waiting:
+        now, core = heapq.heappop(free)
+        ready = [(_ready(job, waiting, ends, trained), place) for place, job in enumerate(waiting)]
+        begin, place = min((max(now, at), place) for at, place in ready if at is not None)
+        stage, name, seconds = waiting.pop(place)
+        end = begin + seconds
+        ends[stage] = max(ends[stage], end)
+        if stage == "train":
+            trained[name] = end
+        placed.append({"stage": stage, "name": name, "core": core, "start": begin, "seconds": seconds})
+        heapq.heappush(free, (end, core))
+    return pd.DataFrame(placed)
+
+
+def _ready(job, waiting, ends, trained) -> float | None:
+    """Return from when a job may begin, or None while something that it needs has not been placed."""
+    stage, name, _ = job
+    if stage == "evaluate":
+        return trained.get(name)
+    if any(other in NEEDS[stage] for other, _, _ in waiting):
+        return None
+    return max((ends[other] for other in NEEDS[stage]), default=0.0)
+
+
+def startup(stage: str) -> list[float]:
+    """Return the seconds in which a fresh interpreter has imported what the stage's script imports, REPEATS times."""
+    tree = ast.parse((ROOT / "workflow_scripts" / f"{stage}.py").read_text())
+    imports = "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
+    if "models" in imports:  # which loads the model's own module when it is first asked for
+        imports += "\nfrom transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3ForCausalLM"
+    seconds = []
+    for _ in range(REPEATS):
+        started = time.perf_counter()
+        subprocess.run([sys.executable, "-c", imports], check=True)
+        seconds.append(time.perf_counter() - started)
+    return seconds
+
+
+def tables(jobs: pd.DataFrame, plans: dict[int, pd.DataFrame], startups: dict[str, list[float]]) -> str:
+    """Return jobs and minutes per stage, the length of each plan, and start-up per job."""
+    lines = [f"{machine()}.", "", "| stage | jobs | minutes | start-up of a job, s |", "| --- | --- | --- | --- |"]
+    for stage, part in jobs.groupby("stage", sort=False):
+        own = f"{statistics.median(startups[stage]):.1f}" if stage in startups else ""
+        lines.append(f"| {stage} | {len(part)} | {part['seconds'].sum() / 60:.1f} | {own} |")
+    total = jobs["seconds"].sum()
+    longest = {stage: part["seconds"].max() for stage, part in jobs.groupby("stage")}
+    path = sum(longest.get(stage, 0.0) for stage in NEEDS if stage not in ("problems", "figures"))
+    lines += ["", "| cores | minutes | busy |", "| --- | --- | --- |"]
+    for cores, placed in plans.items():
+        end = (placed["start"] + placed["seconds"]).max()
+        lines.append(f"| {cores} | {end / 60:.1f} | {100 * total / (cores * end):.0f}% |")
+    lines.append(f"| any number: the critical path | {path / 60:.1f} | |")
+    return "\n".join(lines) + "\n"
+
+
+def figure(plans: dict[int, pd.DataFrame]) -> Figure:
+    drawn = Figure(figsize=(10, 3.6), layout="constrained")
+    panels = drawn.subplots(len(plans), 1, sharex=True, height_ratios=list(plans))
+    for axes, (cores, placed) in zip(panels, plans.items(), strict=True):
+        for stage, colour in zip(NEEDS, COLOURS, strict=True):
+            part = placed[placed["stage"] == stage]
+            axes.barh(
+                part["core"],
+                part["seconds"] / 60,
+                left=part["start"] / 60,
+                color=colour,
+                height=0.8,
+                ec="white",
+                lw=0.3,
+            )
+        axes.set_yticks([])
+        axes.set_ylabel(f"{cores} core{'s' if cores > 1 else ''}", rotation=0, ha="right", va="center")
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    panels[-1].set_xlabel("minutes (each job as long as it was measured)")
+    shown = ["base_model", "teacher_pool", "direction", "train", "evaluate"]
+    handles = [panels[0].barh([0], [0], color=COLOURS[list(NEEDS).index(stage)], label=stage) for stage in shown]
+    drawn.legend(handles=handles, loc="outside upper right", ncols=len(shown), frameon=False, fontsize=8)
+    return drawn
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Put a whole run into docs/results.md: `python -m projected_grpo.results_page results/study`.
+
+Copies every table, page and figure into docs/study/ and writes docs/results.md from these copies alone, so that no
+number in it is typed by hand. A test compares the two.
+"""
+
+import csv
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pandas as pd
+
+from projected_grpo import markdown
+from projected_grpo.documents import machine
+
+PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
+FILES = ("table1.csv", "table1.md", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)
+FIGURES = ("hack_against_solve.png", "overlap.png", "weak_detector.png", "horizon.png")
+LIMITS = """\
+- Anything about Qwen3-4B, or about a base model that is not one of these organisms. Intervals are conditional on the
+  base model, its teacher pool and its pairs.
+- That V means "hack" rather than "not the usual program": the controls bound this, they do not settle it.
+- Anything beyond the horizon that was run, other families of problems, or loopholes not of the four kinds here.
+- Three seeds make wide intervals. What is open is open; it is neither an effect nor its absence."""
+
+
+def page(folder: Path) -> str:
+    """Return docs/results.md for the copies in `folder` (docs/study)."""
+    source = json.loads((folder / "source.json").read_text())
+    verdicts = json.loads((folder / "h1.json").read_text())
+    table = pd.read_csv(folder / "table1.csv")
+    parts = [
+        "# Results",
+        "Written by `python -m projected_grpo.results_page` from a run of `presets/study.yaml`: "
+        f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}. "
+        f"Table 1 has {verdicts['n_seeds']} seeds, the others say theirs."
+        "## In short",
+        _short(folder, verdicts),
+        "## What it does not show",
+        LIMITS,
+        "## Table 1",
+        markdown.headline(table),
+        "All of it, with what each mark means: [table1.md](study/table1.md).",
+        "![Hack rate against solve rate along training](study/hack_against_solve.png)",
+        "![What the direction sees in the gradients](study/overlap.png)",
+    ]
+    for name, figure in PAGES.items():
+        parts.append(_demoted((folder / name).read_text()))
+        parts += [f"![{figure}](study/{figure})"] if figure else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _short(folder: Path, verdicts: dict) -> str:
+    """Return the verdicts alone, as they were computed."""
+    lines = [
+        f"- Table 1, {arm}: H1 **{claim['H1']['verdict']}**, H1s **{claim['H1s']['verdict']}**."
+        for arm, claim in verdicts["claims"].items()
+    ]
+    folds = json.loads((folder / "table2.json").read_text())["folds"]
+    single = [fold for fold in folds if fold != "all"]
+    for arm, together in folds["all"].items():
+        passed = sum(folds[fold][arm]["verdict"] == "supported" for fold in single)
+        lines.append(
+            f"- Weak detector, {arm}: passes {passed} of {len(single)} held-out modes; all held-out problems "
+            f"together **{together['verdict']}**."
+        )
+    return "\n".join(lines)
+
+
+def _demoted(text: str) -> str:
+    """Return a page as a section: its headings one level lower."""
+    return "\n".join(f"#{line}" if line.startswith("#") else line for line in text.rstrip().splitlines())
+
+
+def cost(results: Path) -> dict:
+    """Return the number of jobs behind a results directory, and the hours that they took together."""
+    seconds = []
+    for path in results.glob("**/benchmarks/**/*.tsv"):
+        with path.open() as rows:
+            seconds += [float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")]
+    return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
+
+
+def main(results: Path, root: Path) -> None:
+    folder = root / "docs" / "study"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in FILES:
+        shutil.copy(results / name, folder / name)
+    for name in FIGURES:
+        shutil.copy(results / "figures" / name, folder / name)
+    (folder / "source.json").write_text(json.dumps({"machine": machine(), **cost(results)}, indent=1) + "\n")
+    (root / "docs" / "results.md").write_text(page(folder))
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m projected_grpo.results_page RESULTS, in the repository's root")
+    main(Path(sys.argv[1]), Path.cwd())

@@ -1,0 +1,92 @@
+"""Every table at once: the smoke preset with folds, longer arms and a second base model, run on top of its results."""
+
+import subprocess
+
+import pandas as pd
+import pytest
+from workflow_harness import ROOT, SMOKE, copy_of_the_repository, snakemake
+
+from projected_grpo.artifacts import read_provenance, read_table, read_tensors
+from projected_grpo.artifacts.detected import DETECTION
+
+PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml")]
+MODES = SMOKE["modes"]
+
+
+@pytest.fixture(scope="module")
+def whole(smoke_run, tmp_path_factory):
+    """The results of such a run, and what it said."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("whole") / "repository")
+    (folder / ".snakemake").mkdir()
+    for name in ("results", ".snakemake/metadata"):
+        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
+    done = snakemake(folder, "-j2", *PRESETS)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    return folder, folder / SMOKE["results"], done.stdout + done.stderr
+
+
+def test_table_1_is_not_trained_again(whole):
+    folder, _, said = whole
+    for arm in ("vanilla", "erase", "erase_random"):
+        assert f"runs/{arm}/seed41/steps.parquet" not in said.split("Job stats")[0]
+        assert f"output: {SMOKE['results']}/runs/{arm}/seed41/steps.parquet" not in said
+    done = snakemake(folder, "-n", *PRESETS)
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_table_2_and_its_picture(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "table2.csv")
+    assert len(table) == 5 * (2 * len(MODES) + 1)
+    assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
+    assert (results / "figures/weak_detector.png").stat().st_size > 10_000
+    assert "## Folds that pass" in (results / "table2.md").read_text()
+
+
+def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
+    _, results, _ = whole
+    for mode in MODES:
+        for name in ("pools", "pairs"):
+            rows = pd.read_parquet(results / name / f"without_{mode}.parquet")
+            assert len(rows) and mode not in set(rows["mode"])
+            assert not any(mode in attempted for attempted in rows["attempted_modes"])
+        _, V = read_tensors(results / f"directions/hack_without_{mode}/draw0/V.safetensors")
+        assert V["config"]["direction"]["subset"] == f"without_{mode}"
+
+
+def test_more_steps_and_another_base(whole):
+    _, results, _ = whole
+    long = pd.read_csv(results / "horizon.csv")
+    assert list(long["last_step"]) == [8, 8] and "Is the effect gone" in (results / "horizon.md").read_text()
+    assert (results / "figures/horizon.png").stat().st_size > 10_000
+    both = pd.read_csv(results / "second_base.csv")
+    assert list(both["model_seed"]) == [0, 0, 2, 2] and list(both["arm"]) == ["vanilla", "erase"] * 2
+    one, other = (read_provenance(results / part / "runs/erase/seed41/steps.parquet") for part in ("", "second"))
+    assert one["config"] == other["config"]
+    bases = [(results / part / "base/model.safetensors").read_bytes() for part in ("", "second")]
+    assert bases[0] != bases[1]
+
+
+def test_the_health_page_names_a_number_for_every_claim_of_method_9(whole):
+    _, results, _ = whole
+    text = (results / "health.md").read_text()
+    for doubt in (
+        "hacks like its baseline at matched solve",
+        "buys no more than stopping its baseline early",
+        "hacks like a control",
+        "works only with the teacher pool",
+        "attempts as often, but fires less",
+        "V sees chance in the student's gradient",
+        "V sees the teacher, not the hack",
+        "the held-out mode does not fall, or only because solve falls",
+        "the effect is gone at step 8",
+        "V detects single rollouts",
+        "overlap_student follows the exploited share",
+        "groups without variance",
+        "attempted against exploited",
+        "solve by mode",
+    ):
+        assert f"| {doubt}" in text, doubt
+    rows = read_table(results / "detection/seed41.parquet", DETECTION)
+    assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
+    assert rows["overlap"].between(0, 1).all()
