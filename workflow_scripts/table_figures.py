@@ -17,7 +17,7 @@ if inputs.table2:
 if params.arms:
     claimed = claims.claims_of(params.arms)
     study = measurements.read_study(params.runs, params.arms, params.seeds, claimed, None)
-    made["horizon"] = figures.training_curves(study, params.note)
+    made["horizon"] = figures.draw(study, params.note)["training_curves"]
 source = artifacts.provenance(dict(params.items()), params.code)
 for name, figure in made.items():
     figures.save(figure, Path(snakemake.output[0]).parent / name, source)

@@ -1,0 +1,25 @@
+"""docs/results.md is what the copies in docs/study say."""
+
+from pathlib import Path
+
+import pytest
+
+from projected_grpo import results_page
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_the_page_is_what_the_copied_study_says():
+    assert (ROOT / "docs/results.md").read_text() == results_page.page(ROOT / "docs/study")
+
+
+def test_a_section_is_a_page_one_level_lower():
+    assert results_page._demoted("# A\n\ntext # not a heading\n## B\n") == "## A\n\ntext # not a heading\n### B"
+
+
+def test_the_cost_counts_every_job(tmp_path):
+    for name, seconds in (("benchmarks/train/a.tsv", 1800), ("second/benchmarks/base_model.tsv", 900)):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
+    assert results_page.cost(tmp_path) == {"jobs": 2, "hours": pytest.approx(0.75)}
