@@ -237,8 +237,12 @@ def figure(rows: pd.DataFrame) -> Figure:
     for axes, (axis, part) in zip(drawn.subplots(1, len(AXES)), rows.groupby("axis", sort=False), strict=True):
         for threads, colour in zip(THREADS, ("#0072B2", "#D55E00"), strict=True):
             line = part[part["threads"] == threads]
-            axes.loglog(line["value"], line["seconds"], "o-", color=colour, label=f"{threads} thread(s)")
-            axes.loglog(line["value"], line["floor"], "--", color=colour, label=f"floor, {threads} thread(s)")
+            name = f"{threads} thread{'s' if threads > 1 else ''}"
+            axes.loglog(line["value"], line["seconds"], "o-", color=colour, label=name)
+            axes.loglog(line["value"], line["floor"], "--", color=colour, label=f"floor, {name}")
+        axes.set_xticks(AXES[axis], [f"{value // 1000}k" if value > 9999 else value for value in AXES[axis]])
+        axes.tick_params("x", labelsize=7)
+        axes.minorticks_off()
         axes.set_xlabel(axis)
         axes.spines[["top", "right"]].set_visible(False)
     drawn.axes[0].set_ylabel("seconds per step")

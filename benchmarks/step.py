@@ -131,13 +131,13 @@ def figure(rows: pd.DataFrame) -> Figure:
         for phase in PHASES if part.get("backward", pd.Series([None])).notna().all() else ("all",):
             width = part["step" if phase == "all" else phase].median()
             axes.barh(place, width, left=left, color=COLOURS[phase], height=0.6)
-            if width > 0.05 * rows["step"].median():
-                axes.text(left + width / 2, place, phase, ha="center", va="center", color="white", fontsize=7)
             left += width
         axes.text(left, place, f" {NAMES[name]}: {left:.2f} s", va="center", fontsize=8)
     axes.set_yticks([])
     axes.set_xlabel("seconds per step (median)")
     axes.set_xlim(0, 1.45 * axes.get_xlim()[1])
+    handles = [axes.barh([0], [0], color=COLOURS[phase], label=phase) for phase in (*PHASES, "all")]
+    axes.legend(handles=handles, frameon=False, fontsize=8, loc="upper right")
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
     return drawn
