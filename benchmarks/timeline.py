@@ -1,6 +1,6 @@
 """Where the time of table 1 goes: start-up per job, and the jobs on 1, 2 and 4 cores as a Gantt picture.
 
-    make bench
+    make timeline
     python benchmarks/timeline.py RESULTS [--write docs/performance.md]
 
 RESULTS holds the benchmark files of a finished run. Its jobs are laid out anew on 1, 2 and 4 cores of their own, in the
