@@ -33,7 +33,7 @@ if "second_base" in TABLES:
         config:
             SECOND
 
-    use rule * from second exclude all, table1, table2, horizon, second_base, figures, table_figures, pages, health, detection as second_*
+    use rule base_model, problems, teacher_pool, pool_subset, pairs, direction, train, evaluate from second as second_*
 
 
 rule all:
@@ -42,4 +42,4 @@ rule all:
         expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
         f"{RESULTS}/health.md",
-        expand(f"{RESULTS}/pages/{{page}}.html", page=PAGES),
+        expand(f"{RESULTS}/pages/{{page}}.html", page=[*PAGES, *TABLE_PAGES]),

@@ -50,6 +50,7 @@ PAGES = {
     "samples": "sample rollouts",
     "setup": "config and software",
 }
+TABLE_PAGES = ["health", *(table for table in TABLES if table != "table1")]
 NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
@@ -132,9 +133,12 @@ def short_runs(file):
 
 
 def table_figures():
-    """Return the figures beside table 1's: of the tables that are wanted."""
-    wanted = {"table2": "weak_detector", "horizon": "horizon"}
-    return [figure for table, figure in wanted.items() if table in TABLES]
+    """Return the figures beside table 1's, with their titles: of the tables that are wanted."""
+    titles = {
+        "table2": ("weak_detector", "held-out modes"),
+        "horizon": ("horizon", "more steps"),
+    }
+    return dict(titles[table] for table in TABLES if table in titles)
 
 
 def direction_summaries(table):
@@ -171,7 +175,10 @@ def shown(folder, titles, ending, category):
             f"{RESULTS}/{folder}/{name}.{ending}",
             caption=f"../report/{name}.rst",
             category=category,
-            labels={"what": title, "table": "1"},
+            labels={
+                "what": title,
+                "table": "1" if name in {**FIGURES, **PAGES} else name,
+            },
         )
         files.append(file)
     return files

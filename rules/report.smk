@@ -106,6 +106,34 @@ rule pages:
         "../workflow_scripts/pages.py"
 
 
+rule table_page:
+    input:
+        f"{RESULTS}/{{page}}.md",
+    output:
+        report(
+            f"{RESULTS}/pages/{{page}}.html",
+            caption="../report/pages.rst",
+            category="Pages",
+            labels={"what": "{page}", "table": "{page}"},
+        ),
+    log:
+        f"{RESULTS}/logs/pages/{{page}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/pages/{{page}}.tsv"
+    wildcard_constraints:
+        page="|".join(TABLE_PAGES),
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        code=code_version("workflow_scripts/table_page.py"),
+    script:
+        "../workflow_scripts/table_page.py"
+
+
 rule table2:
     input:
         evaluations=fold_runs("evaluation.parquet"),
@@ -204,11 +232,8 @@ rule table_figures:
         table2=f"{RESULTS}/table2.csv" if "table2" in TABLES else [],
         horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
     output:
-        expand(
-            f"{RESULTS}/figures/{{figure}}.{{ending}}",
-            figure=table_figures(),
-            ending=["png", "svg"],
-        ),
+        shown("figures", table_figures(), "png", "Figures"),
+        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=table_figures()),
     log:
         f"{RESULTS}/logs/table_figures.log",
     benchmark:

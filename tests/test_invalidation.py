@@ -15,8 +15,8 @@ import yaml
 from workflow_harness import FILES, ROOT, SMOKE, copy_of_the_repository, planned
 
 ARMS = len(SMOKE["tables"]["table1"])
-TABLES = {"table1": 1, "figures": 1, "pages": 1, "health": 1}
-DETECTED = {"detection": 1, "health": 1}
+TABLES = {"table1": 1, "figures": 1, "pages": 1, "health": 1, "table_page": 1}
+DETECTED = {"detection": 1, "health": 1, "table_page": 1}
 EVALUATION = {"evaluate": ARMS, **TABLES}
 TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 2, **TRAINING}  # hack and random
@@ -104,8 +104,8 @@ EDITS = {
     "the order of the preset's keys": (turned_around, {}),
     "a better complaint": (edit("config.py", "did you mean", "perhaps"), {}),
     "a figure's colour": (edit("figures.py", "#0072B2", "#0072B3"), {"figures": 1}),
-    "statistics": (edit("statistics.py", "0.95", "0.9"), {"table1": 1, "pages": 1, "health": 1}),
-    "the health page": (edit("health.py", '"well"', '"fine"'), {"health": 1}),
+    "statistics": (edit("statistics.py", "0.95", "0.9"), {"table1": 1, "pages": 1, "health": 1, "table_page": 1}),
+    "the health page": (edit("health.py", '"well"', '"fine"'), {"health": 1, "table_page": 1}),
     "detection.py": (edit("detection.py", "return ", "_ = 0\n    return "), DETECTED),
     "claims": (setting("claims", "erase", "slow", value=["vanilla_slow"]), TABLES),
     "evaluation.py": (edit("evaluation.py", "return ", "_ = 0\n    return "), {**EVALUATION, **DETECTED}),

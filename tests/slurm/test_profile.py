@@ -29,8 +29,15 @@ def test_every_rule_gets_its_own_memory_times_the_attempt():
 
 def test_every_rule_but_the_one_that_resumes_gets_its_own_time_times_the_attempt():
     asked = dict(re.findall(r"^rule (\w+):\n(?:.*\n)*?\s+runtime=(\d+),", ALL_RULES, flags=re.MULTILINE))
-    raised = {rule: resources.get("runtime") for rule, resources in PROFILE["set-resources"].items()}
+    raised = {rule: PROFILE["set-resources"][rule].get("runtime") for rule in asked}
     assert raised == {rule: None if rule == "train" else f"{minutes} * attempt" for rule, minutes in asked.items()}
+
+
+def test_the_second_base_models_stages_get_what_the_first_ones_do():
+    own = PROFILE["set-resources"]
+    stages = re.search(r"use rule ([\w, ]+) from second as second_", (ROOT / "Snakefile").read_text())[1].split(", ")
+    assert {rule: own[f"second_{rule}"] for rule in stages} == {rule: own[rule] for rule in stages}
+    assert set(own) == {*re.findall(r"^rule (\w+):", ALL_RULES, flags=re.M), *(f"second_{rule}" for rule in stages)}
 
 
 def test_no_site_is_named():
