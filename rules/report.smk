@@ -154,7 +154,6 @@ rule table2:
         runtime=15,
     params:
         code=code_version("workflow_scripts/table2.py"),
-        runs=f"{RESULTS}/runs",
         folds=folds(),
         seeds=seeds_of("table2"),
         note=NOTE,
@@ -182,7 +181,6 @@ rule horizon:
         runtime=15,
     params:
         code=code_version("workflow_scripts/horizon.py"),
-        runs=f"{RESULTS}/runs",
         arms=table_arms("horizon"),
         short=short_table_arms(),
         shorter=short_arms(),
@@ -216,10 +214,7 @@ rule second_base:
         runtime=15,
     params:
         code=code_version("workflow_scripts/second_base.py"),
-        runs={
-            config["model"]["seed"]: f"{RESULTS}/runs",
-            SECOND["model"]["seed"]: f"{SECOND['results']}/runs",
-        },
+        model_seeds=[config["model"]["seed"], SECOND["model"]["seed"]],
         arms=table_arms("second_base"),
         seeds=seeds_of("second_base"),
         note=NOTE,
@@ -246,7 +241,6 @@ rule table_figures:
         runtime=15,
     params:
         code=code_version("workflow_scripts/table_figures.py"),
-        runs=f"{RESULTS}/runs",
         arms=table_arms("horizon"),
         seeds=seeds_of("horizon"),
         note=NOTE,
@@ -275,7 +269,6 @@ rule health:
         runtime=15,
     params:
         code=code_version("workflow_scripts/health.py"),
-        runs=f"{RESULTS}/runs",
         arms=table_arms("table1"),
         folds=folds() if "table2" in TABLES else {},
         long=table_arms("horizon"),

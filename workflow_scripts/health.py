@@ -4,15 +4,18 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+from pathlib import Path
+
 import pandas as pd
 
 from projected_grpo import artifacts, claims, doubts, folds, health, horizon, measurements
 
 params, inputs = snakemake.params, snakemake.input
+runs = Path(inputs.runs[0]).parents[2]
 
 
 def study(arms, seeds, claimed=None, ceiling=None):
-    return measurements.read_study(params.runs, arms, seeds, claimed or claims.claims_of(arms), ceiling)
+    return measurements.read_study(runs, arms, seeds, claimed or claims.claims_of(arms), ceiling)
 
 
 seeds = params.seeds

@@ -4,11 +4,14 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+from pathlib import Path
+
 from projected_grpo import artifacts, claims, horizon, measurements, tables
 
 params, output = snakemake.params, snakemake.output
+runs = Path(snakemake.input.evaluations[0]).parents[2]
 study, short = (
-    measurements.read_study(params.runs, arms, params.seeds, claims.claims_of(arms), None)
+    measurements.read_study(runs, arms, params.seeds, claims.claims_of(arms), None)
     for arms in (params.arms, params.short)
 )
 table = tables.table1(study)

@@ -4,14 +4,17 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+from pathlib import Path
+
 import pandas as pd
 
 from projected_grpo import artifacts, claims, horizon, measurements, tables
 
-params, output = snakemake.params, snakemake.output
+params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 claimed = claims.claims_of(params.arms)
 studies = {
-    seed: measurements.read_study(runs, params.arms, params.seeds, claimed, None) for seed, runs in params.runs.items()
+    seed: measurements.read_study(Path(files[0]).parents[2], params.arms, params.seeds, claimed, None)
+    for seed, files in zip(params.model_seeds, (inputs.first, inputs.second), strict=True)
 }
 made = {seed: tables.table1(study) for seed, study in studies.items()}
 verdicts = {seed: claims.h1(study) for seed, study in studies.items()}

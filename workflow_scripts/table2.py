@@ -5,13 +5,13 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 import json
+from pathlib import Path
 
 from projected_grpo import artifacts, folds, measurements
 
 params, output = snakemake.params, snakemake.output
-studies = {
-    mode: measurements.read_study(params.runs, arms, params.seeds, {}, None) for mode, arms in params.folds.items()
-}
+runs = Path(snakemake.input.evaluations[0]).parents[2]
+studies = {mode: measurements.read_study(runs, arms, params.seeds, {}, None) for mode, arms in params.folds.items()}
 table, verdicts = folds.table2(studies), folds.fold_verdicts(studies)
 text = folds.render(studies, table, verdicts, params.note)
 verdicts["provenance"] = artifacts.provenance(dict(params.items()), params.code)

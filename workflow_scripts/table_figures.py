@@ -16,7 +16,8 @@ if inputs.table2:
     made["weak_detector"] = heatmap.heat_map(pd.read_csv(inputs.table2), params.note)
 if params.arms:
     claimed = claims.claims_of(params.arms)
-    study = measurements.read_study(params.runs, params.arms, params.seeds, claimed, None)
+    runs = Path(inputs.horizon[0]).parents[2]
+    study = measurements.read_study(runs, params.arms, params.seeds, claimed, None)
     made["horizon"] = figures.draw(study, params.note)["training_curves"]
 source = artifacts.provenance(dict(params.items()), params.code)
 for name, figure in made.items():
