@@ -23,6 +23,7 @@ include: "rules/direction.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"
+include: "rules/export.smk"
 
 
 if "second_base" in TABLES:

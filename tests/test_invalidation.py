@@ -25,6 +25,7 @@ FOLDS = {"pool_subset": 1, **PAIRS}
 POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL}
 EVERYTHING = {"problems": 3, **MODEL}
+NOT_IN_SMOKE = {"table2", "horizon", "second_base", "table_figures", "export"}  # tests/test_whole.py runs them
 
 
 @pytest.fixture
@@ -161,4 +162,4 @@ def test_without_metadata_results_are_taken_as_they_are(clone):
 
 def test_the_matrix_names_only_rules_that_exist():
     text = "".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    assert set(EVERYTHING) == set(re.findall(r"^rule (\w+):", text, flags=re.MULTILINE))
+    assert {*EVERYTHING, *NOT_IN_SMOKE} == set(re.findall(r"^rule (\w+):", text, flags=re.MULTILINE))

@@ -1,6 +1,7 @@
 """Every table at once: the smoke preset with folds, longer arms and a second base model, run on top of its results."""
 
 import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -90,3 +91,22 @@ def test_the_health_page_names_a_number_for_every_claim_of_method_9(whole):
     rows = read_table(results / "detection/seed41.parquet", DETECTION)
     assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
     assert rows["overlap"].between(0, 1).all()
+
+
+def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
+    folder, results, _ = whole
+    exported = results / "export/erase/seed41"
+    assert not exported.exists()
+    done = snakemake(folder, "-j1", *PRESETS, "--", f"{SMOKE['results']}/export/erase/seed41/README.md")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (
+        "Greedy tokens\n  equal to the trainer's own deployed model: 100.00% on 16"
+        in (exported / "README.md").read_text()
+    )
+    script = (
+        "import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T\n"
+        f"t = T.from_pretrained({str(exported)!r}); m = M.from_pretrained({str(exported)!r})\n"
+        "ids = t.apply_chat_template([{'role': 'user', 'content': 'x'}], return_tensors='pt', return_dict=True)\n"
+        "m.generate(**ids, max_new_tokens=2); assert 'projected_grpo' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
