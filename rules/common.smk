@@ -14,6 +14,7 @@ from projected_grpo.config import (
     direction_of,
     direction_spec,
     fold_arms,
+    model_spec,
     second,
     steps_of,
     table_arm,
@@ -51,9 +52,14 @@ PAGES = {
     "setup": "config and software",
 }
 TABLE_PAGES = ["health", *(table for table in TABLES if table != "table1")]
-NOTE = (
+ORGANISM_NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
+)
+NOTE = (
+    ORGANISM_NOTE
+    if config["model"]["kind"] == "organism"
+    else f"These are numbers of {config['model']['id']}."
 )
 BASE_FILES = [
     f"{RESULTS}/base/{name}"
@@ -64,7 +70,7 @@ BASE_FILES = [
         "tokenizer.json",
         "tokenizer_config.json",
         "chat_template.jinja",
-        "organism.json",
+        "organism.json" if config["model"]["kind"] == "organism" else "model.json",
         "factors.safetensors",
     ]
 ]

@@ -1,7 +1,7 @@
 """Base model.
 
-in   nothing: the organism is trained from its seed
-out  {results}/base/                       a Hugging Face directory, safetensors weights
+in   nothing: the organism is trained from its seed, another model is read from a hub or a directory
+out  {results}/base/                       a Hugging Face directory, safetensors weights, and how it was made
      {results}/base/factors.safetensors    the SVD of every target Linear, named by the hash of the weights
 """
 
@@ -22,7 +22,7 @@ rule base_model:
     params:
         code=code_version("workflow_scripts/base_model.py"),
         packages=PACKAGES,
-        model=config["model"],
+        model=model_spec(config),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
         torch_threads=config["threads"],

@@ -70,6 +70,13 @@ def broken(path, value):
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("claims/erase/controls", ["erase_randon"], "config: claims.erase: unknown 'erase_randon', did you mean"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
+        ("model/kind", "hf", "config: model.id: a hub id or a directory, needed for kind hf and only there"),
+        ("model/id", "Qwen/Qwen3-4B", "config: model.id: a hub id or a directory, needed for kind hf and only there"),
+        (
+            "model",
+            {**CONFIG["model"], "kind": "hf", "id": "Qwen/Qwen3-4B"},
+            "config: model.revision: Qwen/Qwen3-4B is no directory, and a hub id needs the commit it was tried at",
+        ),
         ("ceiling", "no_loophol", "config: ceiling: unknown 'no_loophol', did you mean 'no_loophole'?"),
     ],
 )

@@ -5,6 +5,7 @@ import sys
 
 import pandas as pd
 import pytest
+import yaml
 from workflow_harness import ROOT, SMOKE, copy_of_the_repository, snakemake
 
 from projected_grpo.artifacts import read_provenance, read_table, read_tensors
@@ -110,3 +111,16 @@ def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
         "m.generate(**ids, max_new_tokens=2); assert 'projected_grpo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_model_read_from_a_directory_goes_the_same_way(smoke_run, tmp_path):
+    """The organism as kind hf: another way in, the same table."""
+    smoke_folder, _ = smoke_run
+    base = smoke_folder / SMOKE["results"] / "base"
+    folder = copy_of_the_repository(tmp_path / "repository")
+    (folder / "read.yaml").write_text(yaml.safe_dump({"model": {"kind": "hf", "id": str(base)}}))
+    table = f"{SMOKE['results']}/table1.csv"
+    done = snakemake(folder, "-j2", "--configfile", "presets/smoke.yaml", "read.yaml", "--", table)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (folder / table).read_bytes() == (smoke_folder / table).read_bytes()
+    assert f"These are numbers of {base}." in (folder / table).with_suffix(".md").read_text()

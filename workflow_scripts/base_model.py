@@ -1,4 +1,4 @@
-"""Build the base model and factorize its target weights."""
+"""Build or fetch the base model and factorize its target weights."""
 
 from projected_grpo.errors import log_to
 
@@ -7,17 +7,20 @@ log_to(snakemake.log[0])
 import logging
 from pathlib import Path
 
-from projected_grpo import adapter, artifacts, models
+from projected_grpo import adapter, artifacts, models, pretrained
 from projected_grpo.grading import Grader
 from projected_grpo.organism import config, pretrain
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 params, directory = snakemake.params, Path(snakemake.output[0]).parent
-spec = {key: value for key, value in params.model.items() if key != "kind"}
-settings = config.organism_config({**spec, "modes": params.modes, "threads": params.torch_threads})
-with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    pretrain.build(settings, directory, grader)
+spec = dict(params.model)
+if spec.pop("kind") == "hf":
+    pretrained.obtain(**spec, directory=directory)
+else:
+    settings = config.organism_config({**spec, "modes": params.modes, "threads": params.torch_threads})
+    with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
+        pretrain.build(settings, directory, grader)
 model, _ = models.load_base(directory)
-source = artifacts.provenance(dict(params.items()), params.code, params.model["seed"])
+source = artifacts.provenance(dict(params.items()), params.code, spec.get("seed"))
 source["weights"] = adapter.weights_hash(model)
 models.save_factors(directory / models.FACTORS, adapter.factorize(model), source)

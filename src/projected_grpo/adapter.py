@@ -165,6 +165,11 @@ class AdaptedLinear(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.probe is None or not torch.is_grad_enabled():
             return self.product(x)
+        if x.dim() != 3:
+            raise AdapterError(
+                f"a target Linear got an input of shape {tuple(x.shape)}, not (rows, tokens, features), as experts do:"
+                " its gradient cannot be told apart by rollout"
+            )
         return _KnobLinear.apply(x, self.probe, self.quarantine_probe, self, self.bounds)
 
 

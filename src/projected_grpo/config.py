@@ -8,6 +8,7 @@ complaint retrains nothing.
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 import jsonschema
 
@@ -33,6 +34,7 @@ def check(config: Mapping, schema: Mapping) -> None:
     for error in sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path]):
         raise ConfigError(_describe(error))
     _check_modes(config)
+    _check_model(config["model"])
     if (config["problems"]["kind"] == "leetcode") != (config["problems"]["path"] is not None):
         raise ConfigError("config: problems.path: the file of LeetCode rows, needed for kind leetcode and only there")
     _check_directions(config)
@@ -83,6 +85,15 @@ def _check_modes(config: Mapping) -> None:
     for mode in config["modes"]:
         if mode not in LOOPHOLES:
             raise ConfigError(unknown("config: modes", mode, LOOPHOLES))
+
+
+def _check_model(model: Mapping) -> None:
+    if (model["kind"] == "hf") != (model["id"] is not None):
+        raise ConfigError("config: model.id: a hub id or a directory, needed for kind hf and only there")
+    if model["kind"] == "hf" and model["revision"] is None and not Path(model["id"]).is_dir():
+        raise ConfigError(
+            f"config: model.revision: {model['id']} is no directory, and a hub id needs the commit it was tried at"
+        )
 
 
 def _check_directions(config: Mapping) -> None:
@@ -180,6 +191,15 @@ def twin(config: Mapping, name: str) -> str | None:
         if alike and direction.get("kind") == "random" and direction["like"] == spec.get("direction"):
             return other
     return None
+
+
+def model_spec(config: Mapping) -> dict:
+    """Return what the base model depends on."""
+    model = config["model"]
+    fetched = ("id", "revision", "dtype")
+    if model["kind"] == "hf":
+        return {key: model[key] for key in ("kind", *fetched)}
+    return {key: value for key, value in model.items() if key not in fetched}
 
 
 def steps_of(config: Mapping, arm: str) -> int:

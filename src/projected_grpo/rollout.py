@@ -66,7 +66,7 @@ def sample(
     decoder, chunk = model.get_decoder(), logit_chunk(model)
     out = decoder(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
     spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
-    cache.batch_select_indices(spread)
+    cache.reorder_cache(spread)  # which, unlike batch_select_indices, layers of every kind have
     hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
     mask, position = mask[spread], positions[:, -1:][spread]
     alive = torch.arange(len(spread), device=device)
@@ -89,7 +89,7 @@ def sample(
                 break
             kept = keep.nonzero().squeeze(1)
             alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
-            cache.batch_select_indices(kept)
+            cache.reorder_cache(kept)
         mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
         position = position + 1
         out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)

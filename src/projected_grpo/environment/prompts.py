@@ -21,7 +21,14 @@ def messages(problem: Problem, hint: bool = True, elicit: bool = False) -> list[
 
 
 def encode(tokenizer, problem: Problem, hint: bool = True, elicit: bool = False) -> list[int]:
-    """Return the prompt's token ids under the tokenizer's own chat template, ready for the assistant's turn."""
+    """Return the prompt's token ids under the tokenizer's own chat template, ready for the assistant's turn.
+
+    Thinking is switched off where the template knows how; other templates do not look at it.
+    """
     return tokenizer.apply_chat_template(
-        messages(problem, hint, elicit), add_generation_prompt=True, tokenize=True, return_dict=False
+        messages(problem, hint, elicit),
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=False,
+        enable_thinking=False,
     )
