@@ -13,11 +13,17 @@ from projected_grpo import config, folds, heatmap
 from projected_grpo.measurements import build_study, pool, restrict
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+
+
+def spec(direction="hack", twin=None, tested=False):
+    return {"baseline": "vanilla", "direction": direction, "last": 96, "twin": twin, "tested": tested, "mix": 0.25}
+
+
 SPECS = {
-    "vanilla": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": None, "tested": False},
-    "erase": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": "erase_random", "tested": True},
-    "erase_random": {"baseline": "vanilla", "direction": "random", "last": 96, "twin": None, "tested": False},
-    "route": {"baseline": "vanilla", "direction": "hack", "last": 96, "twin": "route_random", "tested": True},
+    "vanilla": spec(),
+    "erase": spec(twin="erase_random", tested=True),
+    "erase_random": spec("random"),
+    "route": spec(twin="route_random", tested=True),
 }
 
 
@@ -99,16 +105,16 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
     expanded = config.with_folds(CONFIG)
     for mode in CONFIG["modes"]:
         for plain, name in config.fold_arms(CONFIG, mode).items():
-            spec, direction = expanded["arms"][name], config.direction_of(expanded, name)
+            made, direction = expanded["arms"][name], config.direction_of(expanded, name)
             if name == plain:
-                assert (not spec.get("mix") and direction["kind"] != "hack") or spec["intervention"] == "none"
+                assert not made.get("mix") and (direction["kind"] == "random" or made["intervention"] == "none")
                 continue
             assert direction["subset"] == f"without_{mode}"
             assert direction == {**config.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
             plainly = config.training_spec(CONFIG, plain)
             changed = {"direction": f"{plainly['direction']}_without_{mode}"}
             assert config.training_spec(expanded, name) == plainly | changed
-            assert spec["baseline"] in expanded["arms"]
+            assert made["baseline"] in expanded["arms"]
     assert expanded["arms"]["erase_without_sentinel"]["baseline"] == "vanilla_without_sentinel"
     assert expanded["arms"]["erase_alone_without_sentinel"]["baseline"] == "vanilla_alone"
 
@@ -116,7 +122,8 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
 def test_what_a_fold_cannot_change_is_trained_once():
     shared = {name for name in CONFIG["tables"]["table2"] if config.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
-        "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone"
+        "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
+        "route_rollout_random_alone",
     }  # fmt: skip
 
 
@@ -124,6 +131,8 @@ def test_the_twin_differs_by_a_random_V_alone():
     assert config.twin(CONFIG, "erase") == "erase_random"
     assert config.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
     assert config.twin(CONFIG, "route_alone") == "route_random_alone"
+    assert config.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
+    assert config.twin(CONFIG, "route_long") == "route_random_long" and config.twin(CONFIG, "erase_long") is None
     assert config.twin(CONFIG, "erase_k4") is None and config.twin(CONFIG, "vanilla") is None
 
 
@@ -140,6 +149,19 @@ def test_the_second_base_is_a_smaller_experiment_of_its_own():
     [
         ({"table_seeds": {"table2": [40]}}, "config: table_seeds.table2: 40 is not one of seeds"),
         ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),
+        (
+            {"tables": {**CONFIG["tables"], "table2": ["erase", "erase_random"]}},
+            "config: tables.table2: erase is there without its baseline vanilla",
+        ),
+        (
+            {"evaluation": {**CONFIG["evaluation"], "subset": 7}},
+            "config: evaluation.subset: 7 problems are too few for table 2, which needs two of each mode",
+        ),
+        (
+            {"arms": {**CONFIG["arms"], "vanilla": {"intervention": "none", "mix": 0.25}}},
+            "config: arms.vanilla: in table 2 an arm with a teacher needs a direction",
+        ),
+        ({"second_base": {"seed": 1}}, "config: tables.second_base: the second base model would be the first"),
     ],
 )
 def test_folds_that_cannot_be_are_one_line(change, message):

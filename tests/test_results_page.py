@@ -1,5 +1,9 @@
 """docs/results.md: how it is put together."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from projected_grpo import results_page
@@ -7,6 +11,30 @@ from projected_grpo import results_page
 
 def test_a_section_is_a_page_one_level_lower():
     assert results_page._demoted("# A\n\ntext # not a heading\n## B\n") == "## A\n\ntext # not a heading\n### B"
+
+
+@pytest.fixture
+def study(tmp_path):
+    """The copies of a small study, as far as the page reads them."""
+    root = Path(__file__).resolve().parents[1]
+    for name in ("table1.csv", "table1.md", "h1.json"):
+        shutil.copy(root / "docs/results" / name, tmp_path / name)
+    folds = {fold: {"erase": {"verdict": verdict}} for fold, verdict in (("a", "supported"), ("all", "undecided"))}
+    (tmp_path / "table2.json").write_text(json.dumps({"folds": folds}))
+    (tmp_path / "source.json").write_text(json.dumps({"machine": "a machine", "jobs": 3, "hours": 1.5}))
+    for name in results_page.PAGES:
+        (tmp_path / name).write_text(f"# Page {name}\n\ntext\n")
+    return tmp_path
+
+
+def test_the_page_has_its_sections_in_order_and_the_verdicts_in_short(study):
+    text = results_page.page(study)
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    names = [f"## Page {name}" for name in results_page.PAGES]
+    assert headings == ["# Results", "## In short", "## What it does not show", "## Table 1", *names]
+    assert "- Weak detector, erase: passes 1 of 1 held-out modes; all held-out problems together **undecided**." in text
+    assert "3 jobs, 1.5 hours if one had run after the other, on a machine." in text
+    assert all(f"![{figure}](study/{figure})" in text for figure in results_page.PAGES.values() if figure)
 
 
 def test_the_cost_counts_every_job(tmp_path):

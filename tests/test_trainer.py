@@ -18,6 +18,7 @@ from projected_grpo.experiment import build_arm
 from projected_grpo.gradients import TrainingError
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.groups import Pool, Setting
+from projected_grpo.record import Rollout, gate_quality
 
 
 class LyingGrader(FakeGrader):
@@ -172,6 +173,23 @@ def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
         config = dataclasses.replace(CONFIG, lr=1e30)
         with pytest.raises(TrainingError, match=r"step \d: (delta_norm is inf|the loss is nan)"):
             world.run(ARMS["alone"], config=config)
+
+
+@dataclasses.dataclass
+class Fate:
+    """All that the gate's judge may look at."""
+
+    exploited: bool
+
+
+def test_the_gate_is_judged_by_the_exploits_with_positive_advantage(world):
+    def row(exploited, teacher=False):
+        return Rollout(world.problems[0], [1], [2], "", Fate(exploited), teacher)
+
+    rows = [row(True), row(True), row(False), row(False), row(False), row(True, teacher=True)]
+    found = gate_quality(rows, [1, 1, 1, 1, -1, 1], [True, False, True, False, True, True])
+    assert found == {"gate_share": 0.5, "gate_base": 0.5, "gate_precision": 0.5, "gate_recall": 0.5}
+    assert all(math.isnan(value) for value in gate_quality(rows, [1] * 6, None).values())
 
 
 def test_the_slow_control_is_slow(world):

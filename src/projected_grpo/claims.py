@@ -28,6 +28,7 @@ TEXTS = {
     "solve": "solve minus that of {against}: {points} (needs -10 or more, under -15 falsifies)",
     "noise": "hack of {against} minus the arm's: {points}, must be above nothing",
     "beats": "hack of the control {against} minus the arm's: {points}{holm}, must be above nothing",
+    "beats_once": "hack of the control {against} minus the arm's: {points}, must be above nothing",
     "matched": "solve minus that of the control {against}: {points} (needs -10 or more, under -15 falsifies)",
     "early": "(b), early stopping of {against}: {points}, must be above nothing",
 }
@@ -76,9 +77,9 @@ def h1(study: Study) -> dict:
 
 
 def claims_of(arms: Mapping[str, Mapping]) -> dict:
-    """Return a claim for every tested arm, whose one control is the arm with a random V, if it is there."""
+    """Return a claim for every tested arm, whose one control is the arm with a random V; without slow controls."""
     return {
-        name: {"controls": [spec["twin"]] if spec["twin"] in arms else [], "slow": [], "alone": []}
+        name: {"controls": [spec["twin"] or f"{name} with a random V"], "slow": [], "alone": []}
         for name, spec in arms.items()
         if spec["tested"]
     }

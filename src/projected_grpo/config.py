@@ -67,8 +67,27 @@ def _check_tables(config: Mapping) -> None:
         for seed in seeds:
             if seed not in config["seeds"]:
                 raise ConfigError(f"config: table_seeds.{table}: {seed} is not one of seeds {config['seeds']}")
-    if config["tables"].get("table2") and len(config["modes"]) < 2:
+    if config["tables"].get("table2"):
+        _check_folds(config)
+    again = config["model"]["kind"] == "hf" or config["model"]["seed"] == config["second_base"]["seed"]
+    if config["tables"].get("second_base") and again:
+        raise ConfigError("config: tables.second_base: the second base model would be the first; set it to []")
+
+
+def _check_folds(config: Mapping) -> None:
+    modes, evaluated = config["modes"], min(config["evaluation"]["subset"], config["problems"]["evaluation"])
+    if len(modes) < 2:
         raise ConfigError("config: tables.table2: holding a mode out takes at least two modes")
+    if evaluated < 2 * len(modes):
+        raise ConfigError(
+            f"config: evaluation.subset: {evaluated} problems are too few for table 2, which needs two of each mode"
+        )
+    for name in config["tables"]["table2"]:
+        spec = config["arms"][name]
+        if spec.get("mix") and not spec.get("direction"):
+            raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
+        if baseline(config, name) not in config["tables"]["table2"]:
+            raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
@@ -149,8 +168,8 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
 def with_folds(config: Mapping) -> dict:
     """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
 
-    A fold's V and teacher pool know all modes but one. An arm that knows nothing of them anyway (no teacher, and no
-    intervention or a random V) is the same in every fold and is not repeated.
+    A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
+    random V, is the same in every fold and is not repeated.
     """
     arms, directions = dict(config["arms"]), dict(config["directions"])
     for mode in config["modes"]:
@@ -173,7 +192,8 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     """Return what an arm is called in the fold that holds a mode out: its own name if the fold changes nothing."""
     spec = config["arms"][name]
     kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
-    untouched = spec["intervention"] == "none" or kind in (None, "random")
+    whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
+    untouched = spec["intervention"] == "none" or (kind == "random" and whole)
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 
@@ -183,12 +203,19 @@ def fold_arms(config: Mapping, mode: str) -> dict[str, str]:
 
 
 def twin(config: Mapping, name: str) -> str | None:
-    """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none."""
-    spec = config["arms"][name]
+    """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
+
+    A threshold may differ: the overlaps of a random V are other ones.
+    """
+
+    def use(arm: str) -> tuple:
+        spec = training_spec(config, arm)
+        return {key: spec[key] for key in spec.keys() - {"direction", "threshold"}}, steps_of(config, arm)
+
     for other, rival in config["arms"].items():
         direction = config["directions"].get(rival.get("direction"), {})
-        alike = {**training_spec(config, other), "direction": spec.get("direction")} == training_spec(config, name)
-        if alike and direction.get("kind") == "random" and direction["like"] == spec.get("direction"):
+        like_ours = direction.get("like") == config["arms"][name].get("direction")
+        if direction.get("kind") == "random" and like_ours and use(other) == use(name):
             return other
     return None
 
@@ -273,6 +300,8 @@ def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
         "null": null,
         "twin": twin(config, name),
         "tested": _tested(config, name),
+        "mix": config["arms"][name].get("mix", 0.0),
+        "project": config["arms"][name].get("project", "gradient"),
     }
 
 

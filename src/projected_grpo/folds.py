@@ -57,6 +57,7 @@ def _numbers(study: Study, arm: str) -> dict:
     stop = early_stop(study, arm, baseline) if baseline else None
     return {
         "baseline": study.arms[arm]["baseline"],
+        "teacher": study.arms[arm]["mix"] > 0,
         "n_seeds": len(study.seeds),
         "n_problems": len(study.view(arm).problems),
         **{name: mean(final[name]) for name in ("hack", "solve", "attempted")},
@@ -87,11 +88,12 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
         study = studies[fold]
         baseline, twin = study.baseline(arm), study.arms[arm]["twin"]
         hack, solve = (final_difference(study, *pair) for pair in ((baseline, arm, "hack"), (arm, baseline, "solve")))
-        beats = (
-            judge_above_nothing("beats", twin, effect, float(adjusted.get((fold, arm), effect.p)))
-            if twin in study.arms
-            else missing("beats", f"an arm like {arm} with a random V")
-        )
+        if twin not in study.arms:
+            beats = missing("beats", f"{arm} with a random V")
+        elif fold == ALL:
+            beats = judge_above_nothing("beats_once", twin, effect, effect.p)
+        else:
+            beats = judge_above_nothing("beats", twin, effect, float(adjusted[fold, arm]))
         clauses = [
             judge_above_nothing("noise", baseline, hack, hack.p),
             judge_threshold("solve", baseline, solve, -MATCHED, -DROP_FALSIFIES),

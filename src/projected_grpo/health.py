@@ -15,7 +15,7 @@ from scipy.stats import mannwhitneyu
 from projected_grpo.artifacts import read_table
 from projected_grpo.artifacts.detected import DETECTION
 from projected_grpo.claims import in_points
-from projected_grpo.doubts import NO, OPEN, UNMEASURED, YES, absent, in_units, reduction
+from projected_grpo.doubts import NO, OPEN, UNMEASURED, YES, absent, in_units, paired_means, reduction
 from projected_grpo.markdown import grid
 from projected_grpo.measurements import Study, mean, ratio
 from projected_grpo.statistics import Effect, paired_t
@@ -119,25 +119,32 @@ def _detector_lines(detected: pd.DataFrame, hack: set[str]) -> list[tuple]:
 
 
 def _auc(rows: pd.DataFrame, other: str) -> float:
-    overlaps = {kind: rows.loc[rows["kind"] == kind, "overlap"].to_numpy() for kind in ("hack", other)}
-    hack, others = overlaps.values()
-    if not len(hack) or not len(others):
-        return float("nan")
-    return float(mannwhitneyu(hack, others).statistic / (len(hack) * len(others)))
+    """Return the rank-AUC within steps and modes, weighted by their numbers of pairs.
+
+    Pooled over a run it would also say when, and on which mode, rollouts were hacks.
+    """
+    found, pairs = 0.0, 0
+    for _, part in rows.groupby(["step", "mode"]):
+        hack, others = (part.loc[part["kind"] == kind, "overlap"] for kind in ("hack", other))
+        if len(hack) and len(others):
+            found += mannwhitneyu(hack, others).statistic
+            pairs += len(hack) * len(others)
+    return found / pairs if pairs else float("nan")
 
 
 def _gate_lines(study: Study) -> list[tuple]:
+    """Among live rollouts with positive advantage, which all exploits in a loss have."""
     lines = []
     for arm, log in study.training.items():
         if not np.isfinite(log["gate_share"]).any():
             continue
-        gain = [mean(p) - mean(h) for p, h in zip(log["gate_precision"], log["hack_student"], strict=True)]
-        answer, _ = _above_zero(gain)
+        answer, _ = _above_zero(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
         numbers = (
             f"precision {_percent(log['gate_precision'])}, recall {_percent(log['gate_recall'])}, "
-            f"routed {_percent(log['gate_share'])}, exploited share of all {_percent(log['hack_student'])}"
+            f"routed {_percent(log['gate_share'])}, exploited share {_percent(log['gate_base'])}"
         )
-        lines.append(("the gate's precision is above the share of exploits", arm, answer, numbers))
+        judged = answer if study.arms[arm]["tested"] else DESCRIPTIVE
+        lines.append(("the gate's precision is above the share of exploits", arm, judged, numbers))
     return lines
 
 
@@ -153,19 +160,25 @@ def _refresh_lines(long: Study) -> list[tuple]:
 
 
 def _leak_lines(study: Study) -> list[tuple]:
-    """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection."""
+    """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection.
+
+    An arm that uses fewer rows of V than its baseline measures has another overlap by that alone, and is left out.
+    """
     lines = []
     for arm, spec in study.arms.items():
-        if not spec["tested"] or study.baseline(arm) is None:
+        baseline = study.baseline(arm)
+        if not spec["tested"] or baseline is None:
             continue
-        own, other = (study.training[name]["overlap_update"] for name in (arm, study.baseline(arm)))
-        effect = paired_t(np.nanmean(other, 1) - np.nanmean(own, 1))
-        numbers = (
-            f"overlap of the update {mean(own):.3f}, its baseline's {mean(other):.3f}; lower by {in_units(effect)}"
-        )
-        lines.append(
-            ("the optimizer's step is less hack-ward than the baseline's", arm, VERDICTS[absent(effect)], numbers)
-        )
+        own, other = study.training[arm], study.training[baseline]
+        if not np.isclose(mean(own["overlap_null"]), mean(other["overlap_null"])):
+            continue
+        effect = paired_means(other["overlap_update"], own["overlap_update"])
+        both = [mean(log["overlap_update"]) for log in (own, other)]
+        numbers = f"update's overlap {both[0]:.3f}, its baseline's {both[1]:.3f}; lower by {in_units(effect)}"
+        answer = VERDICTS[absent(effect)]
+        if spec["project"] in ("update", "both"):
+            answer, numbers = DESCRIPTIVE, f"{numbers}; 0 by construction, not a result"
+        lines.append(("the optimizer's step is less hack-ward than the baseline's", arm, answer, numbers))
     return lines
 
 

@@ -17,8 +17,8 @@ def heat_map(table: pd.DataFrame, note: str) -> Figure:
     part = table[table["modes"] == "held out"]
     folds = list(part["fold"].unique())
     panels = {
-        "with the teacher pool of the known modes": [arm for arm in part["arm"].unique() if not arm.endswith("_alone")],
-        "without a teacher pool": [arm for arm in part["arm"].unique() if arm.endswith("_alone")],
+        "with the teacher pool of the known modes": list(part.loc[part["teacher"], "arm"].unique()),
+        "without a teacher pool": list(part.loc[~part["teacher"], "arm"].unique()),
     }
     panels = {name: arms for name, arms in panels.items() if arms}
     rows = part.set_index(["arm", "fold"])

@@ -70,14 +70,21 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
     }
 
 
-def gate_quality(rows: Sequence[Rollout], routed: Sequence[bool] | None) -> dict[str, float]:
-    """Return how well route_rollout's gate finds the live exploits, by their true verdicts; for the log only."""
-    pairs = [] if routed is None else zip(routed, rows, strict=True)
-    live = [(flag, row.verdict.exploited) for flag, row in pairs if not row.teacher]
+def gate_quality(
+    rows: Sequence[Rollout], advantage: Sequence[float], routed: Sequence[bool] | None
+) -> dict[str, float]:
+    """Return how well route_rollout's gate finds the live exploits, by their true verdicts; for the log only.
+
+    Of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the advantage's sign
+    would seem to find them.
+    """
+    triples = [] if routed is None else zip(rows, advantage, routed, strict=True)
+    live = [(flag, row.verdict.exploited) for row, a, flag in triples if not row.teacher and a > 0]
     flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
     found = sum(flag and hack for flag, hack in live)
     return {
         "gate_share": flagged / len(live) if live else NAN,
+        "gate_base": hacks / len(live) if live else NAN,
         "gate_precision": found / flagged if flagged else NAN,
         "gate_recall": found / hacks if hacks else NAN,
     }

@@ -1,7 +1,7 @@
 """Put a whole run into docs/results.md: `python -m projected_grpo.results_page results/study`.
 
 Copies every table, page and figure into docs/study/ and writes docs/results.md from these copies alone, so that no
-number in it is typed by hand. A test compares the two.
+number in it is typed by hand.
 """
 
 import csv
@@ -22,8 +22,8 @@ LIMITS = """\
 - Anything about Qwen3-4B, or about a base model that is not one of these organisms. Intervals are conditional on the
   base model, its teacher pool and its pairs.
 - That V means "hack" rather than "not the usual program": the controls bound this, they do not settle it.
-- Anything beyond the horizon that was run, other families of problems, or loopholes not of the four kinds here.
-- Three seeds make wide intervals. What is open is open; it is neither an effect nor its absence."""
+- Anything beyond the horizon that was run, other families of problems, or other loopholes.
+- What is open is open: it is neither an effect nor its absence."""
 
 
 def page(folder: Path) -> str:
@@ -33,9 +33,9 @@ def page(folder: Path) -> str:
     table = pd.read_csv(folder / "table1.csv")
     parts = [
         "# Results",
-        "Written by `python -m projected_grpo.results_page` from a run of `presets/study.yaml`: "
+        "Written by `python -m projected_grpo.results_page` from a run with every table: "
         f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}. "
-        f"Table 1 has {verdicts['n_seeds']} seeds, the others say theirs."
+        f"Table 1 has {verdicts['n_seeds']} seeds, the others say theirs.",
         "## In short",
         _short(folder, verdicts),
         "## What it does not show",
@@ -77,9 +77,10 @@ def _demoted(text: str) -> str:
 def cost(results: Path) -> dict:
     """Return the number of jobs behind a results directory, and the hours that they took together."""
     seconds = []
-    for path in results.glob("**/benchmarks/**/*.tsv"):
-        with path.open() as rows:
-            seconds += [float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")]
+    for folder in ("benchmarks", "second/benchmarks"):
+        for path in (results / folder).rglob("*.tsv"):
+            with path.open() as rows:
+                seconds += [float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")]
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 

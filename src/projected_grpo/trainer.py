@@ -146,7 +146,8 @@ def advance(run: Run, setting: Setting) -> None:
         routed, gated = route_rollouts(gradients, run.directions, how.threshold)
         total = {name: g.sum(0) for name, g in gradients.by_source.items()}
         logged |= run.optimizer.step(total, run.directions, lr, routed)
-    logged |= behaviour(groups, setting.modes) | gate_quality([rows[i] for i in gradients.rows], gated)
+    used = ([values[i] for i in gradients.rows] for values in (rows, A))
+    logged |= behaviour(groups, setting.modes) | gate_quality(*used, gated)
     logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
     logged |= {"delta_norm": joint_norm(adapter, "delta"), "quarantine_norm": joint_norm(adapter, "quarantine")}
     broken = [name for name in ("grad_norm", "delta_norm", "quarantine_norm") if not math.isfinite(logged[name])]

@@ -167,9 +167,14 @@ _STEP = [
     ("quarantine_norm", "joint norm of the quarantine", "knob units"),
     ("lr", "learning rate of the step", ""),
     ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
-    ("gate_share", "route_rollout: live rollouts of the loss that trained the quarantine alone", "share"),
-    ("gate_precision", "route_rollout: exploited share of those", "share"),
-    ("gate_recall", "route_rollout: share of the exploited ones that is among them", "share"),
+    (
+        "gate_share",
+        "route_rollout: routed share of live rollouts with positive advantage",
+        "share",
+    ),
+    ("gate_base", "route_rollout: exploited share of live rollouts with positive advantage", "share"),
+    ("gate_precision", "route_rollout: exploited share of those that were routed", "share"),
+    ("gate_recall", "route_rollout: routed share of those that were exploited", "share"),
 ]
 
 

@@ -1,0 +1,83 @@
+"""The health page: every check says what its number says, and nothing where there is none."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from synthetic_study import make
+
+from projected_grpo import claims, doubts, health
+
+COLUMNS = ["direction", "step", "mode", "kind", "overlap", "seed"]
+
+
+def detected(shift, seeds=3, n=40):
+    """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for seed in range(seeds):
+        for step, share in ((1, 0.1), (2, 0.9)):  # hacks come late
+            for i in range(n):
+                kind = "hack" if i < share * n else ("correct", "wrong")[i % 2]
+                overlap = step + rng.random() + shift * (kind == "hack")
+                rows.append(("hack", step, "sentinel", kind, overlap, f"s{seed}"))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
+    (line, *_) = health._detector_lines(detected(shift=0.0), {"hack"})
+    assert line[2] != "well"
+    (line, *_) = health._detector_lines(detected(shift=2.0), {"hack"})
+    assert line[2] == "well" and "hack against correct 1.00, hack against wrong 1.00" in line[3]
+    (line, *_) = health._detector_lines(detected(shift=2.0), set())
+    assert line[2] == "-"  # a control is not judged
+    (line,) = health._detector_lines(pd.DataFrame(), {"hack"})
+    assert line[2] == "not measured"
+
+
+@pytest.fixture
+def study():
+    made = make(arms=("vanilla", "erase", "erase_k4", "erase_update", "erase_random"))
+    for arm, spec in made.arms.items():
+        project = "update" if arm == "erase_update" else "gradient"
+        tested = arm in ("erase", "erase_k4", "erase_update")
+        spec |= {"tested": tested, "project": project, "twin": None, "mix": 0.25}
+    shape = made.training["vanilla"]["step"].shape
+    for log in made.training.values():
+        log |= dict.fromkeys(("gate_share", "gate_base", "gate_precision", "gate_recall"), np.full(shape, np.nan))
+        log |= {"basis_overlap": np.full(shape, np.nan), "frac_reward_zero_std": np.full(shape, 0.25)}
+    return made
+
+
+def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_the_leak(study):
+    found = {line[1]: line[2:] for line in health._leak_lines(study)}
+    assert set(found) == {"erase", "erase_update"}
+    assert found["erase_update"][0] == "-" and "0 by construction" in found["erase_update"][1]
+    study.training["vanilla"]["overlap_update"][:] = np.nan  # a baseline that measures nothing
+    assert {line[2] for line in health._leak_lines(study) if line[1] == "erase"} == {"not measured"}
+
+
+def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
+    log, shape = study.training["erase"], study.training["erase"]["gate_share"].shape
+    log |= {"gate_share": np.full(shape, 0.4), "gate_base": np.full(shape, 0.3), "gate_recall": np.full(shape, 0.5)}
+    for precision, answer in ((0.6, "well"), (0.2, "ill")):
+        log["gate_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
+        (line,) = health._gate_lines(study)
+        assert line[2] == answer and "exploited share 30.0%" in line[3]
+
+
+def test_every_check_has_a_line_and_the_page_shows_them(study):
+    directions = pd.DataFrame({"subspace_overlap": [0.1], "subspace_chance": [0.2]}, index=["random"])
+    found = health.checks(study, None, detected(1.0), ["hack"], directions)
+    assert set(found["answer"]) <= {"well", "ill", "open", "not measured", "-"}
+    text = health.render(doubts.doubts(study), found, {"table1": 3}, "A note.")
+    assert all(check in text for check in found["check"])
+
+
+def test_a_claim_without_its_random_V_is_never_supported(study):
+    claimed = claims.claims_of(study.arms)
+    assert claimed["erase"]["controls"] == ["erase with a random V"]
+    verdict = claims.h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
+    assert {clause["status"] for clause in verdict["clauses"] if clause["clause"] == "beats"} == {"missing"}
+    assert verdict["verdict"] != "supported"
