@@ -151,11 +151,11 @@ def failure(folder) -> str:
 
 
 def test_a_truncated_input_is_one_clear_line_and_loses_nothing(copy, undisturbed):
-    pool = copy / "results/smoke/teacher_pool.parquet"
+    pool = copy / "results/smoke/pools/all.parquet"
     whole, times = pool.read_bytes(), (pool.stat().st_atime, pool.stat().st_mtime)
     pool.write_bytes(whole[: len(whole) // 2])
     os.utime(pool, times)
-    assert "teacher_pool.parquet: not a readable Parquet file" in failure(copy)
+    assert "pools/all.parquet: not a readable Parquet file" in failure(copy)
     pool.write_bytes(whole)
     os.utime(pool, times)
     assert snakemake(copy, *COMMAND).returncode == 0

@@ -59,8 +59,6 @@ def _check_tables(config: Mapping) -> None:
         for name in arms:
             if name not in config["arms"]:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
-            if table == "second_base" and name not in config["tables"]["table1"]:
-                raise ConfigError(f"config: tables.second_base: {name} is not in table 1, beside which it is shown")
     if not config["tables"]["table1"]:
         raise ConfigError("config: tables.table1: it needs an arm")
     for table, seeds in config["table_seeds"].items():
