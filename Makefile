@@ -37,7 +37,7 @@ lint: $(VENV)/.installed
 	snakemake --lint
 
 test: $(VENV)/.installed lint
-	pytest
+	pytest -n 2 --dist loadfile
 
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
