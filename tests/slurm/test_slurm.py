@@ -28,7 +28,7 @@ PRESET = {
     "results": "results/slurm",
     "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": EVERY},
     "evaluation": {**SMOKE["evaluation"], "every": EVERY},
-    "tables": {"table1": ["vanilla", "erase"]},
+    "tables": {"table1": ["vanilla", "erase"], "table2": [], "horizon": [], "second_base": []},
 }
 RUN = f"{PRESET['results']}/runs/erase/seed41"
 LOG = f"{PRESET['results']}/logs/train/erase_seed41.log"
