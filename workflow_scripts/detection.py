@@ -5,7 +5,6 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 from projected_grpo import artifacts, detection, direction, models
-from projected_grpo.artifacts.detected import DETECTION
 
 params, inputs = snakemake.params, snakemake.input
 seed = int(snakemake.wildcards.seed)
@@ -21,4 +20,4 @@ rows = detection.detect_rollouts(
     model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget
 )
 source = artifacts.provenance(dict(params.items()), params.code, seed)
-artifacts.write_table(snakemake.output[0], rows, DETECTION, source)
+artifacts.write_table(snakemake.output[0], rows, artifacts.DETECTION, source)

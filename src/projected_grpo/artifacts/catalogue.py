@@ -10,7 +10,6 @@ import yaml
 
 from projected_grpo import artifacts
 from projected_grpo.artifacts import ArtifactError
-from projected_grpo.artifacts.detected import DETECTION
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ KINDS = (
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
     Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", artifacts.EVALUATION),
-    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", DETECTION),
+    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", artifacts.DETECTION),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", artifacts.VERDICTS),
 )
 
