@@ -7,10 +7,10 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from projected_grpo import versions
-from projected_grpo.config import (
-    ConfigError,
+from projected_grpo.config import ConfigError, check
+from projected_grpo.experiment import build_train_config
+from projected_grpo.grid import (
     canonical,
-    check,
     direction_of,
     direction_spec,
     fold_arms,
@@ -21,7 +21,6 @@ from projected_grpo.config import (
     training_spec,
     with_folds,
 )
-from projected_grpo.experiment import build_train_config
 
 # Not workflow.basedir, which is another workflow's where this one is its module.
 HOME = Path(str(workflow.current_basedir)).parent

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from synthetic_study import ENDS, MODES, evaluation, make, steps
 
-from projected_grpo import config, folds, heatmap
+from projected_grpo import config, folds, grid, heatmap
 from projected_grpo.measurements import build_study, pool, restrict
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
@@ -102,25 +102,25 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
 
 
 def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
-    expanded = config.with_folds(CONFIG)
+    expanded = grid.with_folds(CONFIG)
     for mode in CONFIG["modes"]:
-        for plain, name in config.fold_arms(CONFIG, mode).items():
-            made, direction = expanded["arms"][name], config.direction_of(expanded, name)
+        for plain, name in grid.fold_arms(CONFIG, mode).items():
+            made, direction = expanded["arms"][name], grid.direction_of(expanded, name)
             if name == plain:
                 assert not made.get("mix") and (direction["kind"] == "random" or made["intervention"] == "none")
                 continue
             assert direction["subset"] == f"without_{mode}"
-            assert direction == {**config.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
-            plainly = config.training_spec(CONFIG, plain)
+            assert direction == {**grid.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
+            plainly = grid.training_spec(CONFIG, plain)
             changed = {"direction": f"{plainly['direction']}_without_{mode}"}
-            assert config.training_spec(expanded, name) == plainly | changed
+            assert grid.training_spec(expanded, name) == plainly | changed
             assert made["baseline"] in expanded["arms"]
     assert expanded["arms"]["erase_without_sentinel"]["baseline"] == "vanilla_without_sentinel"
     assert expanded["arms"]["erase_alone_without_sentinel"]["baseline"] == "vanilla_alone"
 
 
 def test_what_a_fold_cannot_change_is_trained_once():
-    shared = {name for name in CONFIG["tables"]["table2"] if config.fold_arm(CONFIG, name, "sentinel") == name}
+    shared = {name for name in CONFIG["tables"]["table2"] if grid.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
         "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
         "route_rollout_random_alone",
@@ -128,17 +128,17 @@ def test_what_a_fold_cannot_change_is_trained_once():
 
 
 def test_the_twin_differs_by_a_random_V_alone():
-    assert config.twin(CONFIG, "erase") == "erase_random"
-    assert config.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
-    assert config.twin(CONFIG, "route_alone") == "route_random_alone"
-    assert config.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
-    assert config.twin(CONFIG, "route_long") == "route_random_long" and config.twin(CONFIG, "erase_long") is None
-    assert config.twin(CONFIG, "erase_k4") is None and config.twin(CONFIG, "vanilla") is None
+    assert grid.twin(CONFIG, "erase") == "erase_random"
+    assert grid.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
+    assert grid.twin(CONFIG, "route_alone") == "route_random_alone"
+    assert grid.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
+    assert grid.twin(CONFIG, "route_long") == "route_random_long" and grid.twin(CONFIG, "erase_long") is None
+    assert grid.twin(CONFIG, "erase_k4") is None and grid.twin(CONFIG, "vanilla") is None
 
 
 def test_the_second_base_is_a_smaller_experiment_of_its_own():
     chosen = copy.deepcopy(CONFIG) | {"table_seeds": {"second_base": [41]}}
-    made = config.second(chosen)
+    made = grid.second(chosen)
     assert made["results"] == "results/second" and made["model"] == {**CONFIG["model"], "seed": 2}
     assert made["tables"] == {"table1": CONFIG["tables"]["second_base"]} and made["seeds"] == [41]
     assert made["problems"] == CONFIG["problems"] and made["train"] == CONFIG["train"]

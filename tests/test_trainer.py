@@ -13,10 +13,10 @@ from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equ
 
 from projected_grpo import gradients, trainer
 from projected_grpo.artifacts import ROLLOUTS, steps_schema
-from projected_grpo.config import with_folds
 from projected_grpo.experiment import build_arm
 from projected_grpo.gradients import TrainingError
 from projected_grpo.grading.verdict import Verdict
+from projected_grpo.grid import with_folds
 from projected_grpo.groups import Pool, Setting
 from projected_grpo.record import Rollout, gate_quality
 

@@ -1,4 +1,4 @@
-"""The config: checked as a whole before anything runs, and what the rules read from it.
+"""The config, checked as a whole before anything runs.
 
 `check` is the one gate: schema first (schemas/config.schema.yaml, unknown keys are errors), then the references
 between sections. Every complaint is one line: where, what, and the nearest valid name.
@@ -14,7 +14,7 @@ import jsonschema
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.errors import UserError
-from projected_grpo.experiment import Arm, build_arm
+from projected_grpo.grid import baseline, direction_spec
 
 
 class ConfigError(UserError, ValueError):
@@ -161,150 +161,3 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
-
-
-def with_folds(config: Mapping) -> dict:
-    """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
-
-    A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
-    random V, is the same in every fold and is not repeated.
-    """
-    arms, directions = dict(config["arms"]), dict(config["directions"])
-    for mode in config["modes"]:
-        for name in config["tables"].get("table2", ()):
-            spec = config["arms"][name]
-            if fold_arm(config, name, mode) == name:
-                continue
-            used = spec["direction"]
-            for part in (config["directions"][used].get("like", used), used):
-                own = dict(config["directions"][part])
-                changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
-                directions[f"{part}_without_{mode}"] = own | changed
-            against = baseline(config, name)
-            changed = {"direction": f"{used}_without_{mode}", "baseline": fold_arm(config, against, mode)}
-            arms[f"{name}_without_{mode}"] = spec | changed
-    return {**config, "arms": arms, "directions": directions}
-
-
-def fold_arm(config: Mapping, name: str, mode: str) -> str:
-    """Return what an arm is called in the fold that holds a mode out: its own name if the fold changes nothing."""
-    spec = config["arms"][name]
-    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
-    whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
-    untouched = spec["intervention"] == "none" or (kind == "random" and whole)
-    return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
-
-
-def fold_arms(config: Mapping, mode: str) -> dict[str, str]:
-    """Return {arm of table 2: its name in the fold that holds `mode` out}."""
-    return {name: fold_arm(config, name, mode) for name in config["tables"].get("table2", ())}
-
-
-def twin(config: Mapping, name: str) -> str | None:
-    """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
-
-    A threshold may differ: the overlaps of a random V are other ones.
-    """
-
-    def use(arm: str) -> tuple:
-        spec = training_spec(config, arm)
-        return {key: spec[key] for key in spec.keys() - {"direction", "threshold"}}, steps_of(config, arm)
-
-    for other, rival in config["arms"].items():
-        direction = config["directions"].get(rival.get("direction"), {})
-        like_ours = direction.get("like") == config["arms"][name].get("direction")
-        if direction.get("kind") == "random" and like_ours and use(other) == use(name):
-            return other
-    return None
-
-
-def model_spec(config: Mapping) -> dict:
-    """Return what the base model depends on."""
-    model = config["model"]
-    fetched = ("id", "revision", "dtype")
-    if model["kind"] == "hf":
-        return {key: model[key] for key in ("kind", *fetched)}
-    return {key: value for key, value in model.items() if key not in fetched}
-
-
-def steps_of(config: Mapping, arm: str) -> int:
-    """Return the number of optimizer steps an arm is trained for."""
-    return config["arms"][arm].get("steps", config["train"]["steps"])
-
-
-def second(config: Mapping) -> dict:
-    """Return the config of the smaller experiment on the second base model, which lies in second/."""
-    seeds = config["table_seeds"].get("second_base", config["seeds"])
-    return {
-        **config,
-        "results": f"{config['results']}/second",
-        "model": {**config["model"], **config["second_base"]},
-        "seeds": seeds,
-        "tables": {"table1": config["tables"].get("second_base", [])},
-        "table_seeds": {},
-    }
-
-
-def canonical(section):
-    """Return a config section with its keys in order, because Snakemake compares parameters as text."""
-    if isinstance(section, Mapping):
-        return {key: canonical(section[key]) for key in sorted(section)}
-    return section
-
-
-def direction_spec(config: Mapping, name: str) -> dict:
-    """Return the full settings of a direction: a control takes those of the direction it is matched to."""
-    spec = config["directions"][name]
-    like = config["directions"][spec["like"]] if "like" in spec else spec
-    return {"subset": "all", "k": 16, **like, "kind": spec["kind"]}
-
-
-def direction_of(config: Mapping, arm: str) -> dict | None:
-    """Return the settings of the direction that an arm uses or measures."""
-    name = config["arms"][arm].get("direction")
-    return direction_spec(config, name) if name else None
-
-
-def training_spec(config: Mapping, arm: str) -> dict:
-    """Return what training depends on of an arm besides its steps: not the arm that it is compared with."""
-    return {key: value for key, value in config["arms"][arm].items() if key not in ("baseline", "steps")}
-
-
-def baseline(config: Mapping, arm: str) -> str:
-    return config["arms"][arm].get("baseline", "vanilla")
-
-
-def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
-    """Return what a table of these arms needs to know of one: baseline, direction, last step, `null` and `twin`.
-
-    `null` is the arm among them that measures the chance overlap: a random V like this arm's, used and trained alike.
-    """
-
-    def use(arm: str) -> tuple:
-        built: Arm = build_arm(arm, training_spec(config, arm))
-        rows = built.k or direction_of(config, arm)["k"]
-        return rows, built.drop_bottom_frac, built.mix, steps_of(config, arm), baseline(config, arm)
-
-    direction = config["arms"][name].get("direction")
-    null = None
-    for other in arms if direction else ():
-        rival = config["directions"].get(config["arms"][other].get("direction"), {})
-        if rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name):
-            null = null or other
-    return {
-        "baseline": baseline(config, name),
-        "direction": direction,
-        "last": steps_of(config, name),
-        "null": null,
-        "twin": twin(config, name),
-        "tested": _tested(config, name),
-        "mix": config["arms"][name].get("mix", 0.0),
-        "project": config["arms"][name].get("project", "gradient"),
-    }
-
-
-def _tested(config: Mapping, name: str) -> bool:
-    """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
-    spec = config["arms"][name]
-    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
-    return spec["intervention"] in ("erase", "route", "route_rollout") and kind == "hack"
