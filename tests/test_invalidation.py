@@ -7,12 +7,11 @@ import ast
 import os
 import re
 import shutil
-import subprocess
 import time
 
 import pytest
 import yaml
-from workflow_harness import FILES, ROOT, SMOKE, copy_of_the_repository, planned
+from workflow_harness import FILES, ROOT, SMOKE, copy_with_results, planned
 
 ARMS = len(SMOKE["tables"]["table1"])
 TABLES = {"table1": 1, "figures": 1, "pages": 1, "health": 1, "table_page": 1}
@@ -31,11 +30,7 @@ NOT_IN_SMOKE = {"table2", "horizon", "second_base", "table_figures", "export"}  
 @pytest.fixture
 def clone(smoke_run, tmp_path):
     """Another clone, to which the results were copied with their metadata."""
-    folder = copy_of_the_repository(tmp_path / "clone")
-    (folder / ".snakemake").mkdir()
-    for name in ("results", ".snakemake/metadata"):
-        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
-    return folder
+    return copy_with_results(smoke_run[0], tmp_path / "clone")
 
 
 def edit(file, old, new):

@@ -1,11 +1,10 @@
 """A leak planted into a fold's inputs is refused in one line, by the stage that reads it."""
 
 import shutil
-import subprocess
 
 import pandas as pd
 import pytest
-from workflow_harness import ROOT, copy_of_the_repository, snakemake
+from workflow_harness import ROOT, copy_with_results, snakemake
 
 from projected_grpo import artifacts, detector
 
@@ -51,10 +50,7 @@ def test_a_V_of_another_subset_is_refused():
 @pytest.fixture(scope="module")
 def fold(smoke_run, tmp_path_factory):
     """A copy of the smoke run with one fold's pool, pairs and V built."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("leak") / "repository")
-    (folder / ".snakemake").mkdir()
-    for name in ("results", ".snakemake/metadata"):
-        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
+    folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("leak") / "repository")
     done = snakemake(folder, *PRESETS, V)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder

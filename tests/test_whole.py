@@ -6,10 +6,9 @@ import sys
 import pandas as pd
 import pytest
 import yaml
-from workflow_harness import ROOT, SMOKE, copy_of_the_repository, snakemake
+from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, snakemake
 
-from projected_grpo.artifacts import read_provenance, read_table, read_tensors
-from projected_grpo.artifacts.detected import DETECTION
+from projected_grpo.artifacts import DETECTION, read_provenance, read_table, read_tensors
 
 PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml")]
 MODES = SMOKE["modes"]
@@ -18,10 +17,7 @@ MODES = SMOKE["modes"]
 @pytest.fixture(scope="module")
 def whole(smoke_run, tmp_path_factory):
     """The results of such a run, and what it said."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("whole") / "repository")
-    (folder / ".snakemake").mkdir()
-    for name in ("results", ".snakemake/metadata"):
-        subprocess.run(["cp", "-a", str(smoke_run[0] / name), str(folder / name)], check=True)
+    folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("whole") / "repository")
     done = snakemake(folder, "-j2", *PRESETS)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder, folder / SMOKE["results"], done.stdout + done.stderr

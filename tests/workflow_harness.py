@@ -36,6 +36,15 @@ def copy_of_the_repository(folder):
     return folder
 
 
+def copy_with_results(smoke_folder, folder):
+    """Copy the repository, and to it a run's results with their metadata, as a user would take them along."""
+    copy_of_the_repository(folder)
+    (folder / ".snakemake").mkdir()
+    for name in ("results", ".snakemake/metadata"):
+        subprocess.run(["cp", "-a", str(smoke_folder / name), str(folder / name)], check=True)
+    return folder
+
+
 def snakemake(folder, *arguments, package=None):
     environment = {**os.environ, "PYTHONPATH": str(package or folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
     command = [sys.executable, "-m", "snakemake", *arguments]

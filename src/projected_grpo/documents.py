@@ -4,7 +4,9 @@ import json
 import os
 import platform
 import re
+import shutil
 import statistics
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,6 +20,13 @@ def replace_block(text: str, name: str, content: str) -> str:
     if not pattern.search(text):
         raise ValueError(f"the text lacks the markers of its section {name!r}")
     return pattern.sub(lambda match: match[1] + content + match[2], text, count=1)
+
+
+def copy_results(results: Path, folder: Path, files: Iterable[str], figures: Iterable[str]) -> None:
+    """Copy files of a results directory, and some of its figures, side by side into a folder of the documents."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (*(results / name for name in files), *(results / "figures" / name for name in figures)):
+        shutil.copy(path, folder / path.name)
 
 
 def machine() -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from projected_grpo.claims import DROP_FALSIFIES, judge_above_nothing, judge_threshold, missing, reach_verdict
-from projected_grpo.markdown import NOTHING, grid, interval, percent
+from projected_grpo.markdown import NOTHING, decided, grid, interval, percent
 from projected_grpo.measurements import Study, mean, pool, restrict
 from projected_grpo.statistics import Effect, holm
 from projected_grpo.tables import DECIMALS, MATCHED, NO_EFFECT, columns, early_stop, final_difference
@@ -177,9 +177,5 @@ def _early(table: pd.DataFrame) -> str:
 
 
 def _clauses(verdicts: Mapping) -> str:
-    lines = []
-    for fold, arms in verdicts["folds"].items():
-        for arm, result in arms.items():
-            lines.append(f"- {fold}, {arm}: **{result['verdict']}**")
-            lines += [f"  - {text}" for text in result["decided_by"]]
-    return "\n".join(lines)
+    judged = [(fold, arm, result) for fold, arms in verdicts["folds"].items() for arm, result in arms.items()]
+    return "\n".join(line for fold, arm, result in judged for line in decided(f"{fold}, {arm}", result))

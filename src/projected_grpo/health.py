@@ -12,8 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import mannwhitneyu
 
-from projected_grpo.artifacts import read_table
-from projected_grpo.artifacts.detected import DETECTION
+from projected_grpo.artifacts import DETECTION, read_table
 from projected_grpo.claims import in_points
 from projected_grpo.doubts import NO, OPEN, UNMEASURED, YES, absent, in_units, paired_means, reduction
 from projected_grpo.markdown import grid

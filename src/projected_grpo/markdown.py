@@ -106,9 +106,13 @@ def verdict_lines(verdicts: Mapping) -> str:
     lines = []
     for arm, claim in verdicts["claims"].items():
         for name, result in claim.items():
-            lines.append(f"- **{arm}, {name}: {result['verdict']}**")
-            lines += [f"  - {text}" for text in result["decided_by"]]
+            lines += decided(f"{arm}, {name}", result)
     return "\n".join(lines)
+
+
+def decided(what: str, result: Mapping) -> list[str]:
+    """Return a verdict and the clauses that decided it as the lines of a list."""
+    return [f"- **{what}: {result['verdict']}**", *(f"  - {text}" for text in result["decided_by"])]
 
 
 def _doubts(study: Study) -> str:

@@ -5,7 +5,6 @@ from these copies, so that no number in it is typed by hand. A test compares the
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo import artifacts, markdown
-from projected_grpo.documents import replace_block
+from projected_grpo.documents import copy_results, replace_block
 
 FILES = ("table1.csv", "table1.md", "h1.json")
 FIGURES = ("hack_against_solve.png", "training_curves.png", "overlap.png")
@@ -62,11 +61,7 @@ def base_rates(results: Path, table: pd.DataFrame) -> dict[str, float]:
 
 def main(results: Path, root: Path) -> None:
     folder = root / "docs" / "results"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copy(results / name, folder / name)
-    for name in FIGURES:
-        shutil.copy(results / "figures" / name, folder / name)
+    copy_results(results, folder, FILES, FIGURES)
     rates = base_rates(results, pd.read_csv(folder / "table1.csv"))
     (folder / "source.json").write_text(json.dumps({"base": rates}, indent=1) + "\n")
     readme = root / "README.md"

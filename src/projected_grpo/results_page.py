@@ -6,14 +6,13 @@ number in it is typed by hand.
 
 import csv
 import json
-import shutil
 import sys
 from pathlib import Path
 
 import pandas as pd
 
 from projected_grpo import markdown
-from projected_grpo.documents import machine
+from projected_grpo.documents import copy_results, machine
 
 PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
 FILES = ("table1.csv", "table1.md", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)
@@ -86,11 +85,7 @@ def cost(results: Path) -> dict:
 
 def main(results: Path, root: Path) -> None:
     folder = root / "docs" / "study"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in FILES:
-        shutil.copy(results / name, folder / name)
-    for name in FIGURES:
-        shutil.copy(results / "figures" / name, folder / name)
+    copy_results(results, folder, FILES, FIGURES)
     (folder / "source.json").write_text(json.dumps({"machine": machine(), **cost(results)}, indent=1) + "\n")
     (root / "docs" / "results.md").write_text(page(folder))
 
