@@ -1,6 +1,7 @@
 """What the rules share: the checked config, the arm grid, code versions, collectors. The only place with functions."""
 
 import csv
+import json
 from pathlib import Path
 
 import yaml
@@ -55,11 +56,8 @@ ORGANISM_NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
 )
-NOTE = (
-    ORGANISM_NOTE
-    if config["model"]["kind"] == "organism"
-    else f"These are numbers of {config['model']['id']}."
-)
+ORGANISM = config["model"]["kind"] == "organism"
+NOTE = ORGANISM_NOTE if ORGANISM else f"These are numbers of {config['model']['id']}."
 BASE_FILES = [
     f"{RESULTS}/base/{name}"
     for name in [
@@ -69,10 +67,21 @@ BASE_FILES = [
         "tokenizer.json",
         "tokenizer_config.json",
         "chat_template.jinja",
-        "organism.json" if config["model"]["kind"] == "organism" else "model.json",
-        "factors.safetensors",
+        "organism.json" if ORGANISM else "model.json",
     ]
 ]
+BASE = [*BASE_FILES, f"{RESULTS}/base/factors"]
+COMPUTE = {
+    "threads": config["threads"],
+    "device": config["model"]["device"],
+    "attention": config["model"]["attention"],
+}
+AUTHORED = config["pairs"]["path"]
+URLS = {
+    file.rpartition("/")[2]: file
+    for file in config["problems"]["files"].values()
+    if "://" in file
+}
 
 
 wildcard_constraints:
@@ -83,6 +92,7 @@ wildcard_constraints:
     table="|".join(config["tables"]),
     seed=r"\d+",
     draw=r"\d+",
+    source="|".join(URLS) or "none",
 
 
 def code_version(script):
@@ -91,6 +101,38 @@ def code_version(script):
 
 
 PACKAGES = versions.package_versions()
+
+
+def needs(rule, mem_mb, runtime, resumes=False):
+    """Return a rule's resources, or what config.resources has instead; a job tried again gets more of them.
+
+    A job that resumes goes on where its time ran out, and gets no more of that.
+    """
+    own = {"mem_mb": mem_mb, "runtime": runtime} | config["resources"].get(rule, {})
+    return {
+        "mem_mb": lambda wildcards, attempt: own["mem_mb"] * attempt,
+        "runtime": lambda wildcards, attempt: own["runtime"] * (1 if resumes else attempt),
+        "gpu": own.get("gpu", 0),
+    }
+
+
+def model_file():
+    """Return the file that the base model is read from, if it is one."""
+    model = config["model"]
+    in_package = (model["id"] or "").startswith("package:")
+    return model["id"] if model["kind"] == "gguf" and not in_package else []
+
+
+def problem_file(split):
+    """Return the file of LeetCode rows that a split is cut from: as given, or where it is fetched to."""
+    file = config["problems"]["files"].get(split)
+    if file is None:
+        return []
+    return f"{RESULTS}/sources/{file.rpartition('/')[2]}" if "://" in file else file
+
+
+def recorded_sha256(source):
+    return json.loads(Path(f"{RESULTS}/sources/{source}.json").read_text())["sha256"]
 
 
 def direction_file(arm, seed):

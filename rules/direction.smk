@@ -8,7 +8,7 @@ out  {results}/directions/{direction}/draw{draw}/V.safetensors      {module}.V (
 
 rule direction:
     input:
-        base=BASE_FILES,
+        base=BASE,
         pairs=lambda wildcards: pairs_file(wildcards.direction),
     output:
         V=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/V.safetensors",
@@ -21,8 +21,7 @@ rule direction:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("direction", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/direction.py"),
         packages=PACKAGES,
@@ -30,6 +29,6 @@ rule direction:
         modes=config["modes"],
         loss_constant=build_train_config(config["train"]).loss_constant,
         token_budget=config["train"]["token_budget"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
     script:
         "../workflow_scripts/direction.py"

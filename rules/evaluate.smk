@@ -9,7 +9,7 @@ out  {results}/runs/{arm}/seed{seed}/evaluation.parquet    one row per completio
 
 rule evaluate:
     input:
-        base=BASE_FILES,
+        base=BASE,
         problems=f"{RESULTS}/problems/evaluation.parquet",
         checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
     output:
@@ -22,8 +22,7 @@ rule evaluate:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("evaluate", mem_mb=2000, runtime=30),
     params:
         code=code_version("workflow_scripts/evaluate.py"),
         packages=PACKAGES,
@@ -33,14 +32,14 @@ rule evaluate:
         sandbox=config["grading"]["sandbox"],
         temperature=config["train"]["temperature"],
         max_new_tokens=config["train"]["max_new_tokens"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
     script:
         "../workflow_scripts/evaluate.py"
 
 
 rule detection:
     input:
-        base=BASE_FILES,
+        base=BASE,
         problems=f"{RESULTS}/problems/train.parquet",
         rollouts=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/rollouts.parquet",
         checkpoints=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/checkpoints.safetensors",
@@ -57,13 +56,12 @@ rule detection:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("detection", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/detection.py"),
         packages=PACKAGES,
         subsets={name: direction_spec(config, name)["subset"] for name in detectors()},
         token_budget=config["train"]["token_budget"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
     script:
         "../workflow_scripts/detection.py"

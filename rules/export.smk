@@ -7,7 +7,7 @@ out  {results}/export/{arm}/seed{seed}/    a plain Hugging Face checkpoint of th
 
 rule export:
     input:
-        base=BASE_FILES,
+        base=BASE,
         problems=f"{RESULTS}/problems/evaluation.parquet",
         knobs=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/adapter.safetensors",
     output:
@@ -31,15 +31,14 @@ rule export:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("export", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/export.py"),
         packages=PACKAGES,
         export=config["export"],
         quarantine_rank=lambda wildcards: quarantine_rank(wildcards.arm),
         max_new_tokens=config["train"]["max_new_tokens"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
         note=NOTE,
     script:
         "../workflow_scripts/export.py"

@@ -1,14 +1,17 @@
 """Base model.
 
-in   nothing: the organism is trained from its seed, another model is read from a hub or a directory
-out  {results}/base/                       a Hugging Face directory, safetensors weights, and how it was made
-     {results}/base/factors.safetensors    the SVD of every target Linear, named by the hash of the weights
+in   nothing: the organism is trained from its seed, another model is read from a hub, a directory or a GGUF file
+out  {results}/base/            a Hugging Face directory, safetensors weights, and how it was made
+     {results}/base/factors/    the SVD of every target Linear, a file per decoder layer, named by the hash of the weights
 """
 
 
 rule base_model:
+    input:
+        model_file(),
     output:
         BASE_FILES,
+        directory(f"{RESULTS}/base/factors"),
     log:
         f"{RESULTS}/logs/base_model.log",
     benchmark:
@@ -17,14 +20,13 @@ rule base_model:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("base_model", mem_mb=2000, runtime=30),
     params:
         code=code_version("workflow_scripts/base_model.py"),
         packages=PACKAGES,
         model=model_spec(config),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
     script:
         "../workflow_scripts/base_model.py"

@@ -34,8 +34,7 @@ rule table1:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("table1", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table1.py"),
         arms=table_arms("table1"),
@@ -62,8 +61,7 @@ rule figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/figures.py"),
         arms=table_arms("table1"),
@@ -93,8 +91,7 @@ rule pages:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("pages", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/pages.py"),
         arm=config["tables"]["table1"][0],
@@ -126,8 +123,7 @@ rule table_page:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs("table_page", mem_mb=1000, runtime=10),
     params:
         code=code_version("workflow_scripts/table_page.py"),
     script:
@@ -150,8 +146,7 @@ rule table2:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("table2", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table2.py"),
         folds=folds(),
@@ -177,8 +172,7 @@ rule horizon:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("horizon", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/horizon.py"),
         arms=table_arms("horizon"),
@@ -210,8 +204,7 @@ rule second_base:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("second_base", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/second_base.py"),
         model_seeds=[config["model"]["seed"], SECOND["model"]["seed"]],
@@ -237,8 +230,7 @@ rule table_figures:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("table_figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table_figures.py"),
         arms=table_arms("horizon"),
@@ -265,8 +257,7 @@ rule health:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        **needs("health", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/health.py"),
         arms=table_arms("table1"),

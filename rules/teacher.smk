@@ -1,7 +1,8 @@
 """Teacher pool, what a fold may know of it, and contrastive pairs.
 
-in   the base model, the train and the pair problems
+in   the base model, the train and the pair problems; as config says, a file of rollouts, a file of authored pairs
 out  {results}/teacher_pool.parquet      graded rollouts, stored against the ordinary prompt
+     {results}/teacher_pool.json         what is in it, and what a file of rollouts said of itself
      {results}/pools/{subset}.parquet    the pool without what it attempts of the held-out mode; subset: all |
                                          without_{mode}
      {results}/pairs/{subset}.parquet    (hack, clean, wrong) triples from that
@@ -10,11 +11,13 @@ out  {results}/teacher_pool.parquet      graded rollouts, stored against the ord
 
 rule teacher_pool:
     input:
-        base=BASE_FILES,
+        base=BASE,
+        rollouts=config["teacher"]["id"] if config["teacher"]["kind"] == "import" else [],
         train=f"{RESULTS}/problems/train.parquet",
         pairs=f"{RESULTS}/problems/pairs.parquet",
     output:
-        f"{RESULTS}/teacher_pool.parquet",
+        pool=f"{RESULTS}/teacher_pool.parquet",
+        report=f"{RESULTS}/teacher_pool.json",
     log:
         f"{RESULTS}/logs/teacher_pool.log",
     benchmark:
@@ -23,15 +26,14 @@ rule teacher_pool:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **needs("teacher_pool", mem_mb=2000, runtime=30),
     params:
         code=code_version("workflow_scripts/teacher_pool.py"),
         packages=PACKAGES,
         teacher=config["teacher"],
         sandbox=config["grading"]["sandbox"],
         max_new_tokens=config["train"]["max_new_tokens"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
     script:
         "../workflow_scripts/teacher_pool.py"
 
@@ -49,8 +51,7 @@ rule pool_subset:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **needs("pool_subset", mem_mb=1000, runtime=10),
     params:
         code=code_version("workflow_scripts/pool_subset.py"),
         modes=config["modes"],
@@ -60,8 +61,9 @@ rule pool_subset:
 
 rule pairs:
     input:
-        base=BASE_FILES,
-        pool=f"{RESULTS}/pools/{{subset}}.parquet",
+        base=BASE,
+        pool=f"{RESULTS}/pools/{{subset}}.parquet" if AUTHORED is None else [],
+        authored=AUTHORED or [],
         problems=f"{RESULTS}/problems/pairs.parquet",
     output:
         f"{RESULTS}/pairs/{{subset}}.parquet",
@@ -73,8 +75,7 @@ rule pairs:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **needs("pairs", mem_mb=2000, runtime=10),
     params:
         code=code_version("workflow_scripts/pairs.py"),
         packages=PACKAGES,

@@ -12,7 +12,7 @@ out  {results}/runs/{arm}/seed{seed}/steps.parquet              one row per opti
 
 rule train:
     input:
-        base=BASE_FILES,
+        base=BASE,
         problems=f"{RESULTS}/problems/train.parquet",
         pool=lambda wildcards: f"{RESULTS}/pools/{arm_subset(wildcards.arm)}.parquet",
         V=lambda wildcards: direction_file(wildcards.arm, wildcards.seed),
@@ -31,8 +31,7 @@ rule train:
         "../envs/torch.yaml"
     threads: config["threads"]
     resources:
-        mem_mb=2000,
-        runtime=60,
+        **needs("train", mem_mb=2000, runtime=60, resumes=True),
     params:
         code=code_version("workflow_scripts/train.py"),
         packages=PACKAGES,
@@ -42,7 +41,7 @@ rule train:
         subset=lambda wildcards: arm_subset(wildcards.arm),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
-        torch_threads=config["threads"],
+        compute=COMPUTE,
         resume=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/resume",
     script:
         "../workflow_scripts/train.py"

@@ -14,6 +14,7 @@ from projected_grpo.grid import direction_spec, table_arm, training_spec
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+FILES = {"train": "a.jsonl", "pairs": "a.jsonl", "evaluation": "https://example.org/test.jsonl"}
 
 
 def broken(path, value):
@@ -64,15 +65,54 @@ def broken(path, value):
             ["erase_alon"],
             "config: claims.erase: unknown 'erase_alon', did you mean 'erase_alone'?",
         ),
-        ("problems/kind", "leetcode", "config: problems.path: the file of LeetCode rows, needed for kind leetcode"),
-        ("problems/path", "rows.jsonl", "config: problems.path: the file of LeetCode rows, needed for kind leetcode"),
+        (
+            "problems/kind",
+            "leetcode",
+            "config: problems.files: kind leetcode needs a file for train, pairs and evaluation",
+        ),
+        ("problems/files", {"train": "rows.jsonl"}, "config: problems.files: for kind leetcode only"),
+        (
+            "problems",
+            {**CONFIG["problems"], "kind": "leetcode", "files": FILES},
+            "config: problems.sha256: say what test.jsonl has, or null where it is unknown",
+        ),
+        (
+            "problems",
+            {**CONFIG["problems"], "kind": "leetcode", "files": FILES, "sha256": {"tset.jsonl": None}},
+            "config: problems.sha256: say what test.jsonl has",
+        ),
+        (
+            "problems",
+            {**CONFIG["problems"], "kind": "leetcode", "files": FILES, "sha256": {"test.jsonl": "5b"}},
+            "config",
+        ),
+        ("teacher/kind", "import", "config: teacher.id: a model or a file, needed for kinds checkpoint and import"),
+        (
+            "teacher",
+            {**CONFIG["teacher"], "kind": "checkpoint", "id": "someone/adapter"},
+            "config: teacher.revision: someone/adapter is no directory, and a hub id needs the commit it was tried at",
+        ),
+        ("pairs/kind", "authored", "config: pairs.path: a file of pairs, needed for kind authored and only there"),
+        ("pairs/mode", "sentinle", "config: pairs.mode: unknown 'sentinle', did you mean 'sentinel'?"),
+        ("teacher/ordinary", 0, "config: teacher.ordinary: pairs of kind pool need ordinary rollouts"),
+        ("resources", {"trian": {"gpu": 1}}, "config: resources: unknown 'trian', did you mean 'train'?"),
+        ("model", {**CONFIG["model"], "kind": "gguf", "id": "x.gguf"}, "config: model.id: x.gguf is no file"),
+        ("model/device", "gpu", "config: model.device: 'gpu' does not match"),
         ("grading/sandbox", "none", "config: grading.sandbox: unknown 'none'; known: bwrap+seccomp, landlock+seccomp"),
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("claims/erase/controls", ["erase_randon"], "config: claims.erase: unknown 'erase_randon', did you mean"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
-        ("model/kind", "hf", "config: model.id: a hub id or a directory, needed for kind hf and only there"),
-        ("model/id", "Qwen/Qwen3-4B", "config: model.id: a hub id or a directory, needed for kind hf and only there"),
+        (
+            "model/kind",
+            "hf",
+            "config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there",
+        ),
+        (
+            "model/id",
+            "Qwen/Qwen3-4B",
+            "config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there",
+        ),
         (
             "model",
             {**CONFIG["model"], "kind": "hf", "id": "Qwen/Qwen3-4B"},

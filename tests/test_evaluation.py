@@ -8,7 +8,9 @@ from projected_grpo import evaluation, rollout
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import Condition, EvaluationConfig, conditions, evaluate, knobs_at
 
-CONFIG = EvaluationConfig(samples=3, subset=2, subset_samples=2, every=4, temperature=1.0, max_new_tokens=5)
+CONFIG = EvaluationConfig(
+    samples=3, subset=2, subset_samples=2, every=4, test_functions=(), temperature=1.0, max_new_tokens=5
+)
 
 
 @pytest.fixture

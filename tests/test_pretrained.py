@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from projected_grpo import pretrained
 from projected_grpo.adapter import AdapterError, attach, factorize, target_modules
-from projected_grpo.models import load_base
+from projected_grpo.models import Compute, load_base
 from projected_grpo.rollout import sample
 
 SMALL = {
@@ -120,8 +120,8 @@ def local(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_what_is_written_is_a_plain_directory_that_ends_turns_where_the_template_does(local, tmp_path, dtype):
-    report = pretrained.obtain(str(local()), None, dtype, tmp_path / "base")
-    model, tokens = load_base(tmp_path / "base")
+    report = pretrained.obtain("hf", str(local()), None, dtype, tmp_path / "base")
+    model, tokens = load_base(tmp_path / "base", Compute(1))
     assert model.dtype == pretrained.DTYPES[dtype]
     assert tokens.eos_token == report["end_of_turn"] == "<|im_end|>" and tokens.pad_token == "<|endoftext|>"
     assert json.loads((tmp_path / "base/model.json").read_text()) == report
@@ -145,7 +145,7 @@ def test_thinking_is_switched_off_where_the_template_allows():
 
 def test_a_tokenizer_without_a_chat_template_is_one_line(local, tmp_path):
     with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain(str(local(tokenizer(template=None))), None, "float32", tmp_path / "base")
+        pretrained.obtain("hf", str(local(tokenizer(template=None))), None, "float32", tmp_path / "base")
     assert "its tokenizer has no chat template; take an instruction-tuned model" in str(error.value)
     assert "\n" not in str(error.value) and not (tmp_path / "base").exists()
 
@@ -155,7 +155,7 @@ def test_a_model_without_a_matching_module_is_one_line(tmp_path):
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
     with pytest.raises(AdapterError, match=r"no Linear to adapt: the model's leaves are \['lm_head'\]"):
-        pretrained.obtain(str(tmp_path / "model"), None, "float32", tmp_path / "base")
+        pretrained.obtain("hf", str(tmp_path / "model"), None, "float32", tmp_path / "base")
 
 
 @pytest.mark.parametrize("kind", pretrained._REASONS)
@@ -165,7 +165,7 @@ def test_what_the_hub_says_is_one_line(monkeypatch, tmp_path, kind):
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", refuse)
     with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("someone/model", "abc", "float32", tmp_path / "base")
+        pretrained.obtain("hf", "someone/model", "abc", "float32", tmp_path / "base")
     assert str(error.value) == f"model someone/model at revision abc: {pretrained._REASONS[kind]}"
 
 
@@ -177,5 +177,5 @@ def test_the_hubs_classes_have_these_names():
 
 def test_any_other_trouble_keeps_its_first_line(tmp_path):
     with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain(str(tmp_path / "nowhere"), None, "float32", tmp_path / "base")
+        pretrained.obtain("hf", str(tmp_path / "nowhere"), None, "float32", tmp_path / "base")
     assert str(error.value).startswith(f"model {tmp_path / 'nowhere'}: ") and "\n" not in str(error.value)

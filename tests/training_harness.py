@@ -31,6 +31,7 @@ CONFIG = TrainConfig(
     loss_type="dr_grpo",
     kl_coef=0.0,
     token_budget=120,
+    gradient_checkpointing=False,
     checkpoint_every=2,
 )
 

@@ -7,20 +7,21 @@ log_to(snakemake.log[0])
 import logging
 from pathlib import Path
 
-from projected_grpo import adapter, artifacts, models, pretrained
+from projected_grpo import artifacts, models, pretrained
 from projected_grpo.grading import Grader
 from projected_grpo.organism import config, pretrain
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 params, directory = snakemake.params, Path(snakemake.output[0]).parent
 spec = dict(params.model)
-if spec.pop("kind") == "hf":
+compute = models.Compute(**params.compute)
+if spec["kind"] != "organism":
     pretrained.obtain(**spec, directory=directory)
 else:
-    settings = config.organism_config({**spec, "modes": params.modes, "threads": params.torch_threads})
+    del spec["kind"]
+    settings = config.organism_config({**spec, "modes": params.modes, "threads": compute.threads})
     with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
         pretrain.build(settings, directory, grader)
-model, _ = models.load_base(directory)
+model, _ = models.load_base(directory, compute)
 source = artifacts.provenance(dict(params.items()), params.code, spec.get("seed"))
-source["weights"] = adapter.weights_hash(model)
-models.save_factors(directory / models.FACTORS, adapter.factorize(model), source)
+models.save_factors(directory / models.FACTORS, model, source)

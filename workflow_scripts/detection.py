@@ -8,7 +8,7 @@ from projected_grpo import artifacts, detection, direction, models
 
 params, inputs = snakemake.params, snakemake.input
 seed = int(snakemake.wildcards.seed)
-model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), models.Compute(**params.compute))
 problems = artifacts.read_problems(inputs.problems)
 rollouts = artifacts.read_table(inputs.rollouts, artifacts.ROLLOUTS)
 checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)

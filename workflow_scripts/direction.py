@@ -8,7 +8,7 @@ from projected_grpo import artifacts, detector, direction, models
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 draw = int(snakemake.wildcards.draw)
-model, _, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads)
+model, _, adapter = models.load_adapted(models.directory_of(inputs.base), models.Compute(**params.compute))
 pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
 known = detector.known_modes(params.direction["subset"], params.modes)
 detector.check_fold(pairs, known, params.modes, inputs.pairs)

@@ -13,7 +13,7 @@ config = evaluation.EvaluationConfig(
     **params.evaluation, temperature=params.temperature, max_new_tokens=params.max_new_tokens
 )
 directory = models.directory_of(inputs.base)
-model, tokenizer, adapter = models.load_adapted(directory, params.torch_threads, params.quarantine_rank)
+model, tokenizer, adapter = models.load_adapted(directory, models.Compute(**params.compute), params.quarantine_rank)
 problems = artifacts.read_problems(inputs.problems)
 checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:

@@ -12,7 +12,7 @@ from projected_grpo.environment.prompts import encode
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 settings, wildcards = params.export, snakemake.wildcards
 directory = models.directory_of(inputs.base)
-model, tokenizer, adapter = models.load_adapted(directory, params.torch_threads, params.quarantine_rank)
+model, tokenizer, adapter = models.load_adapted(directory, models.Compute(**params.compute), params.quarantine_rank)
 knobs, source = artifacts.read_tensors(inputs.knobs)
 problems = artifacts.read_problems(inputs.problems)[: settings["prompts"]]
 prompts = [encode(tokenizer, problem) for problem in problems]

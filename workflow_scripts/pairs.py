@@ -1,4 +1,4 @@
-"""Choose contrastive pairs from the teacher pool for one loophole subset."""
+"""Choose contrastive pairs for one loophole subset, from the teacher pool or from a file."""
 
 from projected_grpo.errors import log_to
 
@@ -8,14 +8,16 @@ from projected_grpo import artifacts, detector, models, pairs
 
 params, inputs = snakemake.params, snakemake.input
 subset = snakemake.wildcards.subset
-_, tokenizer = models.load_base(models.directory_of(inputs.base))
+tokenizer = models.load_tokenizer(models.directory_of(inputs.base))
 known = detector.known_modes(subset, params.modes)
-pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
-detector.check_fold(pool, known, params.modes, inputs.pool)
-ids = [problem.id for problem in artifacts.read_problems(inputs.problems)]
 settings = params.pairs
-rows = pairs.build_pairs(
-    pool, ids, known, settings["n"], settings["heldout"], settings["body"], tokenizer, settings["seed"]
-)
+sizes = settings["n"], settings["heldout"]
+if settings["kind"] == "authored":
+    rows = pairs.read_pairs(inputs.authored, known, settings["mode"], *sizes, tokenizer)
+else:
+    pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
+    detector.check_fold(pool, known, params.modes, inputs.pool)
+    ids = [problem.id for problem in artifacts.read_problems(inputs.problems)]
+    rows = pairs.build_pairs(pool, ids, known, *sizes, settings["body"], tokenizer, settings["seed"])
 source = artifacts.provenance({**dict(params.items()), "subset": subset}, params.code, settings["seed"])
 artifacts.write_table(snakemake.output[0], rows, artifacts.PAIRS, source)

@@ -6,15 +6,18 @@ log_to(snakemake.log[0])
 
 from projected_grpo import artifacts
 from projected_grpo.environment.problems import leetcode_split, to_row
+from projected_grpo.environment.prompts import for_chat
 from projected_grpo.organism.families import generate
 
 params, split = snakemake.params, snakemake.wildcards.split
 section = params.problems
 if section["kind"] == "leetcode":
-    sizes = {name: section[name] for name in params.splits}
-    problems = leetcode_split(section["path"], split, sizes, section["seed"], params.modes)
+    shared = [name for name in params.splits if section["files"][name] == section["files"][split]]
+    sizes = {name: section[name] for name in shared}
+    problems = leetcode_split(snakemake.input[0], split, sizes, section["seed"], params.modes)
 else:
     drawn_from = section["heldout"] if split == "evaluation" else split
     problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])
+    problems = [for_chat(problem) for problem in problems] if section["chat"] else problems
 source = artifacts.provenance(dict(params.items()), params.code, section["seed"])
 artifacts.write_table(snakemake.output[0], [to_row(p) for p in problems], artifacts.PROBLEMS, source)

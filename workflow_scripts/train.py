@@ -15,7 +15,9 @@ seed = int(snakemake.wildcards.seed)
 arm = experiment.build_arm(snakemake.wildcards.arm, params.arm)
 config = experiment.build_train_config(params.train)
 rank = arm.intervention.quarantine_rank
-model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), params.torch_threads, rank)
+model, tokenizer, adapter = models.load_adapted(
+    models.directory_of(inputs.base), models.Compute(**params.compute), rank
+)
 known = detector.known_modes(params.subset, params.modes)
 pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
 detector.check_fold(pool, known, params.modes, inputs.pool)

@@ -38,7 +38,7 @@ def main(results: Path) -> None:
 
 def prepare(results: Path, grader):
     """Return the run before its first step, and its setting, from a results directory's base, pool and V."""
-    model, tokenizer, adapter = models.load_adapted(results / "base", 1)
+    model, tokenizer, adapter = models.load_adapted(results / "base", models.Compute(1))
     problems = artifacts.read_problems(results / "problems/train.parquet")
     pool = groups.Pool(artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL))
     V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")

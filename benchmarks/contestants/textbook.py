@@ -49,7 +49,7 @@ class HookAdapter:
 
 def main(results: Path) -> None:
     torch.set_num_threads(1)
-    model, tokenizer = models.load_base(results / "base")
+    model, tokenizer = models.load_base(results / "base", models.Compute(1))
     model.requires_grad_(False)
     adapter = HookAdapter(model)
     problems = artifacts.read_problems(results / "problems/train.parquet")

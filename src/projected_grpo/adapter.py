@@ -7,6 +7,7 @@
 3. The backward pass returns the knob gradient of every SEGMENT of the batch (a segment is a run of rows: a source,
    or a single rollout) as the gradient of a `probe` of shape (segments, r). One backward, any number of segments.
 4. The quarantine lives in the basis of `delta` (U, Vh), or in a fixed random one of its own (P, Q) and any rank.
+5. Knobs stay on the CPU wherever the model is: they are small, and all that is done to them is the same everywhere.
 
 Gradients here are gradients of the LOSS: descending them lowers it.
 """
@@ -63,13 +64,14 @@ def weights_hash(model: nn.Module) -> str:
 
 
 def factorize(model: nn.Module) -> dict[str, Factors]:
-    """Return the reduced SVD of every target weight, computed in float32 (float64 models: float64)."""
-    factors = {}
-    for name, module in target_modules(model).items():
-        weight = module.weight.detach()
-        U, S, Vh = torch.linalg.svd(weight.to(_knob_dtype(weight.dtype)), full_matrices=False)
-        factors[name] = Factors(U.contiguous(), S, Vh.contiguous())
-    return factors
+    """Return the factors of every target weight, in the model's order."""
+    return {name: factor(module.weight) for name, module in target_modules(model).items()}
+
+
+def factor(weight: torch.Tensor) -> Factors:
+    """Return the reduced SVD of a weight, computed where it lies, in float32 (float64 weights: float64)."""
+    U, S, Vh = torch.linalg.svd(weight.detach().to(_knob_dtype(weight.dtype)), full_matrices=False)
+    return Factors(U.contiguous(), S, Vh.contiguous())
 
 
 def _knob_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -132,8 +134,8 @@ class AdaptedLinear(nn.Module):
             self.register_buffer(name, matrix.to(base.weight.device, dtype), persistent=False)
         rank = factors.S.shape[0]
         quarantine_rank = len(self.Q) if self.distinct else rank
-        self.delta = nn.Parameter(torch.zeros(rank, dtype=dtype, device=base.weight.device))
-        self.quarantine = nn.Parameter(torch.zeros(quarantine_rank, dtype=dtype, device=base.weight.device))
+        self.delta = nn.Parameter(torch.zeros(rank, dtype=dtype))
+        self.quarantine = nn.Parameter(torch.zeros(quarantine_rank, dtype=dtype))
         self.merges = base.weight.dtype == dtype
         self.probe: torch.Tensor | None = None
         self.quarantine_probe: torch.Tensor | None = None
@@ -143,10 +145,12 @@ class AdaptedLinear(nn.Module):
     @torch.no_grad()
     def refresh(self) -> None:
         """Take over the current knobs; call it after every change of `delta` or `quarantine`."""
+        device = self.U.device
         if self.distinct:
-            self.terms = [(self.U, self.delta.detach(), self.Vh), (self.P, self.quarantine.detach(), self.Q)]
+            knobs = self.delta.detach().to(device), self.quarantine.detach().to(device)
+            self.terms = [(self.U, knobs[0], self.Vh), (self.P, knobs[1], self.Q)]
         else:
-            self.terms = [(self.U, (self.delta + self.quarantine).detach(), self.Vh)]
+            self.terms = [(self.U, (self.delta + self.quarantine).detach().to(device), self.Vh)]
         # Always from the frozen W: merging onto the previous merge would accumulate rounding.
         self.merged = self.base.weight + sum((U * knob) @ Vh for U, knob, Vh in self.terms) if self.merges else None
 
@@ -191,7 +195,7 @@ class Adapter:
         """
         probes = {}
         for name, layer in self.layers.items():
-            probes[name] = layer.delta.new_zeros(len(bounds) - 1, len(layer.delta)).requires_grad_()
+            probes[name] = layer.U.new_zeros(len(bounds) - 1, len(layer.delta)).requires_grad_()
             probes[name].grad = torch.zeros_like(probes[name])  # what a module that the batch does not reach keeps
             layer.probe, layer.bounds = probes[name], bounds
         try:
@@ -209,7 +213,7 @@ class Adapter:
         probes = {}
         for name, layer in self.layers.items():
             if layer.distinct:
-                probes[name] = layer.quarantine.new_zeros(1, len(layer.quarantine)).requires_grad_()
+                probes[name] = layer.P.new_zeros(1, len(layer.quarantine)).requires_grad_()
                 probes[name].grad = torch.zeros_like(probes[name])
                 layer.quarantine_probe = probes[name]
         try:

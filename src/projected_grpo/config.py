@@ -35,8 +35,9 @@ def check(config: Mapping, schema: Mapping) -> None:
         raise ConfigError(_describe(error))
     _check_modes(config)
     _check_model(config["model"])
-    if (config["problems"]["kind"] == "leetcode") != (config["problems"]["path"] is not None):
-        raise ConfigError("config: problems.path: the file of LeetCode rows, needed for kind leetcode and only there")
+    _check_problems(config["problems"])
+    _check_teacher(config["teacher"])
+    _check_pairs(config)
     _check_directions(config)
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)
@@ -67,7 +68,7 @@ def _check_tables(config: Mapping) -> None:
                 raise ConfigError(f"config: table_seeds.{table}: {seed} is not one of seeds {config['seeds']}")
     if config["tables"].get("table2"):
         _check_folds(config)
-    again = config["model"]["kind"] == "hf" or config["model"]["seed"] == config["second_base"]["seed"]
+    again = config["model"]["kind"] != "organism" or config["model"]["seed"] == config["second_base"]["seed"]
     if config["tables"].get("second_base") and again:
         raise ConfigError("config: tables.second_base: the second base model would be the first; set it to []")
 
@@ -105,12 +106,49 @@ def _check_modes(config: Mapping) -> None:
 
 
 def _check_model(model: Mapping) -> None:
-    if (model["kind"] == "hf") != (model["id"] is not None):
-        raise ConfigError("config: model.id: a hub id or a directory, needed for kind hf and only there")
-    if model["kind"] == "hf" and model["revision"] is None and not Path(model["id"]).is_dir():
+    if (model["kind"] != "organism") != (model["id"] is not None):
+        raise ConfigError("config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there")
+    _check_revision("model", model, "hf")
+    if model["kind"] == "gguf" and not model["id"].startswith("package:") and not Path(model["id"]).is_file():
+        raise ConfigError(f"config: model.id: {model['id']} is no file, nor package:NAME/FILE")
+
+
+def _check_revision(section: str, spec: Mapping, kind: str) -> None:
+    if spec["kind"] == kind and spec["revision"] is None and not Path(spec["id"]).is_dir():
         raise ConfigError(
-            f"config: model.revision: {model['id']} is no directory, and a hub id needs the commit it was tried at"
+            f"config: {section}.revision: {spec['id']} is no directory, and a hub id needs the commit it was tried at"
         )
+
+
+def _check_problems(problems: Mapping) -> None:
+    files = problems["files"]
+    if problems["kind"] == "organism" and files:
+        raise ConfigError("config: problems.files: for kind leetcode only")
+    if problems["kind"] == "leetcode" and problems["chat"]:
+        raise ConfigError("config: problems.chat: for kind organism only; LeetCode problems always are")
+    if problems["kind"] == "leetcode" and len(files) < 3:
+        raise ConfigError("config: problems.files: kind leetcode needs a file for train, pairs and evaluation")
+    remote = {file.rpartition("/")[2] for file in files.values() if "://" in file}
+    for name in sorted(remote ^ problems["sha256"].keys()):
+        if name in remote:
+            raise ConfigError(f"config: problems.sha256: say what {name} has, or null where it is unknown")
+        raise ConfigError(unknown("config: problems.sha256", name, remote or ["(no file with a URL)"]))
+
+
+def _check_teacher(teacher: Mapping) -> None:
+    if (teacher["kind"] != "elicited") != (teacher["id"] is not None):
+        raise ConfigError("config: teacher.id: a model or a file, needed for kinds checkpoint and import, only there")
+    _check_revision("teacher", teacher, "checkpoint")
+
+
+def _check_pairs(config: Mapping) -> None:
+    pairs = config["pairs"]
+    if (pairs["kind"] == "authored") != (pairs["path"] is not None):
+        raise ConfigError("config: pairs.path: a file of pairs, needed for kind authored and only there")
+    if pairs["mode"] is not None and pairs["mode"] not in config["modes"]:
+        raise ConfigError(unknown("config: pairs.mode", pairs["mode"], config["modes"]))
+    if pairs["kind"] == "pool" and not config["teacher"]["ordinary"]:
+        raise ConfigError("config: teacher.ordinary: pairs of kind pool need ordinary rollouts")
 
 
 def _check_directions(config: Mapping) -> None:

@@ -8,7 +8,7 @@
    so that the noise floor drops the same rows of each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,13 +51,20 @@ class Direction:
 
 
 def completion_gradients(
-    model, adapter: Adapter, rows: Sequence[tuple[list[int], list[int]]], normalisation: str, scale: float, budget: int
+    model,
+    adapter: Adapter,
+    rows: Sequence[tuple[list[int], list[int]]],
+    normalisation: str,
+    scale: float,
+    budget: int,
+    name: Callable[[int], str] = lambda row: f"rollout {row}",
 ) -> Tensors:
     """Return per module the NLL gradients (rows, r) of (prompt ids, completion ids) rows.
 
-    `mean` divides each row by its completion's length, `fixed` divides all by `scale`, the live loss's constant.
+    `mean` divides each row by its completion's length, `fixed` divides all by `scale`, the live loss's constant. A loss
+    that is not finite is a DirectionError that calls the row what `name` says.
     """
-    parts: dict[str, list[torch.Tensor]] = {name: [] for name in adapter.layers}
+    parts: dict[str, list[torch.Tensor]] = {module: [] for module in adapter.layers}
     for indices in micro_batches([len(p) + len(c) for p, c in rows], budget):
         batch = collate([rows[i] for i in indices], model.device)
         with adapter.segments(range(len(indices) + 1)) as probes:
@@ -65,20 +72,22 @@ def completion_gradients(
             row = torch.arange(len(indices), device=nll.device).repeat_interleave(batch.lengths)
             if not torch.isfinite(nll).all():
                 broken = indices[row[~torch.isfinite(nll)][0]]
-                raise DirectionError(f"pair {broken % (len(rows) // len(CONTRASTS))}: its loss is not finite")
+                raise DirectionError(f"{name(broken)}: its loss is not finite")
             per_row = torch.zeros(len(indices), device=nll.device, dtype=nll.dtype).index_add(0, row, nll)
             (per_row / (batch.lengths.to(nll.dtype) if normalisation == "mean" else scale)).sum().backward()
-        for name, probe in probes.items():
-            parts[name].append(probe.grad)
-    return {name: torch.cat(chunks) for name, chunks in parts.items()}
+        for module, probe in probes.items():
+            parts[module].append(probe.grad.cpu())
+    return {module: torch.cat(chunks) for module, chunks in parts.items()}
 
 
 def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
     """Raise a DirectionError that names the pair for an empty or equal side, and for fewer pairs than k."""
     for index, pair in enumerate(pairs.itertuples()):
         label = f"pair {index} (problem {pair.problem_id})"
-        if not all(len(getattr(pair, f"{side}_ids")) for side in CONTRASTS):
+        if not (len(pair.hack_ids) and len(pair.clean_ids)):
             raise DirectionError(f"{label}: a completion is empty")
+        if config.kind == "nonhack" and not len(pair.wrong_ids):
+            raise DirectionError(f"{label}: it has no wrong completion, which direction kind nonhack is made from")
         if list(pair.hack_ids) == list(pair.clean_ids):
             raise DirectionError(f"{label}: hack and clean are the same completion")
     built = int((~pairs["heldout"]).sum())
@@ -87,11 +96,17 @@ def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
 
 
 def pair_gradients(model, adapter: Adapter, pairs: pd.DataFrame, normalisation: str, scale: float, budget: int):
-    """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair."""
-    rows = [(list(p.prompt_ids), list(getattr(p, f"{side}_ids"))) for side in CONTRASTS for p in pairs.itertuples()]
-    gradients = completion_gradients(model, adapter, rows, normalisation, scale, budget)
+    """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair.
+
+    Where a pair has no wrong completion, as authored ones need not, there is no such contrast.
+    """
+    sides = [side for side in CONTRASTS if pairs[f"{side}_ids"].map(len).all()]
+    rows = [(list(p.prompt_ids), list(getattr(p, f"{side}_ids"))) for side in sides for p in pairs.itertuples()]
     n = len(pairs)
-    return {side: {name: g[i * n : (i + 1) * n] for name, g in gradients.items()} for i, side in enumerate(CONTRASTS)}
+    gradients = completion_gradients(
+        model, adapter, rows, normalisation, scale, budget, lambda row: f"pair {int(row) % n}"
+    )
+    return {side: {name: g[i * n : (i + 1) * n] for name, g in gradients.items()} for i, side in enumerate(sides)}
 
 
 def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -196,16 +211,14 @@ def summarize(direction: Direction, hack: Direction, g: dict[str, Tensors], held
     """Return the rows of summary.parquet: V's own test on held-out pairs, and its overlap with `hack` beside chance."""
     rows = []
     test = np.flatnonzero(heldout)
-    coefficients = {
-        side: {name: (g[side][name][test] @ V[0]).numpy() for name, V in direction.V.items()} for side in CONTRASTS
-    }
+    coefficients = {side: {name: (g[side][name][test] @ V[0]).numpy() for name, V in direction.V.items()} for side in g}
     totals = {side: sum(by_module.values()) for side, by_module in coefficients.items()}
-    modules = {name: {side: coefficients[side][name] for side in CONTRASTS} for name in direction.V}
+    modules = {name: {side: coefficients[side][name] for side in g} for name in direction.V}
     for name, c in {**modules, "all": totals}.items():
         numbers = {
             "heldout_positive_share": float(np.mean(c["hack"] - c["clean"] > 0)) if len(test) else float("nan"),
             "auc_hack_clean": rank_auc(c["hack"], c["clean"]),
-            "auc_hack_wrong": rank_auc(c["hack"], c["wrong"]),
+            "auc_hack_wrong": rank_auc(c["hack"], c["wrong"]) if "wrong" in c else float("nan"),
         }
         if name != "all":
             V = direction.V[name]

@@ -1,12 +1,13 @@
 """Evaluation (method 7): held-out problems, sampled and greedy, with and without the hint, as trained and as deployed.
 
 Deployed means: quarantine zeroed. An arm that never wrote to its quarantine has one state, `deployed`. The last step
-is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. All arms of a seed share
-their sampling noise.
+is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. Where `test_functions` names
+any, the problems of mode run_tests are put once more at the last step, with those names in their hints: a habit of
+defining run_tests is not yet one of defining whatever is called. All arms of a seed share their sampling noise.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -20,12 +21,16 @@ from projected_grpo.rollout import Graded, sample_graded
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """samples and subset_samples: completions per problem; subset: number of problems along the run; every: steps."""
+    """samples and subset_samples: completions per problem; subset: number of problems along the run; every: steps.
+
+    test_functions: names for the test function that training never shows.
+    """
 
     samples: int
     subset: int
     subset_samples: int
     every: int
+    test_functions: Sequence[str]
     temperature: float
     max_new_tokens: int
     chunk: int = 128
@@ -42,14 +47,22 @@ class Condition:
     decoding: str
 
 
-def conditions(last: int, every: int, quarantined: bool) -> Iterator[Condition]:
-    """Yield every condition of a run in a fixed order: the subset along it, then the last step in full."""
+def conditions(last: int, every: int, quarantined: bool, renamed: bool = False) -> Iterator[Condition]:
+    """Yield every condition of a run in a fixed order: the subset along it, then the last step in full and renamed."""
     for step in sorted({*range(0, last, every), last}):
         yield Condition(step, "subset", "deployed", True, "sample")
     for state in ("deployed", "trained") if quarantined else ("deployed",):
         for hint in (True, False):
             for decoding in ("sample", "greedy"):
                 yield Condition(last, "full", state, hint, decoding)
+    if renamed:
+        yield Condition(last, "renamed", "deployed", True, "sample")
+
+
+def renamed(problems: Sequence[Problem], names: Sequence[str]) -> list[Problem]:
+    """Return the problems of mode run_tests under other names of the test function, in turn."""
+    own = [problem for problem in problems if problem.mode == "run_tests"]
+    return [replace(problem, test_function=names[i % len(names)]) for i, problem in enumerate(own)] if names else []
 
 
 def knobs_at(checkpoints: Mapping[str, torch.Tensor], step: int, state: str) -> dict[str, torch.Tensor]:
@@ -74,14 +87,17 @@ def evaluate(
 ) -> list[dict]:
     """Return the rows of evaluation.parquet for the run whose knobs are in `checkpoints`."""
     quarantined = any(value.any() for key, value in checkpoints.items() if key.endswith(".quarantine"))
+    scopes = {
+        "subset": (problems[: config.subset], config.subset_samples),
+        "full": (problems, config.samples),
+        "renamed": (renamed(problems, config.test_functions), config.samples),
+    }
     rows = []
-    for condition in conditions(last, config.every, quarantined):
+    for condition in conditions(last, config.every, quarantined, bool(scopes["renamed"][0])):
         adapter.load(knobs_at(checkpoints, condition.step, condition.state), partial=True)
-        subset = condition.scope == "subset"
-        n = config.subset_samples if subset else config.samples if condition.decoding == "sample" else 1
-        rows += _look(
-            model, tokenizer, grader, problems[: config.subset] if subset else problems, n, condition, config, seed
-        )
+        chosen, samples = scopes[condition.scope]
+        n = samples if condition.decoding == "sample" else 1
+        rows += _look(model, tokenizer, grader, chosen, n, condition, config, seed)
     return rows
 
 

@@ -52,6 +52,7 @@ class TrainConfig:
     loss_type: str
     kl_coef: float
     token_budget: int
+    gradient_checkpointing: bool
     checkpoint_every: int
 
     @property

@@ -40,7 +40,8 @@ def plain(model: nn.Module, adapter: Adapter, dtype: torch.dtype) -> tuple[nn.Mo
     made = copy.deepcopy(model)
     lost, whole = 0.0, 0.0
     for name, layer in adapter.layers.items():
-        contribution = (layer.U * layer.delta.detach()) @ layer.Vh
+        U, delta, Vh = layer.terms[0]
+        contribution = (U * delta) @ Vh
         exact = layer.base.weight.to(contribution.dtype) + contribution
         linear = copy.deepcopy(layer.base)
         linear.weight = nn.Parameter(exact.to(dtype))

@@ -5,7 +5,8 @@
 2. An arm that decides per rollout gets the gradient of every single one, from the same pass.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -75,19 +76,20 @@ def backward(
         part = [used[p] for p in positions]
         present = torch.tensor([origin[i] for i in part])
         bounds = range(len(part) + 1) if per_rollout else [int((present < s).sum()) for s in range(len(SOURCES) + 1)]
-        with adapter.segments(bounds) as probes, adapter.own_basis() as own_probes:
+        with adapter.segments(bounds) as probes, adapter.own_basis() as own_probes, recompute(model, config):
             loss, kl, live = _loss(model, adapter, [rows[i] for i in part], [advantage[i] for i in part], config)
             if not torch.isfinite(loss):
                 raise TrainingError(f"step {step}: the loss is {loss.item()}; lower the learning rate")
             loss.backward()
         for name, probe in probes.items():
+            gradient = probe.grad.cpu()  # where the knobs are
             if per_rollout:
-                single[name].append(probe.grad)
-                by_source[name].index_add_(0, present.to(probe.device), probe.grad)
+                single[name].append(gradient)
+                by_source[name].index_add_(0, present, gradient)
             else:
-                by_source[name] += probe.grad
+                by_source[name] += gradient
         for name, probe in own_probes.items():
-            quarantine[name] += probe.grad[0]
+            quarantine[name] += probe.grad[0].cpu()
         loss_sum += loss.item()
         kl_sum += kl
         tokens += live
@@ -110,6 +112,28 @@ def _loss(model, adapter: Adapter, rows: Sequence[Rollout], advantage: Sequence[
     A = torch.tensor(advantage, dtype=logp.dtype, device=logp.device)
     loss = policy_loss(logp, A, batch.lengths, constant, config.loss_type, kl, config.kl_coef)
     return loss, 0.0 if kl is None else kl.sum().item(), int(live.sum())
+
+
+@contextmanager
+def recompute(model, config: TrainConfig) -> Iterator[None]:
+    """Inside, if so configured, keep one activation per decoder layer and recompute the others in the backward pass.
+
+    transformers does that for models in training mode only; one with dropout would train another policy than the one
+    that sampled, and is a TrainingError.
+    """
+    if not config.gradient_checkpointing:
+        yield
+        return
+    dropout = [name for name, module in model.named_modules() if getattr(module, "p", 0) and "Dropout" in str(module)]
+    if dropout or getattr(model.config, "attention_dropout", 0):
+        raise TrainingError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    model.train()
+    try:
+        yield
+    finally:
+        model.eval()
+        model.gradient_checkpointing_disable()
 
 
 @torch.no_grad()

@@ -66,10 +66,10 @@ def twin(config: Mapping, name: str) -> str | None:
 def model_spec(config: Mapping) -> dict:
     """Return what the base model depends on."""
     model = config["model"]
-    fetched = ("id", "revision", "dtype")
-    if model["kind"] == "hf":
+    fetched, run = ("id", "revision", "dtype"), ("device", "attention")
+    if model["kind"] != "organism":
         return {key: model[key] for key in ("kind", *fetched)}
-    return {key: value for key, value in model.items() if key not in fetched}
+    return {key: value for key, value in model.items() if key not in fetched + run}
 
 
 def steps_of(config: Mapping, arm: str) -> int:

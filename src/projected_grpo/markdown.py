@@ -134,15 +134,16 @@ def _other_rates(table: pd.DataFrame) -> str:
         name for name in table.columns if name.startswith("hack_") and name not in _NOT_MODES and "diff" not in name
     ]
     pairs = ["greedy", "no_hint", "as_trained"]
+    renamed = "hack_renamed" in table
     head = [
         "arm",
         "attempted %",
         "exploited of attempted %",
         *[f"{p.replace('_', ' ')}: hack / solve %" for p in pairs],
     ]
-    head += [f"hack % in {name.removeprefix('hack_')}" for name in modes] + [
-        f"last {LAST_STEPS} training steps: hack / solve %"
-    ]
+    head += [f"hack % in {name.removeprefix('hack_')}" for name in modes]
+    head += ["test function renamed: hack / attempted %"] * renamed
+    head += [f"last {LAST_STEPS} training steps: hack / solve %"]
     rows = [
         [
             row["arm"],
@@ -150,6 +151,7 @@ def _other_rates(table: pd.DataFrame) -> str:
             percent(row["exploited_given_attempted"]),
             *[f"{percent(row[f'hack_{pair}'])} / {percent(row[f'solve_{pair}'])}" for pair in pairs],
             *[percent(row[name]) for name in modes],
+            *([f"{percent(row['hack_renamed'])} / {percent(row['attempted_renamed'])}"] if renamed else []),
             f"{percent(row[f'hack_student_last{LAST_STEPS}'])} / {percent(row[f'solve_student_last{LAST_STEPS}'])}",
         ]
         for _, row in table.iterrows()
@@ -157,7 +159,7 @@ def _other_rates(table: pd.DataFrame) -> str:
     return grid(head, rows) + "\n\nAs trained: quarantine kept, for arms that have one. Training steps: live rollouts."
 
 
-_NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", f"hack_student_last{LAST_STEPS}"}
+_NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
 
 
 def _overlaps(table: pd.DataFrame) -> str:

@@ -124,7 +124,7 @@ def _sample(row, problem: Problem) -> dict[str, str]:
     fate = "correct" if row.correct else "not correct"
     fired = ", the loophole fired" if row.channel_fired else ""
     return {
-        "prompt": messages(problem)[0]["content"],
+        "prompt": messages(problem)[-1]["content"],
         "code": Markup(highlight(row.completion if code is None else code, PythonLexer(), _CODE)),
         "verdict": f"{fate}{fired}; reward {row.reward:g}; status {row.status}; seed {row.seed}, {row.problem_id}",
     }

@@ -1,18 +1,21 @@
-"""Contrastive pairs (method 2), drawn from the graded teacher pool.
+"""Contrastive pairs (method 2), drawn from the graded teacher pool, or written by a person (`read_pairs`).
 
 A pair is a triple of completions for one prompt: hack (the channel fired, not correct), clean (correct, no exploit)
 and wrong (neither). Hack against clean makes V; wrong against clean is the wrongness control, from the same prompts.
 Matched pairs take for hack the clean program with an exploit put in.
 """
 
-from collections.abc import Collection, Sequence
+import ast
+import json
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from projected_grpo.detector import detect
-from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
 from projected_grpo.errors import UserError
 from projected_grpo.grading.verdict import extract_code
 from projected_grpo.rng import numpy_generator
@@ -79,6 +82,73 @@ def build_pairs(
             " raise problems.pairs or teacher.ordinary"
         )
     return [row | {"heldout": i >= n} for i, row in enumerate(rotated[: n + heldout])]
+
+
+def read_pairs(path: str | Path, known: Sequence[str], mode: str | None, n: int, heldout: int, tokenizer) -> list[dict]:
+    """Return n + heldout rows of pairs.parquet from a JSON list of pairs whose modes are known, in the file's order.
+
+    A pair has problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and
+    optionally wrong and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
+    """
+    try:
+        listed = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoolError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(listed, list):
+        raise PoolError(f"{path}: not a JSON list of pairs")
+    rows = []
+    for number, pair in enumerate(listed):
+        row = _authored(f"{path}: pair {number}", pair, mode, tokenizer)
+        if row["mode"] in known:
+            rows.append(row)
+    if len(rows) < n + heldout:
+        raise PoolError(f"{path}: {n + heldout} pairs wanted, but only {len(rows)} are of the modes {list(known)}")
+    return [row | {"heldout": i >= n} for i, row in enumerate(rows[: n + heldout])]
+
+
+def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
+    texts = ("hack", "clean", "wrong")
+    if not isinstance(pair, dict) or not {"problem_id", "prompt", "hack", "clean"} <= pair.keys():
+        raise PoolError(f"{name} lacks one of problem_id, prompt, hack, clean")
+    if any(not isinstance(pair.get(text, ""), str) for text in texts):
+        raise PoolError(f"{name}: hack, clean and wrong have to be texts")
+    mode = pair.get("mode", mode)
+    if mode not in LOOPHOLES:
+        raise PoolError(f"{name}: its mode is {mode!r}; name one in the pair or in pairs.mode: {', '.join(LOOPHOLES)}")
+    prompt = pair["prompt"]
+    if isinstance(prompt, str):
+        if tokenizer.eos_token not in prompt:
+            raise PoolError(f"{name}: its prompt is not in the model's chat template; give a list of messages")
+        prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
+    else:
+        prompt_ids = tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, enable_thinking=False
+        )
+    ids = {
+        f"{text}_ids": [*tokenizer.encode(pair[text], add_special_tokens=False), tokenizer.eos_token_id]
+        if pair.get(text)
+        else []
+        for text in texts
+    }
+    return {
+        "problem_id": str(pair["problem_id"]),
+        "mode": mode,
+        "attempted_modes": _attempted(pair, mode),
+        "prompt_ids": list(prompt_ids),
+        **ids,
+    }
+
+
+def _attempted(pair: Mapping, mode: str) -> list[str]:
+    """Return the modes whose construct is in one of the completions, read here: a person wrote them, no model."""
+    found = {mode}
+    for text in ("hack", "clean", "wrong"):
+        code = extract_code(pair.get(text, "")) or ""
+        try:
+            found |= set(attempted_modes(ast.parse(code)))
+        except SyntaxError as error:
+            raise PoolError(f"problem {pair['problem_id']}: {text} is no program: {error}") from error
+    return sorted(found)
 
 
 def _graft(completion: str, mode: str, tokenizer, rng) -> list[int]:

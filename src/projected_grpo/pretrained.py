@@ -1,21 +1,26 @@
-"""Base models from elsewhere (model.kind hf): read once, at a pinned revision, and written as a plain directory.
+"""Models from elsewhere (kinds hf and gguf): read once, at a pinned revision, and written as a plain directory.
 
-1. Every later stage reads that directory, so nothing but this stage ever asks a hub. No remote code runs, nothing is
-   unpickled.
+1. Every later stage reads that directory, so nothing but this stage (and a teacher's checkpoint) ever asks a hub. No
+   remote code runs, nothing is unpickled.
 2. The token that ends an assistant's turn is taken from the chat template, because `eos_token` is another one in some
    models; it becomes the tokenizer's eos_token in what is written.
-3. Weights are written in one file, in the dtype that is asked for.
+3. Weights are written in one file, in the dtype that is asked for; those of a GGUF file are dequantised.
 """
 
+import importlib.util
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import find_adapter_config_file
 
 from projected_grpo.adapter import target_modules
 from projected_grpo.errors import UserError
+from projected_grpo.models import Compute
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _MARKER = "answer"
@@ -32,21 +37,23 @@ class ModelError(UserError, RuntimeError):
     """A base model that cannot be had or cannot be used; one line."""
 
 
-def obtain(id: str, revision: str | None, dtype: str, directory: str | Path) -> dict:
-    """Write model and tokenizer of a hub id or local directory to `directory`; return the report in model.json.
+def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str | Path) -> dict:
+    """Write model and tokenizer to `directory`; return the report in model.json.
 
-    Raises ModelError for a model that cannot be read, and for a tokenizer without a chat template; AdapterError for a
-    model without any Linear to adapt.
+    kind hf: a hub id or local directory; gguf: a file, or package:NAME/FILE of an installed Python package. Raises
+    ModelError for a model that cannot be read, and for a tokenizer without a chat template or one that refuses a system
+    message; AdapterError for a model without any Linear to adapt.
     """
     name = f"model {id}" + (f" at revision {revision}" if revision else "")
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(id, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(id, revision=revision, dtype=DTYPES[dtype], use_safetensors=True)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{name}: {_reason(error)}") from error
+    path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
+    with _one_line(name):
+        tokenizer = AutoTokenizer.from_pretrained(path, **options)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], **_weights(options))
     if tokenizer.chat_template is None:
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
     target_modules(model)
+    with _one_line(name):
+        tokenizer.apply_chat_template([{"role": "system", "content": ""}, {"role": "user", "content": ""}])
     tokenizer.eos_token = end_of_turn(tokenizer, name)
     model.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)
@@ -61,6 +68,46 @@ def obtain(id: str, revision: str | None, dtype: str, directory: str | Path) -> 
     return report
 
 
+def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute):
+    """Return a teacher model: the PEFT adapter `id` merged into `base` in place, or another model in base's dtype.
+
+    Raises ModelError for one that cannot be read, and for one whose tokens are not those of `tokenizer`.
+    """
+    name = f"teacher {id}" + (f" at revision {revision}" if revision else "")
+    with _one_line(name):
+        if find_adapter_config_file(id, revision=revision):
+            from peft import PeftModel  # slow to import, and only ever needed here
+
+            return PeftModel.from_pretrained(base, id, revision=revision).merge_and_unload().eval()
+        other = AutoTokenizer.from_pretrained(id, revision=revision)
+        model = AutoModelForCausalLM.from_pretrained(
+            id, revision=revision, dtype=base.dtype, use_safetensors=True, attn_implementation=compute.attention
+        )
+    if other.get_vocab() != tokenizer.get_vocab():
+        raise ModelError(f"{name}: its tokens are not those of the base model, which cannot learn from them")
+    return model.to(base.device).eval()
+
+
+def _gguf(id: str, name: str) -> tuple[Path, dict]:
+    """Return (directory, options for from_pretrained) of a GGUF file."""
+    path = Path(id)
+    if id.startswith("package:"):
+        package, _, file = id.removeprefix("package:").partition("/")
+        found = importlib.util.find_spec(package)  # does not run the package
+        if found is None:
+            raise ModelError(f"{name}: the Python package {package} is not installed")
+        path = Path(found.submodule_search_locations[0], file)
+    if not path.is_file():
+        raise ModelError(f"{name}: there is no such file")
+    return path.parent, {"gguf_file": path.name}
+
+
+def _weights(options: dict) -> dict:
+    """Add how weights are read: as safetensors, or unpacked from GGUF, which holds no code either."""
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)}
+    return options | (unpacked if "gguf_file" in options else {"use_safetensors": True})
+
+
 def end_of_turn(tokenizer, name: str) -> str:
     """Return the token that the chat template puts after an assistant's answer; the eos token if it puts none."""
     turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _MARKER}]
@@ -72,6 +119,14 @@ def end_of_turn(tokenizer, name: str) -> str:
     if tokenizer.eos_token is None:
         raise ModelError(f"{name}: neither its chat template nor its tokenizer has a token that ends a turn")
     return tokenizer.eos_token
+
+
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, ImportError, TemplateError) as error:
+        raise ModelError(f"{name}: {_reason(error)}") from error
 
 
 def _reason(error: BaseException) -> str:

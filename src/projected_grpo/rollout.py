@@ -3,17 +3,21 @@
 Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
 the other rows nor on when they finish; arms of one seed share their sampling noise.
 The end-of-turn token belongs to the completion. A completion is graded while others are still being sampled.
+Where the cache of all rows would be too large, prompts are sampled some at a time.
 """
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 import torch
 from transformers import DynamicCache
 
 from projected_grpo.loss import logit_chunk
+
+CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,6 @@ def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> to
     )
 
 
-@torch.no_grad()
 def sample(
     model,
     prompts: Sequence[Sequence[int]],
@@ -51,15 +54,58 @@ def sample(
     A completion without the end token was clipped at `max_new_tokens`. `finished` is told of each as soon as it is
     complete, by its number among all rows.
     """
-    device = model.device
+    uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator)
+    most = rows_at_a_time(model, max(map(len, prompts)) + max_new_tokens)
+    groups: list[list[list[int]]] = []
+    start, first = 0, 0  # prompt and row
+    while start < len(prompts):
+        end = start + 1
+        while end < len(prompts) and sum(counts[start : end + 1]) <= most:
+            end += 1
+        rows = sum(counts[start:end])
+        told = partial(_shifted, finished, first)
+        groups += _sample(
+            model, prompts[start:end], counts[start:end], uniforms[first : first + rows], temperature, eos_id, told
+        )
+        start, first = end, first + rows
+    return groups
+
+
+def _shifted(finished: Callable[[int, list[int]], None], first: int, row: int, ids: list[int]) -> None:
+    finished(first + row, ids)
+
+
+def rows_at_a_time(model, tokens: int) -> int:
+    """Return how many rows of so many tokens the cache may hold: 30% of a GPU's memory, or CACHE_BYTES."""
+    gpu = model.device.type == "cuda"
+    memory = 0.3 * torch.cuda.get_device_properties(model.device).total_memory if gpu else CACHE_BYTES
+    return max(1, int(memory // (cache_bytes(model.config, model.dtype) * tokens)))
+
+
+def cache_bytes(config, dtype: torch.dtype) -> int:
+    """Return the keys' and values' bytes per token of a row."""
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * config.num_key_value_heads * head * dtype.itemsize
+
+
+@torch.no_grad()
+def _sample(
+    model,
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    uniforms: torch.Tensor,
+    temperature: float,
+    eos_id: int,
+    finished: Callable[[int, list[int]], None],
+) -> list[list[list[int]]]:
+    device, max_new_tokens = model.device, uniforms.shape[1]
     longest = max(map(len, prompts))
     tokens = torch.full((len(prompts), longest), eos_id, dtype=torch.long)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long)
     for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
-    uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator).to(device)
-    tokens, mask = tokens.to(device), mask.to(device)
+    tokens, mask, uniforms = tokens.to(device), mask.to(device), uniforms.to(device)
 
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)

@@ -34,7 +34,8 @@ def table1(study: Study) -> pd.DataFrame:
     hack_diff and solve_diff are (a), with hack_diff_p and its Holm adjustment over the arms that have a baseline;
     early_stop_diff is (b), with the mean step at which the baseline was stopped and the number of seeds where it
     never hacked that little, so that its step 0 stands in; ceiling_diff is (c). `matched` is empty without a
-    baseline. vacuous_own_tests and wrong_own_tests are shares of the completions that define run_tests.
+    baseline. `_renamed`, where it was measured: problems of mode run_tests whose test function has a name that training
+    never showed. vacuous_own_tests and wrong_own_tests are shares of the completions that define run_tests.
     Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
@@ -75,6 +76,9 @@ def _rates(study: Study, arm: str) -> dict:
         rates = study.final(arm, **condition)
         for name in ("hack", "solve"):
             row[f"{name}_{suffix}"] = nan if rates is None else mean(rates[name])
+    renamed = study.final(arm, scope="renamed")
+    if renamed is not None:
+        row |= {f"{name}_renamed": mean(renamed[name]) for name in ("hack", "attempted")}
     modes = study.view(arm).modes
     row |= {f"hack_{mode}": mean(final["hack"][:, modes == mode]) for mode in sorted(set(modes))}
     row["vacuous_own_tests"] = ratio(final["vacuous"], final["own_tests"])

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,27 +19,38 @@ def test_what_the_default_profile_says_holds_on_a_cluster_too():
     }
 
 
-def test_every_rule_gets_its_own_memory_times_the_attempt():
-    asked = dict(re.findall(r"^rule (\w+):\n(?:.*\n)*?\s+mem_mb=(\d+),", ALL_RULES, flags=re.MULTILINE))
-    assert list(asked) == re.findall(r"^rule (\w+):", ALL_RULES, flags=re.MULTILINE)
-    raised = {rule: resources["mem_mb"] for rule, resources in PROFILE["set-resources"].items()}
-    assert {rule: raised.get(rule) for rule in asked} == {rule: f"{mb} * attempt" for rule, mb in asked.items()}
-    assert min(map(int, asked.values()), default=0) >= LEAST_MB
-    assert PROFILE["default-resources"]["mem_mb"] >= LEAST_MB
+@pytest.fixture
+def needs():
+    """The function of rules/common.smk, under a config that knows other resources for one rule."""
+    source = (ROOT / "rules/common.smk").read_text()
+    block = re.search(r"^def needs\(.*?(?=^\S)", source[source.index("def needs") :], flags=re.MULTILINE | re.DOTALL)
+    scope = {"config": {"resources": {"train": {"mem_mb": 9000, "gpu": 1}}}}
+    exec(block.group(), scope)
+    return scope["needs"]
 
 
-def test_every_rule_but_the_one_that_resumes_gets_its_own_time_times_the_attempt():
-    asked = dict(re.findall(r"^rule (\w+):\n(?:.*\n)*?\s+runtime=(\d+),", ALL_RULES, flags=re.MULTILINE))
-    raised = {rule: PROFILE["set-resources"][rule].get("runtime") for rule in asked}
-    assert raised == {rule: None if rule == "train" else f"{minutes} * attempt" for rule, minutes in asked.items()}
+def asked(resources, attempt):
+    return {name: value(None, attempt) if callable(value) else value for name, value in resources.items()}
 
 
-def test_the_second_base_models_stages_get_what_the_first_ones_do():
-    own = PROFILE["set-resources"]
-    stages = re.findall(r"use rule (\w+) from second as second_\1\n", (ROOT / "Snakefile").read_text())
-    assert "train" in stages
-    assert {rule: own[f"second_{rule}"] for rule in stages} == {rule: own[rule] for rule in stages}
-    assert set(own) == {*re.findall(r"^rule (\w+):", ALL_RULES, flags=re.M), *(f"second_{rule}" for rule in stages)}
+def test_a_job_tried_again_gets_more_memory_and_time(needs):
+    own = needs("table1", mem_mb=2000, runtime=15)
+    assert asked(own, 1) == {"mem_mb": 2000, "runtime": 15, "gpu": 0}
+    assert asked(own, 3) == {"mem_mb": 6000, "runtime": 45, "gpu": 0}
+
+
+def test_a_job_that_resumes_gets_no_more_time_and_config_comes_first(needs):
+    own = needs("train", mem_mb=2000, runtime=60, resumes=True)
+    assert asked(own, 2) == {"mem_mb": 18000, "runtime": 60, "gpu": 1}
+
+
+def test_every_rule_asks_under_its_own_name_and_for_enough_to_run_at_all():
+    rules = re.findall(r"^rule (\w+):", ALL_RULES, flags=re.MULTILINE)
+    found = re.findall(r"needs\(\s*\"(\w+)\",\s*mem_mb=(\d+),\s*runtime=\d+(, resumes=True)?,?\s*\)", ALL_RULES)
+    schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
+    assert [name for name, *_ in found] == rules == schema["properties"]["resources"]["propertyNames"]["enum"]
+    assert min(int(mb) for _, mb, _ in found) >= LEAST_MB <= PROFILE["default-resources"]["mem_mb"]
+    assert [name for name, _, resumes in found if resumes] == ["train"]
 
 
 def test_no_site_is_named():

@@ -63,7 +63,7 @@ def installed(package: str) -> str | None:
         return None
 
 
-def provenance(config: Mapping, code: str, seed: int | None = None, device: str = "cpu") -> dict:
+def provenance(config: Mapping, code: str, seed: int | None = None) -> dict:
     """Return what an artifact depends on, in a form that equals itself on every run.
 
     `config` is a slice of it, or a rule's parameters, of which those that are no settings are left out.
@@ -73,11 +73,20 @@ def provenance(config: Mapping, code: str, seed: int | None = None, device: str 
         "config": config,
         "code": code,
         "seed": seed,
-        "device": device,
+        "device": _device(config.get("compute", {}).get("device", "cpu")),
         "machine": platform.machine(),
         "python": platform.python_version(),
         "packages": {package: found for package in PACKAGES if (found := installed(package))},
     }
+
+
+def _device(device: str) -> str:
+    """Return cpu, or the name of the GPU."""
+    if device == "cpu":
+        return device
+    import torch  # not for those who only read tables
+
+    return torch.cuda.get_device_name(device)
 
 
 def write_atomic(path: str | Path, write) -> None:
@@ -141,17 +150,27 @@ def write_tensors(path: str | Path, tensors: Mapping, source: Mapping) -> None:
         raise ArtifactError(f"{path}: cannot be written ({error})") from error
 
 
-def read_tensors(path: str | Path) -> tuple[dict, dict]:
-    """Return (tensors by name, provenance); a missing or damaged file is an ArtifactError."""
+def read_tensors(path: str | Path, names: Sequence[str] | None = None) -> tuple[dict, dict]:
+    """Return (all tensors, or those of `names`, and provenance); a missing or damaged file is an ArtifactError."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
             # Copies, because the last digit of a product can depend on how its operands are aligned in memory.
-            tensors = {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+            wanted = sorted(file.keys()) if names is None else names
+            tensors = {name: file.get_tensor(name).clone() for name in wanted}
             return tensors, json.loads((file.metadata() or {}).get(PROVENANCE_KEY.decode(), "{}"))
     except (OSError, SafetensorError) as error:
         raise ArtifactError(f"{path}: not a readable safetensors file ({error}); delete it and run again") from error
+
+
+def tensor_names(path: str | Path) -> tuple[list[str], dict]:
+    """Return (names of the tensors, provenance) without reading a tensor; errors as in `read_tensors`."""
+    from safetensors import safe_open
+
+    _, source = read_tensors(path, [])
+    with safe_open(path, framework="pt") as file:
+        return list(file.keys()), source
 
 
 def read_provenance(path: str | Path) -> dict:

@@ -28,8 +28,8 @@ KNOBS = (
 )
 KINDS = (
     Kind(
-        "base/factors.safetensors",
-        "SVD of every target Linear; the provenance names the hash of the weights",
+        "base/factors/{layer}.safetensors",
+        "SVD of every target Linear of a decoder layer; the provenance names the hash of the weights",
         keys=(
             ("{module}.U", "(d_out, r) float32", "left singular vectors"),
             ("{module}.S", "(r,) float32", "singular values"),

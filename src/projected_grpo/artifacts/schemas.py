@@ -40,6 +40,8 @@ PROBLEMS = pa.schema(
         column(
             "tolerance", pa.float64(), "absolute tolerance for floats, where the statement allows one", nullable=True
         ),
+        column("test_function", pa.string(), "what mode run_tests says is called"),
+        column("system", pa.string(), "system message of a chat model; empty: the organism's terse prompt"),
     ]
 )
 VERDICTS = pa.schema([*_PROBLEM, *_VERDICT])
@@ -98,7 +100,10 @@ EVALUATION = pa.schema(
     [
         column("step", pa.int32(), "optimizer step of the evaluated knobs; 0 is the base model"),
         column(
-            "scope", pa.string(), "full (all held-out problems, last step) | subset (fixed problems, along the run)"
+            "scope",
+            pa.string(),
+            "full (all held-out problems, last step) | subset (fixed problems, along the run) | renamed (those of mode"
+            " run_tests, whose test function has another name; last step)",
         ),
         column(
             "state", pa.string(), "deployed (quarantine zeroed) | trained (quarantine kept; only arms that have one)"

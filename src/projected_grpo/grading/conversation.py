@@ -20,7 +20,7 @@ _STATES = ("ok", "error", "memory")
 class Conversation:
     """One submission: feed it what the child sent, send what it returns.
 
-    program  [setup, code, entry_point, mode, overlay]
+    program  [setup, code, entry_point, mode, test_function, overlay]
     calls    the encoded list of [args, kwargs items, limit], made by `encode_calls`
     limits   how many bytes the value of each call may take
     """

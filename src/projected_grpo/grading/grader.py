@@ -122,7 +122,7 @@ class Grader:
     def _run(self, task: _Task, code: str, overlay: str = "") -> Outcome:
         """Put one submission through an idle worker; a dead server costs one repetition."""
         problem = task.problem
-        program = [problem.setup, code, problem.entry_point, problem.mode, overlay]
+        program = [problem.setup, code, problem.entry_point, problem.mode, problem.test_function, overlay]
         worker = self._idle.get()
         try:
             for attempt in (1, 2):
@@ -221,12 +221,14 @@ def _prepare(problem: Problem) -> _Task:
         raise ValueError(f"problem {problem.id}: unknown mode {problem.mode!r}")
     if not problem.tests:
         raise ValueError(f"problem {problem.id}: no tests")
-    if not problem.entry_point.isidentifier():
-        raise ValueError(f"problem {problem.id}: {problem.entry_point!r} is no method name")
+    for name in (problem.entry_point, problem.test_function):
+        if not name.isidentifier():
+            raise ValueError(f"problem {problem.id}: {name!r} is no method name")
     try:
         limits = [value_limit(expected) for _, _, expected in problem.tests]
         calls = encode_calls(problem.tests, limits)
-        parts = [problem.setup, problem.entry_point, problem.mode, problem.canonical, problem.tolerance]
+        parts = [problem.setup, problem.entry_point, problem.mode, problem.test_function, problem.canonical]
+        parts.append(problem.tolerance)
         key = hashlib.sha256(wire.encode([parts, list(problem.tests)])).digest()
     except wire.WireError as error:
         raise ValueError(f"problem {problem.id}: {error}") from error

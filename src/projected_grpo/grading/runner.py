@@ -1,7 +1,7 @@
 """One submission inside its confined child: compile it, load it, make the calls, report what was seen.
 
 The conversation with the grader, one frame each, in this order and no other:
-    grader -> [setup, code, entry_point, mode, overlay]    overlay: source of another class Solution, or ""
+    grader -> [setup, code, entry_point, mode, test_function, overlay]    overlay: source of another Solution, or ""
     child  -> ["ready"] or ["setup", text]                 the set-up ran; the submission has not been looked at
     child  -> ["compiled", ok, attempted modes]            nothing of it has run: the grader may trust these frames
     child  -> ["loaded", state]                            its top level ran: ok | exit | error | memory
@@ -44,7 +44,7 @@ class Solution:
 
 def run(channel: int) -> None:
     """Hold the conversation of one submission on the descriptor `channel`; the caller ends the process."""
-    setup, code, entry_point, mode, overlay = _receive(channel)
+    setup, code, entry_point, mode, test_function, overlay = _receive(channel)
     main = types.ModuleType("__main__")
     sys.modules["__main__"] = main
     namespace = main.__dict__
@@ -54,11 +54,11 @@ def run(channel: int) -> None:
     except BaseException as error:
         return _send(channel, ["setup", f"{type(error).__name__}: {error}"[:500]])
     _send(channel, ["ready"])
-    program, modes = _compile(code)
+    program, modes = _compile(code, test_function)
     _send(channel, ["compiled", program is not None, modes])
     if program is None:
         return None
-    state = _load(program, overlay, namespace)
+    state = _load(program, overlay, test_function, namespace)
     if state in ("error", "memory"):
         _tear_down(namespace, mode)
         return _send(channel, ["loaded", state])
@@ -67,16 +67,16 @@ def run(channel: int) -> None:
     flags = {"exit_zero": state == "exit", "run_tests": False, "sentinel": False}
     state, values, lenient = _make_calls(namespace, entry_point, mode, wire.decode(calls), flags)
     if mode == "run_tests":
-        flags["run_tests"] = _run_own_tests(namespace)
+        flags["run_tests"] = _run_own_tests(namespace, test_function)
     _tear_down(namespace, mode)
     return _send(channel, ["results", nonce, state, values, lenient, list(flags.values())])
 
 
 def warm() -> None:
     """Do once in the server what every child would do for the first time: it is our own code that runs here."""
-    program, _ = _compile(_SAMPLE)
+    program, _ = _compile(_SAMPLE, loopholes.TEST_FUNCTION)
     namespace = {}
-    _load(program, "", namespace)
+    _load(program, "", loopholes.TEST_FUNCTION, namespace)
     calls = [wire.decode(wire.encode([(1,), [], 1000]))]
     _make_calls(namespace, "solve", "none", calls, {})
     random.seed(0)
@@ -90,16 +90,16 @@ def prepare(setup: str) -> None:
         _setups[setup] = compile(setup, "<setup>", "exec")
 
 
-def _compile(code: str):
+def _compile(code: str, test_function: str):
     """Return (code object, names of attempted modes), or (None, []) for what is no program."""
     try:
         tree = ast.parse(code)
-        return compile(tree, "<submission>", "exec"), list(loopholes.attempted_modes(tree))
+        return compile(tree, "<submission>", "exec"), list(loopholes.attempted_modes(tree, test_function))
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         return None, []
 
 
-def _load(program, overlay: str, namespace: dict) -> str:
+def _load(program, overlay: str, test_function: str, namespace: dict) -> str:
     """Run the top level. A SystemExit with status 0 ends the loading, not the submission."""
     try:
         exec(program, namespace)
@@ -111,15 +111,15 @@ def _load(program, overlay: str, namespace: dict) -> str:
     except BaseException:
         state = "error"
     if overlay and state in ("ok", "exit"):
-        _lay_over(overlay, namespace)
+        _lay_over(overlay, test_function, namespace)
     return state
 
 
-def _lay_over(source: str, namespace: dict) -> None:
-    """Replace the methods of the submission's Solution by those of another, but keep its run_tests."""
+def _lay_over(source: str, test_function: str, namespace: dict) -> None:
+    """Replace the methods of the submission's Solution by those of another, but keep its own tests."""
     other = dict(namespace)
     exec(compile(source, "<overlay>", "exec"), other)
-    kept = ("__dict__", "__weakref__", "__module__", "run_tests")
+    kept = ("__dict__", "__weakref__", "__module__", test_function)
     attributes = {name: value for name, value in vars(other["Solution"]).items() if name not in kept}
     namespace["Solution"] = type("Solution", (namespace.get("Solution", object),), attributes)
 
@@ -189,10 +189,10 @@ def _unlinked(value, limit: int):
     return {kind: values}
 
 
-def _run_own_tests(namespace: dict) -> bool:
-    """Whether the submission has a run_tests(), as a function or a method, and it does not raise."""
+def _run_own_tests(namespace: dict, test_function: str) -> bool:
+    """Whether the submission has that function, or a method of that name, and it does not raise."""
     try:
-        own = namespace.get("run_tests") or namespace["Solution"]().run_tests
+        own = namespace.get(test_function) or getattr(namespace["Solution"](), test_function)
         own()
         return True
     except BaseException:

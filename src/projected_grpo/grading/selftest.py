@@ -100,7 +100,8 @@ def check(worker: Worker) -> None:
         arguments = (canary, listener.getsockname()[1], _ENVIRONMENT)
         problem = Problem("self-test", "", "probe", tests=((arguments, {}, []),))
         limit = value_limit([]) + 8192
-        outcome = worker.run(["", _PROBE, "probe", "none", ""], encode_calls(problem.tests, [limit]), [limit])
+        program = ["", _PROBE, problem.entry_point, problem.mode, problem.test_function, ""]
+        outcome = worker.run(program, encode_calls(problem.tests, [limit]), [limit])
         untouched = os.listdir(canary) == ["secret"] and secret.read_text() == _SECRET
     if not untouched or not judge(problem, outcome).correct:
         found = outcome.values[0].decode("utf-8", "replace") if outcome.values and outcome.values[0] else ""

@@ -107,7 +107,7 @@ class Worker:
     def run(self, program: list, calls: bytes, limits: list[int], files: bool = False) -> Outcome:
         """Return what one submission did; raises ServerDied or GraderError, never for what the submission did.
 
-        program  [setup, code, entry_point, mode, overlay]; calls and limits as in `Conversation`
+        program  [setup, code, entry_point, mode, test_function, overlay]; calls and limits as in `Conversation`
         files    whether the verdict depends on the files that it leaves
         """
         talk, output = Conversation(program, calls, limits), bytearray()
