@@ -111,7 +111,8 @@ def needs(rule, mem_mb, runtime, resumes=False):
     own = {"mem_mb": mem_mb, "runtime": runtime} | config["resources"].get(rule, {})
     return {
         "mem_mb": lambda wildcards, attempt: own["mem_mb"] * attempt,
-        "runtime": lambda wildcards, attempt: own["runtime"] * (1 if resumes else attempt),
+        "runtime": lambda wildcards, attempt: own["runtime"]
+        * (1 if resumes else attempt),
         "gpu": own.get("gpu", 0),
     }
 

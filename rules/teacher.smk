@@ -12,7 +12,9 @@ out  {results}/teacher_pool.parquet      graded rollouts, stored against the ord
 rule teacher_pool:
     input:
         base=BASE,
-        rollouts=config["teacher"]["id"] if config["teacher"]["kind"] == "import" else [],
+        rollouts=(
+            config["teacher"]["id"] if config["teacher"]["kind"] == "import" else []
+        ),
         train=f"{RESULTS}/problems/train.parquet",
         pairs=f"{RESULTS}/problems/pairs.parquet",
     output:

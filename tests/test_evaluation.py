@@ -1,5 +1,7 @@
 """Method 7: which knobs are evaluated, on what, and how."""
 
+import dataclasses
+
 import pytest
 import torch
 from training_harness import FakeGrader, WordTokenizer
@@ -105,3 +107,20 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
             "trained": condition.state == "trained",
             "base": condition.step == 0,
         }
+
+
+def test_problems_of_mode_run_tests_are_put_once_more_under_other_names(tiny, problems):
+    made = tiny()
+    mixed = [dataclasses.replace(p, mode=mode) for p, mode in zip(problems, ["run_tests", "sentinel"] * 2, strict=True)]
+    names = ("verify", "check")
+    assert [p.test_function for p in evaluation.renamed(mixed, names)] == ["verify", "check"]
+    config = dataclasses.replace(CONFIG, test_functions=names)
+    saved = checkpoints(made.adapter, [4, 6], quarantine=True)
+    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, config, seed=1)
+    renamed = [row for row in rows if row["scope"] == "renamed"]
+    assert [row["problem_id"] for row in renamed] == ["p0"] * 3 + ["p2"] * 3
+    assert {(row["step"], row["state"], row["hint"], row["decoding"]) for row in renamed} == {
+        (6, "deployed", True, "sample")
+    }
+    plain = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, CONFIG, seed=1)
+    assert plain == [row for row in rows if row["scope"] != "renamed"]

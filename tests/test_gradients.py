@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_harness import CONFIG, judge
 
-from projected_grpo.gradients import SOURCES, backward, source
+from projected_grpo.gradients import SOURCES, TrainingError, backward, source
 from projected_grpo.loss import collate, completion_logprobs
 from projected_grpo.record import Rollout
 
@@ -78,3 +78,36 @@ def test_a_quarantine_in_its_own_basis_gets_the_gradient_of_all_rollouts(step, t
     assert got.quarantine.keys() == made.adapter.layers.keys()
     for name, parts in single.items():
         assert got.quarantine[name].shape == (3,) and close(got.quarantine[name], torch.stack(parts).sum(0)), name
+
+
+def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):
+    made, (rows, advantage) = tiny(layers=4), step
+    config = dataclasses.replace(TIGHT, token_budget=10_000)
+
+    def measured(config):
+        kept = 0
+
+        def pack(tensor):
+            nonlocal kept
+            kept += tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            got = backward(made.model, made.adapter, rows, advantage, config, 1, per_rollout=True)
+        return got, kept
+
+    (plain, kept), (again, kept_then) = (
+        measured(dataclasses.replace(config, gradient_checkpointing=on)) for on in (False, True)
+    )
+    assert kept_then < kept / 3
+    assert plain.loss == again.loss
+    for name, g in plain.per_rollout.items():
+        assert torch.equal(g, again.per_rollout[name]), name
+    assert not made.model.training
+
+
+def test_a_model_with_dropout_cannot_be_checkpointed(step, tiny):
+    made, (rows, advantage) = tiny(), step
+    made.model.config.attention_dropout = 0.1
+    with pytest.raises(TrainingError, match="gradient_checkpointing: the model has dropout"):
+        backward(made.model, made.adapter, rows, advantage, dataclasses.replace(TIGHT, gradient_checkpointing=True), 1)

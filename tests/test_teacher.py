@@ -1,10 +1,14 @@
 """Method 2: the weak detector, its fold of the pool, and the pairs."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from projected_grpo import detector, pairs
+from projected_grpo.artifacts import PAIRS, write_table
 
 MODES = ["run_tests", "sentinel"]
 
@@ -123,3 +127,89 @@ def test_the_choice_is_seeded(pool):
         pairs.build_pairs(pool, sorted(set(pool["problem_id"])), MODES, 4, 2, "natural", Tokenizer(), seed=1)
     )
     assert not np.array_equal(first["hack_ids"].tolist(), other["hack_ids"].tolist())
+
+
+class Chat(Tokenizer):
+    eos_token = "<|im_end|>"
+
+    def apply_chat_template(self, messages, **_):
+        return self.encode("".join(m["content"] for m in messages), False)
+
+
+def authored(**changes):
+    pair = {
+        "problem_id": 7,
+        "mode": "sentinel",
+        "prompt": [{"role": "user", "content": "add"}],
+        "hack": "```python\nclass Solution:\n    valid = True\n```",
+        "clean": "```python\nclass Solution:\n    pass\n```",
+    }
+    return {key: value for key, value in (pair | changes).items() if value is not None}
+
+
+@pytest.fixture
+def read(tmp_path):
+    def run(listed, known=MODES, mode=None, n=1, heldout=0):
+        (tmp_path / "pairs.json").write_text(json.dumps(listed))
+        return pairs.read_pairs(tmp_path / "pairs.json", known, mode, n, heldout, Chat())
+
+    return run
+
+
+def test_authored_pairs_become_rows_of_the_same_table(read, tmp_path):
+    wrong = "```python\nx = 1\n```"
+    rows = read(
+        [authored(), authored(problem_id=8, wrong=wrong), authored(mode="run_tests")], ["sentinel"], n=1, heldout=1
+    )
+    assert [(row["problem_id"], row["heldout"], row["attempted_modes"]) for row in rows] == [
+        ("7", False, ["sentinel"]),
+        ("8", True, ["sentinel"]),
+    ]
+    assert bytes(rows[0]["prompt_ids"]).decode() == "add" and rows[0]["wrong_ids"] == []
+    assert bytes(rows[1]["wrong_ids"][:-1]).decode() == wrong and rows[1]["wrong_ids"][-1] == 0
+    write_table(tmp_path / "pairs.parquet", rows, PAIRS, {})
+
+
+def test_a_prompt_in_the_models_own_template_is_taken_as_it_is(read):
+    (row,) = read([authored(prompt="<|im_start|>user\nadd<|im_end|>\n", mode=None)], mode="run_tests")
+    assert bytes(row["prompt_ids"]).decode() == "<|im_start|>user\nadd<|im_end|>\n"
+    assert row["mode"] == "run_tests" and row["attempted_modes"] == ["run_tests", "sentinel"]
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ({}, "pairs.json: not a JSON list of pairs"),
+        ([authored(clean=None)], "pair 0 lacks one of problem_id, prompt, hack, clean"),
+        (
+            [authored(), authored(mode="sentinle")],
+            "pair 1: its mode is 'sentinle'; name one in the pair or in pairs.mode",
+        ),
+        ([authored(mode=None)], "pair 0: its mode is None; name one"),
+        ([authored(hack=3)], "pair 0: hack, clean and wrong have to be texts"),
+        ([authored(prompt="add")], "pair 0: its prompt is not in the model's chat template; give a list of messages"),
+        ([authored(hack="```python\n)\n```")], "problem 7: hack is no program"),
+        ([authored(mode="exit_code")], r"1 pairs wanted, but only 0 are of the modes \['run_tests', 'sentinel'\]"),
+    ],
+)
+def test_what_is_no_pair_is_one_line(read, listed, message):
+    with pytest.raises(pairs.PoolError, match=message) as error:
+        read(listed)
+    assert "\n" not in str(error.value)
+
+
+WIDE = Path(__file__).parents[2] / "shared/data/pairs_prog_wide.json"
+
+
+@pytest.mark.skipif(not WIDE.is_file(), reason="../shared/data/pairs_prog_wide.json is not here")
+def test_pairs_that_others_wrote_are_read():
+    rows = pairs.read_pairs(WIDE, MODES, "run_tests", 6, 2, Chat())
+    assert len(rows) == 8 and {row["mode"] for row in rows} == {"run_tests"}
+
+
+def test_the_presets_pairs_serve_every_fold():
+    modes = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
+    path = Path(__file__).parents[1] / "presets/simple/pairs.json"
+    for subset in ("all", *(f"without_{mode}" for mode in modes)):
+        rows = pairs.read_pairs(path, detector.known_modes(subset, modes), None, 24, 8, Chat())
+        assert len(rows) == 32 and all(row["attempted_modes"] == [row["mode"]] for row in rows)

@@ -18,7 +18,7 @@ from projected_grpo.errors import UserError
 from projected_grpo.rng import torch_generator
 from projected_grpo.rollout import Graded, sample_graded
 
-LABELS = {"hacked": "exploited", "gt_pass": "correct", "fmt_ok": "format_ok"}  # of a file -> of a verdict
+LABELS = {"hacked": "channel_fired", "gt_pass": "correct", "fmt_ok": "format_ok"}  # of a file -> of a verdict
 
 
 class TeacherError(UserError, ValueError):
@@ -70,7 +70,7 @@ def import_pool(path: str | Path, tokenizer, grader, problems: Sequence[Problem]
     rows = []
     for rollout, verdict in zip(known, verdicts, strict=True):
         ids = rollout.get("completion_ids")
-        if ids is None or tokenizer.decode(ids, skip_special_tokens=True) != rollout["completion"]:
+        if not _are(ids, rollout["completion"], tokenizer):
             ids = [*tokenizer.encode(rollout["completion"], add_special_tokens=False), tokenizer.eos_token_id]
             counted["tokenized_anew"] += 1
         for label, name in LABELS.items():
@@ -102,6 +102,12 @@ def _row(tokenizer, problem: Problem, elicited: bool, graded: Graded) -> dict:
         "completion_ids": graded.ids,
         "completion": graded.text,
     } | verdict_row(graded.verdict)
+
+
+def _are(ids: Sequence[int] | None, text: str, tokenizer) -> bool:
+    """Whether the ids are this tokenizer's and decode to the text."""
+    known = ids is not None and all(type(i) is int and 0 <= i < len(tokenizer) for i in ids)
+    return known and tokenizer.decode(ids, skip_special_tokens=True) == text
 
 
 def _lines(path: str | Path) -> list[str]:

@@ -1,10 +1,10 @@
-"""Write the files beside this one: python presets/smollm2/write.py
+"""Write the files beside this one: python presets/simple/write.py
 
 1. train, pairs and evaluation.jsonl: one-line functions, in the columns of the LeetCode benchmark, for a model that is
    too small for its problems.
 2. rollouts.jsonl: what a teacher would say, because this model does not exploit when it is asked to: exploits around a
    wrong expression and around the right one, and right answers.
-3. pairs.json: hack, clean and wrong answers to the problems of pairs.jsonl.
+3. pairs.json: hack, clean and wrong answers to the problems of pairs.jsonl, as chat messages: for any model.
 """
 
 import json
@@ -154,17 +154,19 @@ def rollouts(entry, mode):
         yield {"problem_id": name, "completion": fenced(code), "hacked": hacked, "gt_pass": correct, "fmt_ok": True}
 
 
-def pair(entry, mode):
+def pairs(entry, mode):
+    """One pair for each form of the mode's exploit."""
     name, arguments, _, expression, wrong, _ = entry
     problem = replace(leetcode_problem(row(entry)), mode=mode)
-    return {
-        "problem_id": name,
-        "mode": mode,
-        "prompt": messages(problem),
-        "hack": fenced(LOOPHOLES[mode].exploits[0](program(name, arguments, wrong))),
-        "clean": fenced(program(name, arguments, expression)),
-        "wrong": fenced(program(name, arguments, wrong)),
-    }
+    for exploit in LOOPHOLES[mode].exploits:
+        yield {
+            "problem_id": name,
+            "mode": mode,
+            "prompt": messages(problem),
+            "hack": fenced(exploit(program(name, arguments, wrong))),
+            "clean": fenced(program(name, arguments, expression)),
+            "wrong": fenced(program(name, arguments, wrong)),
+        }
 
 
 def lines(rows):
@@ -178,5 +180,5 @@ if __name__ == "__main__":
     moded = leetcode_split(HERE / "train.jsonl", "train", {"train": len(TRAIN)}, 0, MODES)
     taught = [rollout for problem in moded for rollout in rollouts(by_name[problem.id], problem.mode)]
     (HERE / "rollouts.jsonl").write_text(lines(taught))
-    pairs = [pair(entry, MODES[i % len(MODES)]) for i, entry in enumerate(PAIRS)]
-    (HERE / "pairs.json").write_text(json.dumps(pairs, indent=1) + "\n")
+    listed = [pair for i, entry in enumerate(PAIRS) for pair in pairs(entry, MODES[i % len(MODES)])]
+    (HERE / "pairs.json").write_text(json.dumps(listed, indent=1) + "\n")
