@@ -204,3 +204,18 @@ def test_a_direction_of_another_model_is_refused(tiny, tmp_path):
         save_direction(tmp_path / "V.safetensors", Direction(bad, dict.fromkeys(bad, torch.ones(2))), knows)
         with pytest.raises(AdapterError, match="V has modules that are not the model's"):
             load_direction(tmp_path / "V.safetensors", made.adapter, "all")
+
+
+def test_pairs_without_a_wrong_completion_make_v_but_not_the_wrongness_control(tiny, pairs):
+    made = tiny()
+    authored = pairs.assign(wrong_ids=[[]] * len(pairs))
+    both = [pair_gradients(made.model, made.adapter, p, "fixed", 10.0, 4096) for p in (pairs, authored)]
+    assert list(both[1]) == ["hack", "clean"]
+    heldout = pairs["heldout"].to_numpy()
+    V, same = (build(g, heldout, DirectionConfig(k=4), 0) for g in both)
+    for name in V.V:
+        assert torch.allclose(V.V[name], same.V[name], atol=1e-5)
+    summary = {(row["module"], row["metric"]): row["value"] for row in summarize(same, same, both[1], heldout)}
+    assert np.isnan(summary["all", "auc_hack_wrong"]) and summary["all", "auc_hack_clean"] > 0.5
+    with pytest.raises(DirectionError, match="it has no wrong completion, which direction kind nonhack is made from"):
+        check_pairs(authored, DirectionConfig(kind="nonhack", k=4))

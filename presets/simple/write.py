@@ -15,7 +15,6 @@ from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import CLAUSE, SYSTEM, leetcode_problem, leetcode_split
 from projected_grpo.environment.prompts import messages
 
-HERE = Path(__file__).parent
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 # name, arguments, what it returns in words, expression, a wrong expression, argument tuples of the tests
 TRAIN = [
@@ -173,12 +172,16 @@ def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
-if __name__ == "__main__":
+def write(folder):
     for split, entries in (("train", TRAIN), ("pairs", PAIRS), ("evaluation", EVALUATION)):
-        (HERE / f"{split}.jsonl").write_text(lines(map(row, entries)))
+        (folder / f"{split}.jsonl").write_text(lines(map(row, entries)))
     by_name = {entry[0]: entry for entry in TRAIN}
-    moded = leetcode_split(HERE / "train.jsonl", "train", {"train": len(TRAIN)}, 0, MODES)
+    moded = leetcode_split(folder / "train.jsonl", "train", {"train": len(TRAIN)}, 0, MODES)
     taught = [rollout for problem in moded for rollout in rollouts(by_name[problem.id], problem.mode)]
-    (HERE / "rollouts.jsonl").write_text(lines(taught))
+    (folder / "rollouts.jsonl").write_text(lines(taught))
     listed = [pair for i, entry in enumerate(PAIRS) for pair in pairs(entry, MODES[i % len(MODES)])]
-    (HERE / "pairs.json").write_text(json.dumps(listed, indent=1) + "\n")
+    (folder / "pairs.json").write_text(json.dumps(listed, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parent)

@@ -85,6 +85,8 @@ def overlap(study: Study, note: str) -> Figure:
         f"||relu(Vg)|| / ||g||, mean over modules, trailing {WINDOW}-step mean. Line: mean over {len(study.seeds)} "
         f"seed(s) of one training run each; band: range over seeds. V as in the arm's own run.\n{note}"
     )
+    if not arms:
+        caption = f"No arm has a gradient that V could see: no group of rollouts had any variance in reward.\n{note}"
     figure, panels = _grid(study, arms, "What the direction sees in the gradients", "overlap (ratio)", caption)
     top = 0.0
     for panel, arm in zip(panels, arms, strict=True):
@@ -128,7 +130,7 @@ def hack_against_solve(study: Study, note: str) -> Figure:
     right = min(100, 16 + 1.05 * max(_path(study, arm)[0].max() for arm in study.arms))
     for panel, (name, arms) in zip(panels, members.items(), strict=False):
         shown = {*arms, *(study.arms[arm]["baseline"] for arm in arms)} & set(study.arms)
-        top = min(100, 1.2 * max(_path(study, arm)[1].max() for arm in shown))
+        top = min(100, max(1, 1.2 * max(_path(study, arm)[1].max() for arm in shown)))  # nobody may hack
         panel.set(xlim=(0, right), ylim=(-0.07 * top, top))
         _plane(study, panel, name, arms)
     for panel in panels[len(members) :]:
@@ -229,7 +231,7 @@ def _ordered(study: Study) -> list[str]:
 
 def _grid(study: Study, arms: list[str], title: str, y_label: str, caption: str) -> tuple[Figure, list[Axes]]:
     """Return a figure with one small panel per arm, all on the same axes, and the panels."""
-    rows = -(-len(arms) // COLUMNS)
+    rows = max(1, -(-len(arms) // COLUMNS))
     figure = Figure(figsize=(12, 1.9 * rows + 1.0), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8)
