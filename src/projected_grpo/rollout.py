@@ -18,6 +18,7 @@ from transformers import DynamicCache
 from projected_grpo.loss import logit_chunk
 
 CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
+GPU_SHARE = 0.3
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,9 @@ def _shifted(finished: Callable[[int, list[int]], None], first: int, row: int, i
 
 
 def rows_at_a_time(model, tokens: int) -> int:
-    """Return how many rows of so many tokens the cache may hold: 30% of a GPU's memory, or CACHE_BYTES."""
+    """Return how many rows of so many tokens the cache may hold: in GPU_SHARE of a GPU's memory, or CACHE_BYTES."""
     gpu = model.device.type == "cuda"
-    memory = 0.3 * torch.cuda.get_device_properties(model.device).total_memory if gpu else CACHE_BYTES
+    memory = GPU_SHARE * torch.cuda.get_device_properties(model.device).total_memory if gpu else CACHE_BYTES
     return max(1, int(memory // (cache_bytes(model.config, model.dtype) * tokens)))
 
 

@@ -1,0 +1,105 @@
+"""The memory table: what the backward pass keeps is what autograd saves; the presets fit their GPU."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import transformers
+
+from projected_grpo import budget
+from projected_grpo.adapter import attach, factorize
+from projected_grpo.budget import GPU_BYTES, QWEN3_4B, Shape, needed
+from projected_grpo.loss import collate, completion_logprobs
+
+ROOT = Path(__file__).parents[1]
+ROWS, TOKENS = 3, 40
+
+
+def build(family, dtype, layers, hidden, intermediate):
+    sizes = {"hidden_size": hidden, "intermediate_size": intermediate, "num_hidden_layers": layers, "vocab_size": 97}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12, "tie_word_embeddings": True}
+    config = getattr(transformers, f"{family}Config")(**sizes, **heads)
+    torch.manual_seed(0)
+    model = getattr(transformers, f"{family}ForCausalLM")(config).to(dtype).eval()
+    qk_norm = family == "Qwen3"
+    return model, Shape(hidden, intermediate, layers, 4, 2, 12, 97, True, qk_norm, dtype.itemsize)
+
+
+def saved(model, checkpointing) -> int:
+    """Return the bytes that autograd keeps of a micro-batch, weights and factors aside."""
+    adapter = attach(model, factorize(model))
+    fixed = [*model.parameters(), *model.buffers()]
+    fixed += [tensor for layer in adapter.layers.values() for term in layer.terms for tensor in term]
+    fixed += [layer.merged for layer in adapter.layers.values() if layer.merged is not None]
+    known = {tensor.untyped_storage().data_ptr() for tensor in fixed}
+    seen = {}
+
+    def pack(tensor):
+        seen[tensor.untyped_storage().data_ptr()] = tensor  # held, so that no address is used twice
+        return tensor
+
+    if checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.train()
+    batch = collate([([1] * (TOKENS // 2), [2] * (TOKENS // 2 + 1))] * ROWS)
+    with adapter.segments([0, ROWS]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        completion_logprobs(model, batch).sum()
+    return sum(tensor.untyped_storage().nbytes() for address, tensor in seen.items() if address not in known)
+
+
+@pytest.mark.parametrize("family", ["Qwen3", "Llama"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("hidden", "intermediate"), [(64, 160), (96, 96)])
+def test_a_layer_keeps_what_autograd_saves(family, dtype, hidden, intermediate):
+    (three, shape), (two, _) = (build(family, dtype, layers, hidden, intermediate) for layers in (3, 2))
+    assert saved(three, False) - saved(two, False) == budget.layer_kept(shape, ROWS * TOKENS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_checkpointed_layer_keeps_its_input(dtype):
+    (six, shape), (two, _) = (build("Qwen3", dtype, layers, 64, 160) for layers in (6, 2))
+    grown = saved(six, True) - saved(two, True)
+    per_layer = ROWS * TOKENS * shape.hidden_size * shape.itemsize
+    assert grown == pytest.approx(4 * per_layer, rel=0.02)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_weights_and_factors_are_counted(dtype):
+    model, shape = build("Llama", dtype, 2, 64, 160)
+    linear = sum(p.nbytes for name, p in model.named_parameters() if "norm" not in name)
+    assert budget.weights(shape) == linear
+    layers = attach(model, factorize(model)).layers.values()
+    held = sum(layer.U.nbytes + layer.Vh.nbytes + (layer.merged.nbytes if layer.merges else 0) for layer in layers)
+    assert budget.factors(shape) == held
+
+
+def test_the_presets_fit_80_gb_with_room_and_the_document_says_so():
+    presets = budget.read(ROOT)
+    for name, train in presets.items():
+        if train["gradient_checkpointing"]:
+            assert needed(QWEN3_4B, train, 0.125).peak < 0.8 * GPU_BYTES, name
+    checkpointed = {name: train for name, train in presets.items() if train["gradient_checkpointing"]}
+    written = (ROOT / "docs/cluster.md").read_text()
+    for table in (budget.table(presets), budget.time_table(checkpointed), budget.disk_table()):
+        assert table in written
+
+
+def test_the_least_time_grows_with_what_a_step_does():
+    train = budget.read(ROOT)["qwen3-4b"]
+    sampling, backward = budget.least_step(QWEN3_4B, train, 0.125)
+    longer = budget.least_step(QWEN3_4B, train | {"max_new_tokens": 1024}, 0.125)
+    assert longer[0] == pytest.approx(2 * sampling) and longer[1] > backward
+    assert budget.least_step(QWEN3_4B, train | {"kl_coef": 0.1}, 0.125)[1] > backward
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to measure a peak on")
+def test_the_peak_of_a_backward_pass_is_as_said():
+    model, shape = build("Qwen3", torch.bfloat16, 8, 512, 1536)
+    model = model.cuda()
+    adapter = attach(model, factorize(model))
+    batch = collate([([1] * 500, [2] * 501)] * 8, "cuda")
+    torch.cuda.reset_peak_memory_stats()
+    with adapter.segments([0, 8]):
+        completion_logprobs(model, batch).sum().backward()
+    said = budget.weights(shape) + budget.factors(shape) + budget.kept(shape, 8000, False) + budget.moment(shape, 8000)
+    assert 0.7 < torch.cuda.max_memory_allocated() / said < 1.2
