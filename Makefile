@@ -3,6 +3,7 @@
 # make test         the same set-up, then every test, lint and check
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 # make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: vanilla and erase, a few steps
+# make test-slow    what takes minutes: training that language model
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
 # make timeline     where table 1's time goes, from its own run; rewrites its table in docs/performance.md
@@ -13,7 +14,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint smollm2 golden bench timeline clean-env
+.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench timeline clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -49,6 +50,9 @@ $(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
 
 smollm2: $(VENV)/.smollm2
 	snakemake -j2 --configfile presets/smollm2.yaml
+
+test-slow: $(VENV)/.smollm2
+	pytest -m slow -rs
 
 golden: $(VENV)/.installed
 	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/table1.csv

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from projected_grpo import results_page
+from projected_grpo.documents import replace_block
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_section_is_a_page_one_level_lower():
@@ -16,9 +19,8 @@ def test_a_section_is_a_page_one_level_lower():
 @pytest.fixture
 def study(tmp_path):
     """The copies of a small study, as far as the page reads them."""
-    root = Path(__file__).resolve().parents[1]
     for name in ("table1.csv", "table1.md", "h1.json"):
-        shutil.copy(root / "docs/results" / name, tmp_path / name)
+        shutil.copy(ROOT / "docs/results" / name, tmp_path / name)
     folds = {fold: {"erase": {"verdict": verdict}} for fold, verdict in (("a", "supported"), ("all", "undecided"))}
     (tmp_path / "table2.json").write_text(json.dumps({"folds": folds}))
     (tmp_path / "source.json").write_text(json.dumps({"machine": "a machine", "jobs": 3, "hours": 1.5}))
@@ -27,14 +29,23 @@ def study(tmp_path):
     return tmp_path
 
 
-def test_the_page_has_its_sections_in_order_and_the_verdicts_in_short(study):
-    text = results_page.page(study)
+def test_the_section_has_its_parts_in_order_and_the_verdicts_in_short(study):
+    text = results_page.study(study)
     headings = [line for line in text.splitlines() if line.startswith("#")]
     names = [f"## Page {name}" for name in results_page.PAGES]
-    assert headings == ["# Results", "## In short", "## What it does not show", "## Table 1", *names]
+    assert headings == ["## In short", "## What it does not show", "## Table 1", *names]
     assert "- Weak detector, erase: passes 1 of 1 held-out modes; all held-out problems together **undecided**." in text
     assert "3 jobs, 1.5 hours if one had run after the other, on a machine." in text
     assert all(f"![{figure}](study/{figure})" in text for figure in results_page.PAGES.values() if figure)
+
+
+@pytest.mark.parametrize("name", results_page.SECTIONS)
+def test_the_document_is_what_its_copies_say(name):
+    folder = ROOT / "docs" / name
+    if not folder.is_dir():
+        pytest.skip(f"docs/{name} is not there: that run is not in the documents")
+    page = (ROOT / "docs/results.md").read_text()
+    assert replace_block(page, name, results_page.SECTIONS[name][0](folder)) == page
 
 
 def test_the_cost_counts_every_job(tmp_path):

@@ -1,7 +1,7 @@
-"""Put a whole run into docs/results.md: `python -m projected_grpo.results_page results/study`.
+"""Put a run into docs/results.md: `python -m projected_grpo.results_page study results/study`; also smollm2.
 
-Copies every table, page and figure into docs/study/ and writes docs/results.md from these copies alone, so that no
-number in it is typed by hand.
+Copies the run's tables, pages and figures into docs/study/ (docs/smollm2/) and writes its section of docs/results.md
+from these copies alone, so that no number there is typed by hand.
 """
 
 import csv
@@ -12,11 +12,12 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo import markdown
-from projected_grpo.documents import copy_results, machine
+from projected_grpo.documents import copy_results, machine, replace_block
 
 PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
 FILES = ("table1.csv", "table1.md", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)
 FIGURES = ("hack_against_solve.png", "overlap.png", "weak_detector.png", "horizon.png")
+SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 LIMITS = """\
 - Anything about Qwen3-4B, or about a base model that is not one of these organisms. Intervals are conditional on the
   base model, its teacher pool and its pairs.
@@ -25,16 +26,12 @@ LIMITS = """\
 - What is open is open: it is neither an effect nor its absence."""
 
 
-def page(folder: Path) -> str:
-    """Return docs/results.md for the copies in `folder` (docs/study)."""
-    source = json.loads((folder / "source.json").read_text())
+def study(folder: Path) -> str:
+    """Return the section on every table for the copies in `folder` (docs/study)."""
     verdicts = json.loads((folder / "h1.json").read_text())
     table = pd.read_csv(folder / "table1.csv")
     parts = [
-        "# Results",
-        "Written by `python -m projected_grpo.results_page` from a run with every table: "
-        f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}. "
-        f"Table 1 has {verdicts['n_seeds']} seeds, the others say theirs.",
+        f"A run with every table: {_cost(folder)} Table 1 has {verdicts['n_seeds']} seeds, the others say theirs.",
         "## In short",
         _short(folder, verdicts),
         "## What it does not show",
@@ -49,6 +46,26 @@ def page(folder: Path) -> str:
         parts.append(_demoted((folder / name).read_text()))
         parts += [f"![{figure}](study/{figure})"] if figure else []
     return "\n\n".join(parts) + "\n"
+
+
+def smollm2(folder: Path) -> str:
+    """Return the section on the real language model for the copies in `folder` (docs/smollm2)."""
+    table = pd.read_csv(folder / "table1.csv")
+    pool = json.loads((folder / "teacher_pool.json").read_text())
+    exploits = sum(pool["exploited"].values())
+    parts = [
+        f"`make smollm2`: SmolLM2-135M-Instruct, a pretrained language model, on one-line functions. {_cost(folder)}",
+        f"One seed and {table['last_step'].max()} steps decide nothing; this shows that the pipeline runs on a model"
+        f" that nobody made for it. Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit.",
+        markdown.headline(table),
+        "All of it: [table1.md](smollm2/table1.md).",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _cost(folder: Path) -> str:
+    source = json.loads((folder / "source.json").read_text())
+    return f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}."
 
 
 def _short(folder: Path, verdicts: dict) -> str:
@@ -83,14 +100,18 @@ def cost(results: Path) -> dict:
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 
-def main(results: Path, root: Path) -> None:
-    folder = root / "docs" / "study"
-    copy_results(results, folder, FILES, FIGURES)
+SECTIONS = {"study": (study, FILES, FIGURES), "smollm2": (smollm2, SMOLLM2_FILES, ())}
+
+
+def main(name: str, results: Path, root: Path) -> None:
+    section, files, figures = SECTIONS[name]
+    folder, page = root / "docs" / name, root / "docs" / "results.md"
+    copy_results(results, folder, files, figures)
     (folder / "source.json").write_text(json.dumps({"machine": machine(), **cost(results)}, indent=1) + "\n")
-    (root / "docs" / "results.md").write_text(page(folder))
+    page.write_text(replace_block(page.read_text(), name, section(folder)))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m projected_grpo.results_page RESULTS, in the repository's root")
-    main(Path(sys.argv[1]), Path.cwd())
+    if len(sys.argv) != 3 or sys.argv[1] not in SECTIONS:
+        sys.exit("usage: python -m projected_grpo.results_page study|smollm2 RESULTS, in the repository's root")
+    main(sys.argv[1], Path(sys.argv[2]), Path.cwd())
