@@ -39,7 +39,7 @@ def saved(model, checkpointing) -> int:
         return tensor
 
     if checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
         model.train()
     batch = collate([([1] * (TOKENS // 2), [2] * (TOKENS // 2 + 1))] * ROWS)
     with adapter.segments([0, ROWS]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

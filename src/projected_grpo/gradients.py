@@ -127,13 +127,14 @@ def recompute(model, config: TrainConfig) -> Iterator[None]:
     dropout = [name for name, module in model.named_modules() if getattr(module, "p", 0) and "Dropout" in str(module)]
     if dropout or getattr(model.config, "attention_dropout", 0):
         raise TrainingError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")
-    model.gradient_checkpointing_enable({"use_reentrant": False})
+    if not model.is_gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        model.disable_input_require_grads()  # which only the reentrant form needs
     model.train()
     try:
         yield
     finally:
         model.eval()
-        model.gradient_checkpointing_disable()
 
 
 @torch.no_grad()
