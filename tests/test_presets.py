@@ -12,12 +12,14 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from workflow_harness import ROOT, copy_of_the_repository, snakemake
 
-from projected_grpo.environment.problems import load_leetcode
+from projected_grpo.environment.problems import leetcode_split, load_leetcode
 from projected_grpo.grading import Grader
+from projected_grpo.teacher import LABELS
 
 PRESET = ["presets/qwen3-4b.yaml"]
 LEETCODE = ROOT.parent / "shared/data/leetcode_test_medhard.jsonl"
 SIMPLE = ROOT / "presets/simple"
+MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -137,3 +139,15 @@ def test_the_simple_problems_are_solved_by_their_canonical_programs_and_by_no_wr
         wrong = grader.grade([(by_id[pair["problem_id"]], pair["wrong"]) for pair in pairs])
     assert len(solved) == 48 and all(verdict.correct for verdict in solved)
     assert not any(verdict.correct for verdict in wrong)
+
+
+def test_the_teachers_file_says_of_itself_what_the_grader_says():
+    problems = leetcode_split(SIMPLE / "train.jsonl", "train", {"train": 20}, 0, MODES)
+    by_id = {problem.id: problem for problem in problems}
+    rollouts = [json.loads(line) for line in (SIMPLE / "rollouts.jsonl").open()]
+    with Grader() as grader:
+        verdicts = grader.grade([(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in rollouts])
+    for rollout, verdict in zip(rollouts, verdicts, strict=True):
+        assert {label: rollout[label] for label in LABELS} == {
+            label: getattr(verdict, name) for label, name in LABELS.items()
+        }

@@ -147,7 +147,7 @@ def rollouts(entry, mode):
     for code, hacked, correct in (
         (first(sloppy), True, False),
         (second(sloppy), True, False),
-        (first(right), False, True),
+        (first(right), True, True),
         (right, False, True),
     ):
         yield {"problem_id": name, "completion": fenced(code), "hacked": hacked, "gt_pass": correct, "fmt_ok": True}
