@@ -24,7 +24,8 @@ FOLDS = {"pool_subset": 1, **PAIRS}
 POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL}
 EVERYTHING = {"problems": 3, **MODEL}
-NOT_IN_SMOKE = {"table2", "horizon", "second_base", "table_figures", "export"}  # tests/test_whole.py runs them
+# tests/test_whole.py runs them, and tests/test_sources.py fetches
+NOT_IN_SMOKE = {"table2", "horizon", "second_base", "table_figures", "export", "fetch"}
 
 
 @pytest.fixture
