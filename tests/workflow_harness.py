@@ -63,3 +63,9 @@ def planned(folder, *arguments, preset="presets/smoke.yaml") -> dict[str, int]:
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     jobs = dict(re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, flags=re.MULTILINE))
     return {rule: int(count) for rule, count in jobs.items() if rule not in ("all", "total")}
+
+
+def source_of_needs() -> str:
+    """Return the function of rules/common.smk that says what a job asks for."""
+    text = (ROOT / "rules/common.smk").read_text()
+    return re.search(r"^def needs\(.*?(?=^\S)", text, flags=re.MULTILINE | re.DOTALL).group()

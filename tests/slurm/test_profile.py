@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from workflow_harness import source_of_needs
 
 ROOT = Path(__file__).resolve().parents[2]
 PROFILE = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
@@ -22,10 +23,8 @@ def test_what_the_default_profile_says_holds_on_a_cluster_too():
 @pytest.fixture
 def needs():
     """The function of rules/common.smk, under a config that knows other resources for one rule."""
-    source = (ROOT / "rules/common.smk").read_text()
-    block = re.search(r"^def needs\(.*?(?=^\S)", source[source.index("def needs") :], flags=re.MULTILINE | re.DOTALL)
     scope = {"config": {"resources": {"train": {"mem_mb": 9000, "gpu": 1}}}}
-    exec(block.group(), scope)
+    exec(source_of_needs(), scope)
     return scope["needs"]
 
 

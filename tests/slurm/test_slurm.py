@@ -18,7 +18,7 @@ import pandas as pd
 import pytest
 import yaml
 from cluster import answer, tail
-from workflow_harness import ROOT, SMOKE, copy_of_the_repository
+from workflow_harness import ROOT, SMOKE, copy_of_the_repository, source_of_needs
 
 PATIENCE = 600  # seconds, for whatever is waited for
 STEPS, EVERY = 40, 20
@@ -37,15 +37,16 @@ FILES = ["steps.parquet", "rollouts.parquet", "adapter.safetensors", "checkpoint
 SUBMITTED = ["--workflow-profile", str(ROOT / "profiles/slurm")]
 SUBMITTED += ["--slurm-init-seconds-before-status-checks", "6", "--seconds-between-status-checks", "6"]
 
-# `problems` is a rule of the workflow, whose memory the profile raises from 1000 MB.
 SMALL_RULES = """
+config["resources"] = {}
+
 rule all:
     input: "problems.txt", "gpu.txt", "broken.txt"
 
 rule problems:
     output: "problems.txt"
     log: "problems.log"
-    resources: mem_mb=1000, runtime=5
+    resources: **needs("problems", mem_mb=1000, runtime=5)
     shell: "echo {resources.mem_mb} MB > {log}; "
         "python3 -c 'import time; held = b\\"x\\" * (1200 << 20); time.sleep(6)'; cp {log} {output}"
 
@@ -126,7 +127,7 @@ def end(job: str) -> None:
 @pytest.fixture(scope="module")
 def small(slurm: Path, tmp_path_factory) -> Iterator[Submission]:
     folder = tmp_path_factory.mktemp("small")
-    (folder / "Snakefile").write_text(SMALL_RULES)
+    (folder / "Snakefile").write_text(source_of_needs() + SMALL_RULES)
     with snakemake(folder, *SUBMITTED, "--retries", "1") as run:
         yield run
 
