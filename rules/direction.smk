@@ -29,6 +29,7 @@ rule direction:
         modes=config["modes"],
         loss_constant=build_train_config(config["train"]).loss_constant,
         token_budget=config["train"]["token_budget"],
+        checkpointing=config["train"]["gradient_checkpointing"],
         compute=COMPUTE,
     script:
         "../workflow_scripts/direction.py"

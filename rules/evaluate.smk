@@ -62,6 +62,7 @@ rule detection:
         packages=PACKAGES,
         subsets={name: direction_spec(config, name)["subset"] for name in detectors()},
         token_budget=config["train"]["token_budget"],
+        checkpointing=config["train"]["gradient_checkpointing"],
         compute=COMPUTE,
     script:
         "../workflow_scripts/detection.py"

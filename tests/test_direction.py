@@ -219,3 +219,17 @@ def test_pairs_without_a_wrong_completion_make_v_but_not_the_wrongness_control(t
     assert np.isnan(summary["all", "auc_hack_wrong"]) and summary["all", "auc_hack_clean"] > 0.5
     with pytest.raises(DirectionError, match="it has no wrong completion, which direction kind nonhack is made from"):
         check_pairs(authored, DirectionConfig(kind="nonhack", k=4))
+
+
+def test_pairs_cost_as_little_memory_as_training_does(tiny, pairs):
+    made = tiny(layers=4)
+
+    def measured(checkpointing):
+        kept = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
+            g = pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096, checkpointing)
+        return g, sum(kept)
+
+    (plain, kept), (again, kept_then) = measured(False), measured(True)
+    assert kept_then < kept / 3
+    assert all(torch.equal(plain["hack"][name], again["hack"][name]) for name in plain["hack"])

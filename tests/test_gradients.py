@@ -7,8 +7,8 @@ import pytest
 import torch
 from training_harness import CONFIG, judge
 
-from projected_grpo.gradients import SOURCES, TrainingError, backward, source
-from projected_grpo.loss import collate, completion_logprobs
+from projected_grpo.gradients import SOURCES, backward, source
+from projected_grpo.loss import LossError, collate, completion_logprobs
 from projected_grpo.record import Rollout
 
 TIGHT = dataclasses.replace(CONFIG, token_budget=30)  # several micro-batches
@@ -109,5 +109,5 @@ def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):
 def test_a_model_with_dropout_cannot_be_checkpointed(step, tiny):
     made, (rows, advantage) = tiny(), step
     made.model.config.attention_dropout = 0.1
-    with pytest.raises(TrainingError, match="gradient_checkpointing: the model has dropout"):
+    with pytest.raises(LossError, match="gradient_checkpointing: the model has dropout"):
         backward(made.model, made.adapter, rows, advantage, dataclasses.replace(TIGHT, gradient_checkpointing=True), 1)

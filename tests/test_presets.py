@@ -45,10 +45,10 @@ def test_the_right_jobs_are_listed_without_a_network_or_a_gpu(folder, more):
     jobs = listed(folder, *PRESET, *more, target=f"{presets[-1]['results']}/table1.csv")
     runs = len(presets[0]["tables"]["table1"]) * len(presets[0]["seeds"])
     assert jobs.pop("total") == sum(jobs.values())
-    random_V = len(presets[0]["seeds"])
+    drawn = 2 * len(presets[0]["seeds"])  # random and shuffled
     assert jobs == {
         "fetch": 3, "base_model": 1, "problems": 3, "teacher_pool": 1, "pool_subset": 1, "pairs": 1,
-        "direction": 1 + random_V, "train": runs, "evaluate": runs, "table1": 1,
+        "direction": 2 + drawn, "train": runs, "evaluate": runs, "table1": 1,
     }  # fmt: skip
 
 
@@ -86,6 +86,7 @@ def run(folder):
         pytest.skip("../shared/data/leetcode_test_medhard.jsonl is not here")
     write_tiny_qwen3(folder / "tiny")
     small = {
+        "threads": 1,
         "seeds": [41],
         "model": {"id": "tiny", "revision": None, "device": "cpu"},
         "problems": {"train": 12, "pairs": 1, "evaluation": 10},
@@ -151,3 +152,17 @@ def test_the_teachers_file_says_of_itself_what_the_grader_says():
         assert {label: rollout[label] for label in LABELS} == {
             label: getattr(verdict, name) for label, name in LABELS.items()
         }
+
+
+def test_the_teachers_share_is_the_same_in_every_arm_that_has_one():
+    arms = yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]
+    own = yaml.safe_load((ROOT / PRESET[0]).read_text())["arms"]
+    assert {name for name, spec in arms.items() if spec.get("mix")} == own.keys()
+    assert {spec["mix"] for spec in own.values()} == {0.125}
+
+
+def test_every_claim_on_the_preset_has_its_controls():
+    claims = yaml.safe_load((ROOT / "config.yaml").read_text())["claims"]
+    table = yaml.safe_load((ROOT / PRESET[0]).read_text())["tables"]["table1"]
+    for name in set(claims) & set(table):
+        assert {*claims[name]["controls"], *claims[name]["slow"]} <= set(table), name

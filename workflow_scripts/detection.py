@@ -17,7 +17,7 @@ directions = {
     for name, path in zip(params.subsets, inputs.V, strict=True)
 }
 rows = detection.detect_rollouts(
-    model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget
+    model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget, params.checkpointing
 )
 source = artifacts.provenance(dict(params.items()), params.code, seed)
 artifacts.write_table(snakemake.output[0], rows, artifacts.DETECTION, source)

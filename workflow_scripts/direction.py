@@ -13,7 +13,9 @@ pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
 known = detector.known_modes(params.direction["subset"], params.modes)
 detector.check_fold(pairs, known, params.modes, inputs.pairs)
 config = direction.build_config(params.direction)
-built, summary = direction.extract(model, adapter, pairs, config, params.loss_constant, params.token_budget, draw)
+built, summary = direction.extract(
+    model, adapter, pairs, config, params.loss_constant, params.token_budget, draw, params.checkpointing
+)
 source = artifacts.provenance(dict(params.items()), params.code, draw)
 direction.save_direction(output.V, built, source)
 artifacts.write_table(output.summary, summary, artifacts.DIRECTION_SUMMARY, source)

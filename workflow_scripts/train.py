@@ -30,7 +30,8 @@ def refresh():
     pairs = artifacts.read_table(inputs.pairs, artifacts.PAIRS)
     detector.check_fold(pairs, known, params.modes, inputs.pairs)
     spec = direction.build_config(params.direction)
-    fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, config.token_budget, seed)
+    limits = config.token_budget, seed, config.gradient_checkpointing
+    fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, *limits)
     return use(fresh)
 
 

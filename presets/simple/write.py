@@ -179,7 +179,10 @@ def write(folder):
     moded = leetcode_split(folder / "train.jsonl", "train", {"train": len(TRAIN)}, 0, MODES)
     taught = [rollout for problem in moded for rollout in rollouts(by_name[problem.id], problem.mode)]
     (folder / "rollouts.jsonl").write_text(lines(taught))
-    listed = [pair for i, entry in enumerate(PAIRS) for pair in pairs(entry, MODES[i % len(MODES)])]
+    listed = []
+    for start in range(0, len(PAIRS), len(MODES)):  # a problem of each mode, and their exploits in rotation
+        block = [list(pairs(entry, mode)) for entry, mode in zip(PAIRS[start : start + len(MODES)], MODES, strict=True)]
+        listed += [pair for form in zip(*block, strict=True) for pair in form]
     (folder / "pairs.json").write_text(json.dumps(listed, indent=1) + "\n")
 
 

@@ -26,6 +26,7 @@ def detect_rollouts(
     checkpoints: Mapping[str, torch.Tensor],
     directions: Mapping[str, Mapping[str, torch.Tensor]],
     token_budget: int,
+    checkpointing: bool = False,
 ) -> list[dict]:
     """Return the rows of detection.parquet for one run: rollouts.parquet and checkpoints as training left them."""
     by_id = {problem.id: problem for problem in problems}
@@ -39,7 +40,7 @@ def detect_rollouts(
             ids = tokenizer.encode(row.completion, add_special_tokens=False)
             end = [] if row.clipped else [tokenizer.eos_token_id]
             texts.append((encode(tokenizer, by_id[row.problem_id]), [*ids, *end]))
-        gradients = completion_gradients(model, adapter, texts, "fixed", 1.0, token_budget)
+        gradients = completion_gradients(model, adapter, texts, "fixed", 1.0, token_budget, checkpointing)
         for name, V in directions.items():
             overlaps = rollout_overlaps(V, gradients).tolist()
             rows += [

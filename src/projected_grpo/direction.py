@@ -20,7 +20,7 @@ from projected_grpo.adapter import Adapter, AdapterError
 from projected_grpo.artifacts import read_tensors, write_tensors
 from projected_grpo.detector import check_subset
 from projected_grpo.errors import UserError
-from projected_grpo.loss import collate, completion_logprobs, micro_batches
+from projected_grpo.loss import collate, completion_logprobs, micro_batches, recompute
 from projected_grpo.rng import numpy_generator, random_rows, torch_generator
 
 Tensors = dict[str, torch.Tensor]
@@ -57,6 +57,7 @@ def completion_gradients(
     normalisation: str,
     scale: float,
     budget: int,
+    checkpointing: bool = False,
     name: Callable[[int], str] = lambda row: f"rollout {row}",
 ) -> Tensors:
     """Return per module the NLL gradients (rows, r) of (prompt ids, completion ids) rows.
@@ -67,7 +68,7 @@ def completion_gradients(
     parts: dict[str, list[torch.Tensor]] = {module: [] for module in adapter.layers}
     for indices in micro_batches([len(p) + len(c) for p, c in rows], budget):
         batch = collate([rows[i] for i in indices], model.device)
-        with adapter.segments(range(len(indices) + 1)) as probes:
+        with adapter.segments(range(len(indices) + 1)) as probes, recompute(model, checkpointing):
             nll = -completion_logprobs(model, batch)
             row = torch.arange(len(indices), device=nll.device).repeat_interleave(batch.lengths)
             if not torch.isfinite(nll).all():
@@ -95,7 +96,15 @@ def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
         raise DirectionError(f"{built} pairs are too few for k = {config.k}: sample more pairs or lower k")
 
 
-def pair_gradients(model, adapter: Adapter, pairs: pd.DataFrame, normalisation: str, scale: float, budget: int):
+def pair_gradients(
+    model,
+    adapter: Adapter,
+    pairs: pd.DataFrame,
+    normalisation: str,
+    scale: float,
+    budget: int,
+    checkpointing: bool = False,
+):
     """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair.
 
     Where a pair has no wrong completion, as authored ones need not, there is no such contrast.
@@ -104,7 +113,7 @@ def pair_gradients(model, adapter: Adapter, pairs: pd.DataFrame, normalisation: 
     rows = [(list(p.prompt_ids), list(getattr(p, f"{side}_ids"))) for side in sides for p in pairs.itertuples()]
     n = len(pairs)
     gradients = completion_gradients(
-        model, adapter, rows, normalisation, scale, budget, lambda row: f"pair {int(row) % n}"
+        model, adapter, rows, normalisation, scale, budget, checkpointing, lambda row: f"pair {int(row) % n}"
     )
     return {side: {name: g[i * n : (i + 1) * n] for name, g in gradients.items()} for i, side in enumerate(sides)}
 
@@ -142,11 +151,18 @@ def build_config(spec: Mapping) -> DirectionConfig:
 
 
 def extract(
-    model, adapter: Adapter, pairs: pd.DataFrame, config: DirectionConfig, scale: float, budget: int, seed: int
+    model,
+    adapter: Adapter,
+    pairs: pd.DataFrame,
+    config: DirectionConfig,
+    scale: float,
+    budget: int,
+    seed: int,
+    checkpointing: bool = False,
 ):
     """Return (direction, rows of summary.parquet) of pairs at the model's current knobs."""
     check_pairs(pairs, config)
-    gradients = pair_gradients(model, adapter, pairs, config.normalisation, scale, budget)
+    gradients = pair_gradients(model, adapter, pairs, config.normalisation, scale, budget, checkpointing)
     heldout = pairs["heldout"].to_numpy()
     built = build(gradients, heldout, config, seed)
     hack = built if config.kind == "hack" else build(gradients, heldout, replace(config, kind="hack"), seed)

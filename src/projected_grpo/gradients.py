@@ -5,8 +5,7 @@
 2. An arm that decides per rollout gets the gradient of every single one, from the same pass.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from projected_grpo.adapter import Adapter
 from projected_grpo.errors import UserError
 from projected_grpo.experiment import TrainConfig
-from projected_grpo.loss import collate, completion_logprobs, k3, micro_batches, per_token, policy_loss
+from projected_grpo.loss import collate, completion_logprobs, k3, micro_batches, per_token, policy_loss, recompute
 from projected_grpo.record import NAN, Rollout
 
 Tensors = dict[str, torch.Tensor]
@@ -76,7 +75,11 @@ def backward(
         part = [used[p] for p in positions]
         present = torch.tensor([origin[i] for i in part])
         bounds = range(len(part) + 1) if per_rollout else [int((present < s).sum()) for s in range(len(SOURCES) + 1)]
-        with adapter.segments(bounds) as probes, adapter.own_basis() as own_probes, recompute(model, config):
+        with (
+            adapter.segments(bounds) as probes,
+            adapter.own_basis() as own_probes,
+            recompute(model, config.gradient_checkpointing),
+        ):
             loss, kl, live = _loss(model, adapter, [rows[i] for i in part], [advantage[i] for i in part], config)
             if not torch.isfinite(loss):
                 raise TrainingError(f"step {step}: the loss is {loss.item()}; lower the learning rate")
@@ -112,29 +115,6 @@ def _loss(model, adapter: Adapter, rows: Sequence[Rollout], advantage: Sequence[
     A = torch.tensor(advantage, dtype=logp.dtype, device=logp.device)
     loss = policy_loss(logp, A, batch.lengths, constant, config.loss_type, kl, config.kl_coef)
     return loss, 0.0 if kl is None else kl.sum().item(), int(live.sum())
-
-
-@contextmanager
-def recompute(model, config: TrainConfig) -> Iterator[None]:
-    """Inside, if so configured, keep one activation per decoder layer and recompute the others in the backward pass.
-
-    transformers does that for models in training mode only; one with dropout would train another policy than the one
-    that sampled, and is a TrainingError.
-    """
-    if not config.gradient_checkpointing:
-        yield
-        return
-    dropout = [name for name, module in model.named_modules() if getattr(module, "p", 0) and "Dropout" in str(module)]
-    if dropout or getattr(model.config, "attention_dropout", 0):
-        raise TrainingError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")
-    if not model.is_gradient_checkpointing:
-        model.activation_checkpointing_enable({"use_reentrant": False})
-        model.disable_input_require_grads()  # which only the reentrant form needs
-    model.train()
-    try:
-        yield
-    finally:
-        model.eval()
 
 
 @torch.no_grad()

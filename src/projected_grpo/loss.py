@@ -11,17 +11,24 @@
 Sign: a loss, so descending it raises the log-probability of completions with positive advantage.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from projected_grpo.errors import UserError
+
 LOSS_TYPES = ("dr_grpo", "grpo")
 CLIP = 0.2
 GRPO_EPS = 1e-4
 LOGITS_AT_A_TIME = 1 << 24  # numbers: what keeps memory from growing with the vocabulary
+
+
+class LossError(UserError, ValueError):
+    """A model whose loss cannot be computed as asked."""
 
 
 def advantages(rewards: torch.Tensor, loss_type: str = "dr_grpo") -> torch.Tensor:
@@ -99,6 +106,29 @@ def completion_logprobs(model, batch: Batch, temperature: float = 1.0) -> torch.
         return logprobs(hidden, target)
     parts = zip(hidden.split(chunk), target.split(chunk), strict=True)
     return torch.cat([checkpoint(logprobs, h, t, use_reentrant=False) for h, t in parts])
+
+
+@contextmanager
+def recompute(model, checkpointing: bool) -> Iterator[None]:
+    """Inside, if asked, keep one activation per decoder layer and recompute the others in the backward pass.
+
+    transformers does that for models in training mode only; one with dropout would learn for another policy than the
+    one that sampled, and is a LossError.
+    """
+    if not checkpointing:
+        yield
+        return
+    dropout = [module for module in model.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0]
+    if dropout or getattr(model.config, "attention_dropout", 0):
+        raise LossError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")
+    if not model.is_gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        model.disable_input_require_grads()  # which only the reentrant form needs
+    model.train()
+    try:
+        yield
+    finally:
+        model.eval()
 
 
 def per_token(values: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
