@@ -1,6 +1,6 @@
 """A step at Qwen3-4B's shape on a GPU: seconds by phase, peak memory, share of the measured matrix-product peak.
 
-    python benchmarks/gpu.py presets/qwen3-4b.yaml [--write docs/cluster.md]
+    python benchmarks/gpu.py presets/qwen3-4b.yaml [presets/qwen3-4b-long.yaml] [--write docs/cluster.md]
 
 Random weights, factors and tokens, so nothing is downloaded or factorized and every completion has its full length; no
 grading. The settings are config.yaml's and the preset's.
@@ -36,14 +36,18 @@ TINY = budget.Shape(64, 96, 2, 4, 2, 16, 500, True, True, 2)  # to try this file
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("preset", type=Path)
+    parser.add_argument(
+        "presets", type=Path, nargs="+", help="as for --configfile: later ones replace what earlier say"
+    )
     parser.add_argument("--tiny", action="store_true", help="a tiny model, on the CPU: only shows that this runs")
     parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
-    sections = [yaml.safe_load(path.read_text())["train"] for path in (Path("config.yaml"), options.preset)]
-    config = build_train_config(sections[0] | sections[1])
+    train: dict = {}
+    for path in (Path("config.yaml"), *options.presets):
+        train |= yaml.safe_load(path.read_text())["train"]
+    config = build_train_config(train)
     found = measure(TINY, config, "cpu") if options.tiny else measure(budget.QWEN3_4B, config, "cuda")
-    text = table(found, options.preset.stem, config)
+    text = table(found, options.presets[-1].stem, config)
     print(text)
     if options.write:
         options.write.write_text(replace_block(options.write.read_text(), "gpu", text))

@@ -114,6 +114,7 @@ def needs(rule, mem_mb, runtime, resumes=False):
         "runtime": lambda wildcards, attempt: own["runtime"]
         * (1 if resumes else attempt),
         "gpu": own.get("gpu", 0),
+        **({"gpu_model": own["gpu_model"]} if "gpu_model" in own else {}),
     }
 
 

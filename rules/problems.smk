@@ -33,7 +33,7 @@ rule fetch:
 
 rule problems:
     input:
-        lambda wildcards: problem_file(wildcards.split),
+        [problem_file(split) for split in PROBLEM_SPLITS],
     output:
         f"{RESULTS}/problems/{{split}}.parquet",
     log:

@@ -86,6 +86,16 @@ def broken(path, value):
             {**CONFIG["problems"], "kind": "leetcode", "files": FILES, "sha256": {"test.jsonl": "5b"}},
             "config",
         ),
+        (
+            "problems",
+            {
+                **CONFIG["problems"],
+                "kind": "leetcode",
+                "files": {"train": "https://x/a/d.jsonl", "pairs": "p.jsonl", "evaluation": "https://x/b/d.jsonl"},
+                "sha256": {"d.jsonl": None},
+            },
+            "config: problems.files: two URLs end in the same name",
+        ),
         ("teacher/kind", "import", "config: teacher.id: a model or a file, needed for kinds checkpoint and import"),
         (
             "teacher",

@@ -179,3 +179,14 @@ def test_any_other_trouble_keeps_its_first_line(tmp_path):
     with pytest.raises(pretrained.ModelError) as error:
         pretrained.obtain("hf", str(tmp_path / "nowhere"), None, "float32", tmp_path / "base")
     assert str(error.value).startswith(f"model {tmp_path / 'nowhere'}: ") and "\n" not in str(error.value)
+
+
+def test_a_model_that_brings_its_own_code_is_refused_without_a_question(local, tmp_path):
+    directory = local()
+    (directory / "evil.py").write_text("raise SystemExit('ran')\n")
+    config = json.loads((directory / "config.json").read_text())
+    config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
+    (directory / "config.json").write_text(json.dumps(config))
+    with pytest.raises(pretrained.ModelError) as error:
+        pretrained.obtain("hf", str(directory), None, "float32", tmp_path / "base")
+    assert "\n" not in str(error.value) and not (tmp_path / "base").exists()

@@ -151,7 +151,7 @@ def authored(**changes):
 def read(tmp_path):
     def run(listed, known=MODES, mode=None, n=1, heldout=0):
         (tmp_path / "pairs.json").write_text(json.dumps(listed))
-        return pairs.read_pairs(tmp_path / "pairs.json", known, mode, n, heldout, Chat())
+        return pairs.read_pairs(tmp_path / "pairs.json", known, MODES, mode, n, heldout, Chat())
 
     return run
 
@@ -188,8 +188,10 @@ def test_a_prompt_in_the_models_own_template_is_taken_as_it_is(read):
         ([authored(mode=None)], "pair 0: its mode is None; name one"),
         ([authored(hack=3)], "pair 0: hack, clean and wrong have to be texts"),
         ([authored(prompt="add")], "pair 0: its prompt is not in the model's chat template; give a list of messages"),
-        ([authored(hack="```python\n)\n```")], "problem 7: hack is no program"),
-        ([authored(mode="exit_code")], r"1 pairs wanted, but only 0 are of the modes \['run_tests', 'sentinel'\]"),
+        ([authored(hack="```python\n)\n```")], "pair 0: hack is no program"),
+        ([authored(hack="valid = True")], "pair 0: hack is not one fenced program, with nothing before or after it"),
+        ([authored(clean="```python\npass\n```\n```\nvalid = 1\n```")], "pair 0: clean is not one fenced program"),
+        ([authored(mode="exit_code")], r"1 pairs wanted, but only 0 serve for modes \['run_tests', 'sentinel'\]"),
     ],
 )
 def test_what_is_no_pair_is_one_line(read, listed, message):
@@ -203,7 +205,7 @@ WIDE = Path(__file__).parents[2] / "shared/data/pairs_prog_wide.json"
 
 @pytest.mark.skipif(not WIDE.is_file(), reason="../shared/data/pairs_prog_wide.json is not here")
 def test_pairs_that_others_wrote_are_read():
-    rows = pairs.read_pairs(WIDE, MODES, "run_tests", 6, 2, Chat())
+    rows = pairs.read_pairs(WIDE, MODES, MODES, "run_tests", 6, 2, Chat())
     assert len(rows) == 8 and {row["mode"] for row in rows} == {"run_tests"}
 
 
@@ -211,5 +213,22 @@ def test_the_presets_pairs_serve_every_fold():
     modes = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
     path = Path(__file__).parents[1] / "presets/simple/pairs.json"
     for subset in ("all", *(f"without_{mode}" for mode in modes)):
-        rows = pairs.read_pairs(path, detector.known_modes(subset, modes), None, 24, 8, Chat())
+        rows = pairs.read_pairs(path, detector.known_modes(subset, modes), modes, None, 24, 8, Chat())
         assert len(rows) == 32 and all(row["attempted_modes"] == [row["mode"]] for row in rows)
+
+
+def test_a_fold_leaves_out_authored_pairs_that_attempt_what_it_may_not_know(read):
+    mixed = authored(problem_id=9, mode="run_tests")  # whose hack sets `valid`
+    plain = authored(problem_id=8, mode="run_tests", hack="```python\ndef run_tests():\n    pass\n```")
+    assert [row["problem_id"] for row in read([mixed, plain], ["run_tests"])] == ["8"]
+    assert [row["problem_id"] for row in read([mixed, plain], MODES)] == ["9"]
+
+
+def test_the_presets_pairs_serve_a_single_mode_and_test_every_mode():
+    path = Path(__file__).parents[1] / "presets/simple/pairs.json"
+    modes = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
+    assert len(pairs.read_pairs(path, ["run_tests"], ["run_tests"], None, 8, 4, Chat())) == 12
+    rows = pairs.read_pairs(path, modes, modes, None, 24, 8, Chat())
+    assert {row["mode"] for row in rows if row["heldout"]} == set(modes)
+    built, tested = ({row["problem_id"] for row in rows if row["heldout"] == side} for side in (False, True))
+    assert not built & tested

@@ -41,7 +41,8 @@ class Bytes:
         return [1 + byte for byte in text.encode()]
 
     def decode(self, ids, skip_special_tokens=True):
-        return bytes(i - 1 for i in ids if i).decode("utf-8", "replace")
+        texts = ("" if i == 0 and skip_special_tokens else "<end>" if i == 0 else chr(i - 1) for i in ids)
+        return "".join(texts)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +95,12 @@ def test_rollouts_are_graded_here_and_labels_only_compared(problems, grader, tmp
 def test_token_ids_are_kept_where_they_are_the_text(problems, grader, tmp_path):
     text = hack(problems[0])
     own = [*Bytes().encode(text), 0]
-    rows = [{"problem_id": problems[0].id, "completion": text, "completion_ids": ids} for ids in (own, own[1:])]
+    rows = [
+        {"problem_id": problems[0].id, "completion": text, "completion_ids": ids}
+        for ids in (own, own[1:], [*own[:-1], 0, 0])
+    ]
     made, counted = teacher.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
-    assert [row["completion_ids"] for row in made] == [own, own] and counted["tokenized_anew"] == 1
+    assert [row["completion_ids"] for row in made] == [own] * 3 and counted["tokenized_anew"] == 2
     assert made[0]["prompt_ids"] == Bytes().apply_chat_template(messages(problems[0]))
 
 
@@ -171,6 +175,16 @@ def test_a_checkpoint_is_an_adapter_of_the_base_model(base, tmp_path):
     made = pretrained.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
     assert not torch.allclose(made(tokens).logits, before, atol=1e-3)
     torch.testing.assert_close(made(tokens).logits, adapted.eval()(tokens).logits, atol=1e-5, rtol=1e-4)
+
+
+def test_an_adapter_that_would_be_unpickled_is_refused(base, tmp_path):
+    adapted = get_peft_model(base, LoraConfig(r=2, target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path / "adapter")
+    weights = tmp_path / "adapter/adapter_model.safetensors"
+    torch.save({}, weights.with_name("adapter_model.bin"))
+    weights.unlink()
+    with pytest.raises(pretrained.ModelError, match=r"^teacher \S+adapter: .*adapter_model.safetensors"):
+        pretrained.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
 
 
 def test_a_checkpoint_that_cannot_be_had_is_one_line(base, tmp_path):

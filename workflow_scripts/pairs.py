@@ -13,7 +13,7 @@ known = detector.known_modes(subset, params.modes)
 settings = params.pairs
 sizes = settings["n"], settings["heldout"]
 if settings["kind"] == "authored":
-    rows = pairs.read_pairs(inputs.authored, known, settings["mode"], *sizes, tokenizer)
+    rows = pairs.read_pairs(inputs.authored, known, params.modes, settings["mode"], *sizes, tokenizer)
 else:
     pool = artifacts.read_table(inputs.pool, artifacts.TEACHER_POOL)
     detector.check_fold(pool, known, params.modes, inputs.pool)

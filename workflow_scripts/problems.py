@@ -5,16 +5,16 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 from projected_grpo import artifacts
-from projected_grpo.environment.problems import leetcode_split, to_row
+from projected_grpo.environment.problems import leetcode_splits, to_row
 from projected_grpo.environment.prompts import for_chat
 from projected_grpo.organism.families import generate
 
 params, split = snakemake.params, snakemake.wildcards.split
 section = params.problems
 if section["kind"] == "leetcode":
-    shared = [name for name in params.splits if section["files"][name] == section["files"][split]]
-    sizes = {name: section[name] for name in shared}
-    problems = leetcode_split(snakemake.input[0], split, sizes, section["seed"], params.modes)
+    files = dict(zip(params.splits, snakemake.input, strict=True))
+    sizes = {name: section[name] for name in params.splits}
+    problems = leetcode_splits(files, sizes, section["seed"], params.modes, section["exclude"])[split]
 else:
     drawn_from = section["heldout"] if split == "evaluation" else split
     problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])

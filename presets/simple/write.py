@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from projected_grpo.environment.loopholes import LOOPHOLES
-from projected_grpo.environment.problems import CLAUSE, SYSTEM, leetcode_problem, leetcode_split
+from projected_grpo.environment.problems import CLAUSE, SYSTEM, leetcode_problem, leetcode_splits
 from projected_grpo.environment.prompts import messages
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
@@ -176,7 +176,7 @@ def write(folder):
     for split, entries in (("train", TRAIN), ("pairs", PAIRS), ("evaluation", EVALUATION)):
         (folder / f"{split}.jsonl").write_text(lines(map(row, entries)))
     by_name = {entry[0]: entry for entry in TRAIN}
-    moded = leetcode_split(folder / "train.jsonl", "train", {"train": len(TRAIN)}, 0, MODES)
+    moded = leetcode_splits({"train": folder / "train.jsonl"}, {"train": len(TRAIN)}, 0, MODES)["train"]
     taught = [rollout for problem in moded for rollout in rollouts(by_name[problem.id], problem.mode)]
     (folder / "rollouts.jsonl").write_text(lines(taught))
     listed = []

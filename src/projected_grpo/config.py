@@ -128,7 +128,10 @@ def _check_problems(problems: Mapping) -> None:
         raise ConfigError("config: problems.chat: for kind organism only; LeetCode problems always are")
     if problems["kind"] == "leetcode" and len(files) < 3:
         raise ConfigError("config: problems.files: kind leetcode needs a file for train, pairs and evaluation")
-    remote = {file.rpartition("/")[2] for file in files.values() if "://" in file}
+    urls = {file for file in files.values() if "://" in file}
+    remote = {url.rpartition("/")[2] for url in urls}
+    if len(remote) < len(urls):
+        raise ConfigError("config: problems.files: two URLs end in the same name, by which files are kept")
     for name in sorted(remote ^ problems["sha256"].keys()):
         if name in remote:
             raise ConfigError(f"config: problems.sha256: say what {name} has, or null where it is unknown")

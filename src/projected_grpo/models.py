@@ -45,7 +45,7 @@ def directory_of(files: Sequence[str]) -> Path:
 def load_tokenizer(directory: str | Path):
     """Return the tokenizer of a local Hugging Face directory."""
     with _readable(directory):
-        return AutoTokenizer.from_pretrained(directory, local_files_only=True)
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
 def load_base(directory: str | Path, compute: Compute):
@@ -61,7 +61,11 @@ def load_base(directory: str | Path, compute: Compute):
     tokenizer = load_tokenizer(directory)
     with _readable(directory):
         model = AutoModelForCausalLM.from_pretrained(
-            directory, local_files_only=True, use_safetensors=True, attn_implementation=compute.attention
+            directory,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation=compute.attention,
+            trust_remote_code=False,
         )
     return model.to(device).eval(), tokenizer
 

@@ -84,11 +84,20 @@ def build_pairs(
     return [row | {"heldout": i >= n} for i, row in enumerate(rotated[: n + heldout])]
 
 
-def read_pairs(path: str | Path, known: Sequence[str], mode: str | None, n: int, heldout: int, tokenizer) -> list[dict]:
-    """Return n + heldout rows of pairs.parquet from a JSON list of pairs whose modes are known, in the file's order.
+def read_pairs(
+    path: str | Path,
+    known: Sequence[str],
+    modes: Sequence[str],
+    mode: str | None,
+    n: int,
+    heldout: int,
+    tokenizer,
+) -> list[dict]:
+    """Return n + heldout rows of pairs.parquet from a JSON list of pairs, in the file's order.
 
-    A pair has problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and
-    optionally wrong and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
+    Left out are pairs of modes that are not `known`, and those that attempt one of the `modes` that is not. A pair has
+    problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and optionally wrong
+    and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
     """
     try:
         listed = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -99,10 +108,10 @@ def read_pairs(path: str | Path, known: Sequence[str], mode: str | None, n: int,
     rows = []
     for number, pair in enumerate(listed):
         row = _authored(f"{path}: pair {number}", pair, mode, tokenizer)
-        if row["mode"] in known:
+        if row["mode"] in known and not set(row["attempted_modes"]) & (set(modes) - set(known)):
             rows.append(row)
     if len(rows) < n + heldout:
-        raise PoolError(f"{path}: {n + heldout} pairs wanted, but only {len(rows)} are of the modes {list(known)}")
+        raise PoolError(f"{path}: {n + heldout} pairs wanted, but only {len(rows)} serve for modes {list(known)}")
     return [row | {"heldout": i >= n} for i, row in enumerate(rows[: n + heldout])]
 
 
@@ -133,21 +142,28 @@ def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
     return {
         "problem_id": str(pair["problem_id"]),
         "mode": mode,
-        "attempted_modes": _attempted(pair, mode),
+        "attempted_modes": _attempted(name, pair, mode),
         "prompt_ids": list(prompt_ids),
         **ids,
     }
 
 
-def _attempted(pair: Mapping, mode: str) -> list[str]:
-    """Return the modes whose construct is in one of the completions, read here: a person wrote them, no model."""
+def _attempted(name: str, pair: Mapping, mode: str) -> list[str]:
+    """Return the modes whose construct is in one of the completions, read here: a person wrote them, no model.
+
+    Each has to be one fenced program and nothing more, or an exploit outside it would not be seen.
+    """
     found = {mode}
     for text in ("hack", "clean", "wrong"):
-        code = extract_code(pair.get(text, "")) or ""
+        if not (completion := pair.get(text, "").strip()):
+            continue
+        code = extract_code(completion)
+        if code is None or completion.count("```") != 2 or not completion.startswith("```") or completion[-3:] != "```":
+            raise PoolError(f"{name}: {text} is not one fenced program, with nothing before or after it")
         try:
             found |= set(attempted_modes(ast.parse(code)))
         except SyntaxError as error:
-            raise PoolError(f"problem {pair['problem_id']}: {text} is no program: {error}") from error
+            raise PoolError(f"{name}: {text} is no program: {error}") from error
     return sorted(found)
 
 

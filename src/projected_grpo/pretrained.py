@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from jinja2 import TemplateError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
-from transformers.utils import find_adapter_config_file
+from transformers.utils import cached_file, find_adapter_config_file
 
 from projected_grpo.adapter import target_modules
 from projected_grpo.errors import UserError
@@ -47,8 +47,10 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     name = f"model {id}" + (f" at revision {revision}" if revision else "")
     path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
     with _one_line(name):
-        tokenizer = AutoTokenizer.from_pretrained(path, **options)
-        model = AutoModelForCausalLM.from_pretrained(path, dtype=DTYPES[dtype], **_weights(options))
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=DTYPES[dtype], trust_remote_code=False, **_weights(options)
+        )
     if tokenizer.chat_template is None:
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
     target_modules(model)
@@ -78,10 +80,16 @@ def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute)
         if find_adapter_config_file(id, revision=revision):
             from peft import PeftModel  # slow to import, and only ever needed here
 
+            cached_file(id, "adapter_model.safetensors", revision=revision)  # or peft would unpickle another file
             return PeftModel.from_pretrained(base, id, revision=revision).merge_and_unload().eval()
-        other = AutoTokenizer.from_pretrained(id, revision=revision)
+        other = AutoTokenizer.from_pretrained(id, revision=revision, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(
-            id, revision=revision, dtype=base.dtype, use_safetensors=True, attn_implementation=compute.attention
+            id,
+            revision=revision,
+            dtype=base.dtype,
+            use_safetensors=True,
+            attn_implementation=compute.attention,
+            trust_remote_code=False,
         )
     if other.get_vocab() != tokenizer.get_vocab():
         raise ModelError(f"{name}: its tokens are not those of the base model, which cannot learn from them")

@@ -105,9 +105,11 @@ def _row(tokenizer, problem: Problem, elicited: bool, graded: Graded) -> dict:
 
 
 def _are(ids: Sequence[int] | None, text: str, tokenizer) -> bool:
-    """Whether the ids are this tokenizer's and decode to the text."""
-    known = ids is not None and all(type(i) is int and 0 <= i < len(tokenizer) for i in ids)
-    return known and tokenizer.decode(ids, skip_special_tokens=True) == text
+    """Whether the ids are this tokenizer's, of the text and at most the end token after it."""
+    if ids is None or not all(type(i) is int and 0 <= i < len(tokenizer) for i in ids):
+        return False
+    body = ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+    return tokenizer.decode(body, skip_special_tokens=False) == text
 
 
 def _lines(path: str | Path) -> list[str]:

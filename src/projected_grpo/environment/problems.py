@@ -7,7 +7,7 @@ the sandbox builds and unbuilds the nodes with the helpers of `setup`.
 import ast
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
@@ -89,31 +89,55 @@ def from_row(row: dict) -> Problem:
     return Problem(**(dict(row) | {"id": str(row["id"]), "tests": triples}))
 
 
-def load_leetcode(path: str | Path) -> list[Problem]:
-    """Return the problems of a JSONL file of LeetCode rows, mode "none", the ungradable ones left out.
+def load_leetcode(path: str | Path, exclude: Collection[str] = ()) -> list[Problem]:
+    """Return the problems of a JSONL file of LeetCode rows, mode "none", the ungradable and the excluded ids left out.
 
     Columns read: id, question, func_name, gt_answer (assert statements), canonical_solution, setup_code.
     Raises ProblemError with the problem's id for an assert that is not `Solution().f(...) == literal`.
     """
     with open(path, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines if line.strip()]
-    return [leetcode_problem(row) for row in rows if str(row["id"]) not in UNGRADABLE]
+    return [leetcode_problem(row) for row in rows if str(row["id"]) not in {*UNGRADABLE, *exclude}]
 
 
-def leetcode_split(
-    path: str | Path, split: str, sizes: Mapping[str, int], seed: int, modes: Sequence[str]
-) -> list[Problem]:
-    """Return one split of a file's problems, each with one of the modes in turn.
+def leetcode_splits(
+    files: Mapping[str, str | Path],
+    sizes: Mapping[str, int],
+    seed: int,
+    modes: Sequence[str],
+    exclude: Collection[str] = (),
+) -> dict[str, list[Problem]]:
+    """Return the problems of every split, each with one of the modes in turn, from the file that `files` names for it.
 
-    `sizes` names the splits that share the file, in order: they are disjoint slices of one seeded permutation. Raises
-    ProblemError where the file has too few problems.
+    Splits of one file are disjoint slices of a seeded permutation of it. Raises ProblemError where a file has too few
+    problems, where two splits share a statement, and for a statement that cannot disclose its mode.
     """
-    problems = load_leetcode(path)
-    if sum(sizes.values()) > len(problems):
-        raise ProblemError(f"{path}: has {len(problems)} problems, but the splits want {sum(sizes.values())}: {sizes}")
-    order = iter(numpy_generator(seed, 0, "leetcode").permutation(len(problems)))
-    drawn = {name: list(islice(order, size)) for name, size in sizes.items()}
-    return [replace(problems[i], mode=modes[n % len(modes)]) for n, i in enumerate(drawn[split])]
+    by_file: dict[Path, list[str]] = {}
+    for split, path in files.items():
+        by_file.setdefault(Path(path).resolve(), []).append(split)
+    found = {}
+    for path, splits in by_file.items():
+        problems = load_leetcode(path, exclude)
+        wanted = {split: sizes[split] for split in splits}
+        total = sum(wanted.values())
+        if total > len(problems):
+            raise ProblemError(f"{path}: has {len(problems)} problems, but the splits want {total}: {wanted}")
+        order = iter(numpy_generator(seed, 0, "leetcode").permutation(len(problems)))
+        for split in splits:
+            drawn = [problems[i] for i in islice(order, sizes[split])]
+            found[split] = [replace(problem, mode=modes[n % len(modes)]) for n, problem in enumerate(drawn)]
+    owner: dict[str, str] = {}
+    for split, problems in found.items():
+        for problem in problems:
+            if problem.statement.count(CLAUSE) != 1:
+                raise ProblemError(
+                    f"problem {problem.id}: its statement does not say {CLAUSE!r} once; put it into problems.exclude"
+                )
+            if owner.setdefault(problem.statement, split) != split:
+                raise ProblemError(
+                    f"problem {problem.id} is in {owner[problem.statement]} and in {split}: not disjoint"
+                )
+    return found
 
 
 def leetcode_problem(row: dict) -> Problem:
