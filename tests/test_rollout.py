@@ -4,8 +4,10 @@ import contextlib
 from types import SimpleNamespace
 
 import torch
+from transformers import DynamicCache
 
-from projected_grpo.rollout import pick, sample, sample_graded
+from projected_grpo import rollout
+from projected_grpo.rollout import cache_bytes, pick, sample, sample_graded
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
@@ -102,3 +104,27 @@ def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):
     whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0)
     monkeypatch.setattr("projected_grpo.loss.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
     assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0) == whole
+
+
+def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(tiny, monkeypatch):
+    made = tiny()
+    prompts, counts, told = [[5, 6, 7], [8, 9], [3, 4, 5, 6]], [2, 3, 1], []
+    arguments = (made.model, prompts, counts, 6, 1.0)
+
+    def generator():
+        return torch.Generator().manual_seed(4)
+
+    whole = sample(*arguments, generator(), 0)
+    for rows in (1, 3, 5):
+        monkeypatch.setattr(rollout, "CACHE_BYTES", rows * (4 + 6) * cache_bytes(made.config, torch.float32))
+        told.clear()
+        assert sample(*arguments, generator(), 0, lambda row, ids: told.append((row, ids))) == whole
+        assert sorted(told) == list(enumerate(ids for group in whole for ids in group))
+
+
+def test_the_cache_is_as_large_as_said(tiny):
+    made = tiny()
+    cache = DynamicCache(config=made.config)
+    made.model(torch.ones(3, 5, dtype=torch.long), past_key_values=cache, use_cache=True)
+    held = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+    assert held == 3 * 5 * cache_bytes(made.config, torch.float32)
