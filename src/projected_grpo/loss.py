@@ -121,7 +121,7 @@ def recompute(model, checkpointing: bool) -> Iterator[None]:
     dropout = [module for module in model.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0]
     if dropout or getattr(model.config, "attention_dropout", 0):
         raise LossError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")
-    if not model.is_gradient_checkpointing:
+    if not model.is_activation_checkpointing:
         model.activation_checkpointing_enable({"use_reentrant": False})
         model.disable_input_require_grads()  # which only the reentrant form needs
     model.train()
