@@ -85,11 +85,12 @@ def run(folder):
     if not LEETCODE.is_file():
         pytest.skip("../shared/data/leetcode_test_medhard.jsonl is not here")
     write_tiny_qwen3(folder / "tiny")
+    local = dict.fromkeys(("train", "pairs", "evaluation"), str(LEETCODE))
     small = {
         "threads": 1,
         "seeds": [41],
         "model": {"id": "tiny", "revision": None, "device": "cpu"},
-        "problems": {"train": 12, "pairs": 1, "evaluation": 10},
+        "problems": {"files": local, "train": 12, "pairs": 1, "evaluation": 10},
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},
         "evaluation": {"samples": 1, "subset": 6, "every": 1},
@@ -97,11 +98,7 @@ def run(folder):
         "tables": {"table1": ["vanilla", "erase", "erase_update", "route", "erase_random"]},
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(small))
-    # Mappings merge, so files and checksums are replaced in the preset itself.
-    preset = yaml.safe_load((folder / PRESET[0]).read_text())
-    preset["problems"] |= {"files": dict.fromkeys(("train", "pairs", "evaluation"), str(LEETCODE)), "sha256": {}}
-    (folder / "local.yaml").write_text(yaml.safe_dump(preset))
-    done = snakemake(folder, "-j2", "--resources", "gpu=2", "--configfile", "local.yaml", "small.yaml")
+    done = snakemake(folder, "-j2", "--resources", "gpu=2", "--configfile", *PRESET, "small.yaml")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
     return folder / "results/qwen3-4b"
 
