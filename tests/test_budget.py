@@ -2,7 +2,7 @@
 
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,12 +111,12 @@ def measure(dtype: str, checkpointing: bool) -> None:
     backward_pass(model, adapter, 2, 16, checkpointing)
     held = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     backward_pass(model, adapter, 16, 512, checkpointing)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not ru_maxrss, which a process inherits from the one that started it.
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()).group(1)) * 1024
     said = budget.kept(shape, 16 * 512, checkpointing) + budget.moment(shape, 16 * 512)
     print(json.dumps({"measured": peak - held, "said": said}))
 
 
-@pytest.mark.slow  # a process's memory is no steady thing beside other tests
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 def test_the_peak_of_a_backward_pass_is_about_as_said(dtype, checkpointing):
@@ -125,7 +125,7 @@ def test_the_peak_of_a_backward_pass_is_about_as_said(dtype, checkpointing):
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert 0.5 < found["measured"] / found["said"] < 2
+    assert 0.7 < found["measured"] / found["said"] < 1.35
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to measure a peak on")
