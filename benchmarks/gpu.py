@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-import yaml
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -42,10 +41,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="a tiny model, on the CPU: only shows that this runs")
     parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
-    train: dict = {}
-    for path in (Path("config.yaml"), *options.presets):
-        train |= yaml.safe_load(path.read_text())["train"]
-    config = build_train_config(train)
+    config = build_train_config(budget.train_section([Path("config.yaml"), *options.presets]))
     found = measure(TINY, config, "cpu") if options.tiny else measure(budget.QWEN3_4B, config, "cuda")
     text = table(found, options.presets[-1].stem, config)
     print(text)

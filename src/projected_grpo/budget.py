@@ -11,6 +11,7 @@
 """
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -171,15 +172,22 @@ def disk_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def train_section(files: Iterable[Path]) -> dict:
+    """Return config.train of configs on top of each other: as for --configfile, later ones replace earlier ones."""
+    train: dict = {}
+    for path in files:
+        train |= yaml.safe_load(path.read_text())["train"]
+    return train
+
+
 def read(root: Path) -> dict[str, dict]:
     """Return config.train of the two presets of Qwen3-4B, with and without gradient checkpointing."""
-    train: dict = {}
+    files = [root / name for name in ("config.yaml", "presets/qwen3-4b.yaml", "presets/qwen3-4b-long.yaml")]
     presets = {}
-    for name in ("config.yaml", "presets/qwen3-4b.yaml", "presets/qwen3-4b-long.yaml"):
-        train |= yaml.safe_load((root / name).read_text())["train"]
-        if name != "config.yaml":
-            presets[Path(name).stem] = dict(train)
-            presets[f"{Path(name).stem}, without gradient checkpointing"] = train | {"gradient_checkpointing": False}
+    for last in (1, 2):
+        name, train = files[last].stem, train_section(files[: last + 1])
+        presets[name] = train
+        presets[f"{name}, without gradient checkpointing"] = train | {"gradient_checkpointing": False}
     return presets
 
 
