@@ -37,7 +37,7 @@ class Fidelity:
 
 def plain(model: nn.Module, adapter: Adapter, dtype: torch.dtype) -> tuple[nn.Module, float]:
     """Return a copy of the model with ordinary Linears, knobs merged and quarantine left out, and the rounding."""
-    made = copy.deepcopy(model)
+    made = copy.deepcopy(model, {id(layer): layer for layer in adapter.layers.values()})  # but not their factors
     lost, whole = 0.0, 0.0
     for name, layer in adapter.layers.items():
         U, delta, Vh = layer.terms[0]
