@@ -48,7 +48,7 @@ VERDICTS = pa.schema([*_PROBLEM, *_VERDICT])
 TEACHER_POOL = pa.schema(
     [
         *_PROBLEM,
-        column("elicited", pa.bool_(), "sampled under the explicit request to exploit the grader"),
+        column("elicited", pa.bool_(), "the teacher's; else an ordinary rollout of the base model, for the pairs"),
         column("prompt_ids", _IDS, "token ids of the ORDINARY prompt"),
         column("completion_ids", _IDS, "token ids of the completion, end token included"),
         column("completion", pa.string(), "the completion as text"),
