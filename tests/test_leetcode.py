@@ -11,7 +11,6 @@ from grading_harness import fenced
 
 from projected_grpo.environment.problems import (
     Problem,
-    ProblemError,
     from_row,
     leetcode_problem,
     leetcode_splits,
@@ -284,28 +283,3 @@ def test_real_rollouts_get_the_labelled_run_tests_verdicts(problems, grader):
     assert [v.channel_fired for v in verdicts] == [row["hacked"] for row in rows]
     assert all(v.attempted for v in verdicts)
     assert all(v.correct for v, row in zip(verdicts, rows, strict=True) if row["gt_pass"])
-
-
-SIMPLE = Path(__file__).resolve().parents[1] / "presets/simple"
-
-
-def test_a_problem_in_two_splits_is_refused_however_its_files_are_called(tmp_path):
-    (tmp_path / "copy.jsonl").write_text((SIMPLE / "train.jsonl").read_text())
-    files = {"train": SIMPLE / "train.jsonl", "evaluation": tmp_path / "copy.jsonl"}
-    with pytest.raises(ProblemError, match=r"problem \w+ is in train and in evaluation: not disjoint"):
-        leetcode_splits(files, {"train": 15, "evaluation": 15}, 0, ["sentinel"])
-    spelled = {"train": SIMPLE / "train.jsonl", "evaluation": SIMPLE / "../simple/train.jsonl"}
-    drawn = leetcode_splits(spelled, {"train": 10, "evaluation": 10}, 0, ["sentinel"])
-    assert not {p.id for p in drawn["train"]} & {p.id for p in drawn["evaluation"]}
-
-
-def test_a_problem_that_cannot_disclose_its_mode_is_named_and_can_be_left_out(tmp_path):
-    rows = [json.loads(line) for line in (SIMPLE / "train.jsonl").open()][:3]
-    rows[1]["question"] = rows[1]["question"].replace("and should pass all tests", "")
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files, name = {"train": tmp_path / "rows.jsonl"}, rows[1]["id"]
-    with pytest.raises(
-        ProblemError, match=f"problem {name}: its statement does not say .* put it into problems.exclude"
-    ):
-        leetcode_splits(files, {"train": 3}, 0, ["sentinel"])
-    assert len(leetcode_splits(files, {"train": 2}, 0, ["sentinel"], [name])["train"]) == 2
