@@ -20,7 +20,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents import machine, replace_block
+from projected_grpo.documents import job_seconds, machine, replace_block
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {  # a stage waits for all jobs of these; an evaluation for its own training alone
@@ -57,13 +57,10 @@ def main() -> None:
 
 def read_jobs(folder: Path) -> pd.DataFrame:
     """Return stage, name and seconds of every job of table 1, in the workflow's order."""
-    rows = []
-    for path in sorted(folder.rglob("*.tsv")):
-        stage, _, name = str(path.relative_to(folder).with_suffix("")).partition("/")
-        if stage in NEEDS:
-            rows.append({"stage": stage, "name": name, "seconds": float(pd.read_csv(path, sep="\t")["s"].iloc[0])})
+    jobs = pd.DataFrame(job_seconds(folder), columns=["stage", "name", "seconds"])
+    jobs = jobs[jobs["stage"].isin(NEEDS)]
     order = {stage: place for place, stage in enumerate(NEEDS)}
-    return pd.DataFrame(rows).sort_values(["stage", "name"], key=lambda c: c.map(order).fillna(0), kind="stable")
+    return jobs.sort_values(["stage", "name"], key=lambda c: c.map(order).fillna(0), kind="stable")
 
 
 def plan(jobs: pd.DataFrame, cores: int) -> pd.DataFrame:

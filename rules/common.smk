@@ -1,6 +1,5 @@
 """What the rules share: the checked config, the arm grid, code versions, collectors. The only place with functions."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -9,16 +8,21 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo import versions
 from projected_grpo.config import ConfigError, check
+from projected_grpo.documents import job_seconds
 from projected_grpo.experiment import build_train_config
 from projected_grpo.grid import (
     canonical,
     direction_of,
     direction_spec,
-    fold_arms,
+    folds,
+    hack_directions,
     model_spec,
     second,
+    short_arms,
+    short_table_arms,
     steps_of,
-    table_arm,
+    subset_of,
+    table_arms,
     training_spec,
     with_folds,
 )
@@ -149,34 +153,10 @@ def direction_path(name, seed):
     return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
 
 
-def short_arms():
-    """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
-    arms = config["tables"].get("horizon", [])
-    return {
-        name: next(
-            (
-                other
-                for other in config["arms"]
-                if other != name
-                and "steps" not in config["arms"][other]
-                and training_spec(config, other) == training_spec(config, name)
-            ),
-            None,
-        )
-        for name in arms
-    }
-
-
-def short_table_arms():
-    """Return what the horizon's page needs to know of the shorter arms."""
-    arms = [name for name in short_arms().values() if name]
-    return {name: table_arm(config, name, arms) for name in arms}
-
-
 def short_runs(file):
     return expand(
         f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
-        arm=list(short_table_arms()),
+        arm=list(short_table_arms(config)),
         seed=seeds_of("horizon"),
     )
 
@@ -210,12 +190,6 @@ def refresh_pairs(arm):
     return pairs_file(spec["direction"]) if spec.get("refresh_every") else []
 
 
-def arm_subset(arm):
-    """Return the loophole subset that an arm's V and teacher pool know."""
-    name = config["arms"][arm].get("direction")
-    return direction_spec(config, name)["subset"] if name else "all"
-
-
 def shown(folder, titles, ending, category):
     """Return the files of a folder for the HTML report, each with its caption and label."""
     files = []
@@ -242,12 +216,6 @@ def runs(table, file):
     )
 
 
-def table_arms(table):
-    """Return what the tables need to know of each arm."""
-    arms = config["tables"].get(table, [])
-    return {name: table_arm(config, name, arms) for name in arms}
-
-
 def train_settings(arm):
     """Return config.train with the arm's own number of steps."""
     return {**config["train"], "steps": steps_of(config, arm)}
@@ -261,37 +229,15 @@ def seeds_of(table):
     return config["table_seeds"].get(table, SEEDS)
 
 
-def folds():
-    """Return {held-out mode: what table 2 needs to know of its arms}, each with the name of its runs."""
-    arms = PLAIN["tables"].get("table2", [])
-    return {
-        mode: {
-            name: {**table_arm(PLAIN, name, arms), "run": run}
-            for name, run in fold_arms(PLAIN, mode).items()
-        }
-        for mode in PLAIN["modes"]
-    }
-
-
-def hack_directions():
-    """Return the hack directions that an arm uses or measures, those of the folds included."""
-    used = {spec.get("direction") for spec in config["arms"].values()}
-    return [
-        name
-        for name, spec in config["directions"].items()
-        if spec["kind"] == "hack" and name in used
-    ]
-
-
 def detectors():
     """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
     plain = PLAIN["directions"].items()
-    return hack_directions() + [name for name, V in plain if V["kind"] == "random"]
+    return hack_directions(config) + [name for name, V in plain if V["kind"] == "random"]
 
 
 def fold_runs(file):
     """Return one file of every run in table 2; what several folds share is named once."""
-    names = [spec["run"] for arms in folds().values() for spec in arms.values()]
+    names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
     return expand(
         f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
         arm=dict.fromkeys(names),
@@ -302,12 +248,7 @@ def fold_runs(file):
 def stage_minutes():
     """Return one line per stage: jobs and total minutes, from the benchmark files."""
     totals = {}
-    for path in sorted(Path(RESULTS).glob("benchmarks/**/*.tsv")):
-        stage = path.relative_to(f"{RESULTS}/benchmarks").parts[0].removesuffix(".tsv")
-        with path.open() as rows:
-            seconds = sum(
-                float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")
-            )
+    for stage, _, seconds in job_seconds(Path(RESULTS) / "benchmarks"):
         jobs, total = totals.get(stage, (0, 0.0))
         totals[stage] = (jobs + 1, total + seconds)
     return "\n".join(

@@ -37,7 +37,7 @@ rule table1:
         **needs("table1", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table1.py"),
-        arms=table_arms("table1"),
+        arms=table_arms(config, "table1"),
         seeds=SEEDS,
         claims=config["claims"],
         ceiling=config["ceiling"],
@@ -64,7 +64,7 @@ rule figures:
         **needs("figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/figures.py"),
-        arms=table_arms("table1"),
+        arms=table_arms(config, "table1"),
         seeds=SEEDS,
         claims=config["claims"],
         ceiling=config["ceiling"],
@@ -149,7 +149,7 @@ rule table2:
         **needs("table2", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table2.py"),
-        folds=folds(),
+        folds=folds(PLAIN),
         seeds=seeds_of("table2"),
         note=NOTE,
     script:
@@ -175,9 +175,9 @@ rule horizon:
         **needs("horizon", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/horizon.py"),
-        arms=table_arms("horizon"),
-        short=short_table_arms(),
-        shorter=short_arms(),
+        arms=table_arms(config, "horizon"),
+        short=short_table_arms(config),
+        shorter=short_arms(config),
         seeds=seeds_of("horizon"),
         note=NOTE,
     script:
@@ -208,7 +208,7 @@ rule second_base:
     params:
         code=code_version("workflow_scripts/second_base.py"),
         model_seeds=[config["model"]["seed"], SECOND["model"]["seed"]],
-        arms=table_arms("second_base"),
+        arms=table_arms(config, "second_base"),
         seeds=seeds_of("second_base"),
         note=NOTE,
     script:
@@ -233,7 +233,7 @@ rule table_figures:
         **needs("table_figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table_figures.py"),
-        arms=table_arms("horizon"),
+        arms=table_arms(config, "horizon"),
         seeds=seeds_of("horizon"),
         note=NOTE,
     script:
@@ -260,13 +260,13 @@ rule health:
         **needs("health", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/health.py"),
-        arms=table_arms("table1"),
-        folds=folds() if "table2" in TABLES else {},
-        long=table_arms("horizon"),
-        short=short_table_arms(),
-        shorter=short_arms(),
+        arms=table_arms(config, "table1"),
+        folds=folds(PLAIN) if "table2" in TABLES else {},
+        long=table_arms(config, "horizon"),
+        short=short_table_arms(config),
+        shorter=short_arms(config),
         seeds={table: seeds_of(table) for table in TABLES},
-        hack=hack_directions(),
+        hack=hack_directions(config),
         claims=config["claims"],
         ceiling=config["ceiling"],
         note=NOTE,

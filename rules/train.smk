@@ -14,7 +14,7 @@ rule train:
     input:
         base=BASE,
         problems=f"{RESULTS}/problems/train.parquet",
-        pool=lambda wildcards: f"{RESULTS}/pools/{arm_subset(wildcards.arm)}.parquet",
+        pool=lambda wildcards: f"{RESULTS}/pools/{subset_of(config, wildcards.arm)}.parquet",
         V=lambda wildcards: direction_file(wildcards.arm, wildcards.seed),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
     output:
@@ -38,7 +38,7 @@ rule train:
         train=lambda wildcards: train_settings(wildcards.arm),
         arm=lambda wildcards: training_spec(config, wildcards.arm),
         direction=lambda wildcards: direction_of(config, wildcards.arm),
-        subset=lambda wildcards: arm_subset(wildcards.arm),
+        subset=lambda wildcards: subset_of(config, wildcards.arm),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
         compute=COMPUTE,

@@ -40,9 +40,16 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 
-def fold_arms(config: Mapping, mode: str) -> dict[str, str]:
-    """Return {arm of table 2: its name in the fold that holds `mode` out}."""
-    return {name: fold_arm(config, name, mode) for name in config["tables"].get("table2", ())}
+def folds(config: Mapping) -> dict[str, dict[str, dict]]:
+    """Return {held-out mode: {arm of table 2: what the table needs to know of it, and its `run` in this fold}}.
+
+    The config is the one without the folds' own arms.
+    """
+    arms = table_arms(config, "table2")
+    return {
+        mode: {name: {**known, "run": fold_arm(config, name, mode)} for name, known in arms.items()}
+        for mode in config["modes"]
+    }
 
 
 def twin(config: Mapping, name: str) -> str | None:
@@ -110,6 +117,18 @@ def direction_of(config: Mapping, arm: str) -> dict | None:
     return direction_spec(config, name) if name else None
 
 
+def subset_of(config: Mapping, arm: str) -> str:
+    """Return the loophole subset that an arm's V and teacher pool know."""
+    direction = direction_of(config, arm)
+    return direction["subset"] if direction else "all"
+
+
+def hack_directions(config: Mapping) -> list[str]:
+    """Return the hack directions that an arm uses or measures."""
+    used = {spec.get("direction") for spec in config["arms"].values()}
+    return [name for name, spec in config["directions"].items() if spec["kind"] == "hack" and name in used]
+
+
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its steps: not the arm that it is compared with."""
     return {key: value for key, value in config["arms"][arm].items() if key not in ("baseline", "steps")}
@@ -117,6 +136,28 @@ def training_spec(config: Mapping, arm: str) -> dict:
 
 def baseline(config: Mapping, arm: str) -> str:
     return config["arms"][arm].get("baseline", "vanilla")
+
+
+def short_arms(config: Mapping) -> dict[str, str | None]:
+    """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
+    plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
+    specs = {name: training_spec(config, name) for name in plain}
+    return {
+        name: next((other for other in plain if other != name and specs[other] == training_spec(config, name)), None)
+        for name in config["tables"].get("horizon", ())
+    }
+
+
+def short_table_arms(config: Mapping) -> dict[str, dict]:
+    """Return what the horizon's page needs to know of the shorter arms."""
+    arms = [name for name in short_arms(config).values() if name]
+    return {name: table_arm(config, name, arms) for name in arms}
+
+
+def table_arms(config: Mapping, table: str) -> dict[str, dict]:
+    """Return what a table needs to know of each of its arms."""
+    arms = config["tables"].get(table, ())
+    return {name: table_arm(config, name, arms) for name in arms}
 
 
 def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:

@@ -4,7 +4,6 @@ Copies the run's tables, pages and figures into docs/study/ (docs/smollm2/) and 
 from these copies alone, so that no number there is typed by hand.
 """
 
-import csv
 import json
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo import markdown
-from projected_grpo.documents import copy_results, machine, replace_block
+from projected_grpo.documents import copy_results, job_seconds, machine, replace_block
 
 PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
 FILES = ("table1.csv", "table1.md", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)
@@ -92,11 +91,8 @@ def _demoted(text: str) -> str:
 
 def cost(results: Path) -> dict:
     """Return the number of jobs behind a results directory, and the hours that they took together."""
-    seconds = []
-    for folder in ("benchmarks", "second/benchmarks"):
-        for path in (results / folder).rglob("*.tsv"):
-            with path.open() as rows:
-                seconds += [float(row["s"]) for row in csv.DictReader(rows, delimiter="\t")]
+    folders = ("benchmarks", "second/benchmarks")
+    seconds = [seconds for folder in folders for _, _, seconds in job_seconds(results / folder)]
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 
