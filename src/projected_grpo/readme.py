@@ -51,9 +51,13 @@ def _verdicts(verdicts: Mapping) -> str:
     )
 
 
-def base_rates(results: Path, table: pd.DataFrame) -> dict[str, float]:
-    """Return hack and solve of the base model: step 0 on the fixed subset, mean over the first arm's seeds."""
-    runs = sorted((results / "runs" / table["arm"].iloc[0]).glob("seed*/evaluation.parquet"))
+def base_rates(results: Path, config: Mapping) -> dict[str, float]:
+    """Return hack and solve of the base model: step 0 on the fixed subset, mean over the seeds of a table's first arm.
+
+    `config` is the one in the verdicts' provenance.
+    """
+    first = next(iter(config["arms"]))
+    runs = [results / "runs" / first / f"seed{seed}" / "evaluation.parquet" for seed in config["seeds"]]
     rows = pd.concat([artifacts.read_table(path, artifacts.EVALUATION) for path in runs])
     start = rows[rows["step"] == 0]
     return {"hack": float(start["exploited"].mean()), "solve": float(start["correct"].mean())}
@@ -62,7 +66,8 @@ def base_rates(results: Path, table: pd.DataFrame) -> dict[str, float]:
 def main(results: Path, root: Path) -> None:
     folder = root / "docs" / "results"
     copy_results(results, folder, FILES, FIGURES)
-    rates = base_rates(results, pd.read_csv(folder / "table1.csv"))
+    verdicts = json.loads((folder / "h1.json").read_text())
+    rates = base_rates(results, verdicts["provenance"]["config"])
     (folder / "source.json").write_text(json.dumps({"base": rates}, indent=1) + "\n")
     readme = root / "README.md"
     readme.write_text(replace_block(readme.read_text(), "results", block(folder)))
