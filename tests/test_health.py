@@ -81,3 +81,11 @@ def test_a_claim_without_its_random_V_is_never_supported(study):
     verdict = claims.h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
     assert {clause["status"] for clause in verdict["clauses"] if clause["clause"] == "beats"} == {"missing"}
     assert verdict["verdict"] != "supported"
+
+
+def test_of_no_attempts_there_is_no_share_that_exploits(study):
+    for name in ("attempted", "hack", "hack_attempted"):
+        study.final("erase")[name][:] = 0
+    found = {arm: numbers for _, arm, _, numbers in health._attempt_lines(study)}
+    assert found["erase"] == "attempted 0.0%, exploited 0.0%"
+    assert "exploited of attempted" in found["vanilla"]

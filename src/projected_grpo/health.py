@@ -194,10 +194,9 @@ def _attempt_lines(study: Study) -> list[tuple]:
     for arm in study.arms:
         if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm:
             final = study.final(arm)
-            numbers = (
-                f"attempted {100 * mean(final['attempted']):.1f}%, exploited {100 * mean(final['hack']):.1f}%, "
-                f"exploited of attempted {100 * ratio(final['hack_attempted'], final['attempted']):.1f}%"
-            )
+            share = ratio(final["hack_attempted"], final["attempted"])
+            numbers = f"attempted {100 * mean(final['attempted']):.1f}%, exploited {100 * mean(final['hack']):.1f}%"
+            numbers += f", exploited of attempted {100 * share:.1f}%" if np.isfinite(share) else ""
             lines.append(("attempted against exploited", arm, DESCRIPTIVE, numbers))
     return lines
 
