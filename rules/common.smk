@@ -41,9 +41,8 @@ for key, section in with_folds(config).items():
 RESULTS = config["results"]
 TABLES = [table for table, arms in config["tables"].items() if arms]
 SEEDS = config["seeds"]
-FIRST_ARM = next(
-    iter(config["tables"]["table1"]), None
-)  # what the others are held against
+# What the others are held against.
+FIRST_ARM = next(iter(config["tables"]["table1"]), None)
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
     "hack_against_solve": "hack against solve",
@@ -232,7 +231,9 @@ def seeds_of(table):
 def detectors():
     """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
     plain = PLAIN["directions"].items()
-    return hack_directions(config) + [name for name, V in plain if V["kind"] == "random"]
+    return hack_directions(config) + [
+        name for name, V in plain if V["kind"] == "random"
+    ]
 
 
 def fold_runs(file):

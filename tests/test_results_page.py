@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from projected_grpo import results_page
@@ -24,6 +25,12 @@ def study(tmp_path):
     folds = {fold: {"erase": {"verdict": verdict}} for fold, verdict in (("a", "supported"), ("all", "undecided"))}
     (tmp_path / "table2.json").write_text(json.dumps({"folds": folds}))
     (tmp_path / "source.json").write_text(json.dumps({"machine": "a machine", "jobs": 3, "hours": 1.5}))
+    row = {"last_step": 72, "hack_diff": -0.5, "hack_diff_low": -0.6, "hack_diff_high": -0.4}
+    row |= {"solve_diff": 0.1, "solve_diff_low": 0.0, "solve_diff_high": 0.2}
+    rows = [{"arm": arm, "baseline": "vanilla", **row} for arm in ("vanilla", "erase")]
+    pd.DataFrame(rows).to_csv(tmp_path / "horizon.csv")
+    both = [made | {"model_seed": seed, "last_step": seed} for seed in (1, 2) for made in rows]
+    pd.DataFrame(both).to_csv(tmp_path / "second_base.csv")
     for name in results_page.PAGES:
         (tmp_path / name).write_text(f"# Page {name}\n\ntext\n")
     return tmp_path
@@ -34,7 +41,10 @@ def test_the_section_has_its_parts_in_order_and_the_verdicts_in_short(study):
     headings = [line for line in text.splitlines() if line.startswith("#")]
     names = [f"## Page {name}" for name in results_page.PAGES]
     assert headings == ["## In short", "## What it does not show", "## Table 1", *names]
-    assert "- Weak detector, erase: passes 1 of 1 held-out modes; all held-out problems together **undecided**." in text
+    assert "- Weak detector, erase: passes 1 of 1 modes; together **undecided**." in text
+    said = "erase against vanilla: hack -50 [-60, -40] points, solve +10 [+0, +20]."
+    differences = [line for line in text.splitlines() if line.endswith(said)]
+    assert differences == [f"- More steps (72 steps), {said}", f"- Second base model (2 steps), {said}"]
     assert "3 jobs, 1.5 hours if one had run after the other, on a machine." in text
     assert all(f"![{figure}](study/{figure})" in text for figure in results_page.PAGES.values() if figure)
 
@@ -42,10 +52,13 @@ def test_the_section_has_its_parts_in_order_and_the_verdicts_in_short(study):
 @pytest.mark.parametrize("name", results_page.SECTIONS)
 def test_the_document_is_what_its_copies_say(name):
     folder = ROOT / "docs" / name
-    if not folder.is_dir():
-        pytest.skip(f"docs/{name} is not there: that run is not in the documents")
     page = (ROOT / "docs/results.md").read_text()
     assert replace_block(page, name, results_page.SECTIONS[name][0](folder)) == page
+
+
+def test_the_readme_says_of_the_weak_detector_what_the_copies_say():
+    readme = (ROOT / "README.md").read_text()
+    assert replace_block(readme, "study", results_page.in_readme(ROOT / "docs/study")) == readme
 
 
 def test_the_cost_counts_every_job(tmp_path):

@@ -1,7 +1,7 @@
 """Put a run into docs/results.md: `python -m projected_grpo.results_page study results/study`; also smollm2.
 
-Copies the run's tables, pages and figures into docs/study/ (docs/smollm2/) and writes its section of docs/results.md
-from these copies alone, so that no number there is typed by hand.
+Copies the run's tables, pages and figures into docs/study/ (docs/smollm2/) and writes its section of docs/results.md,
+and what it says in short into the README, from these copies alone, so that no number there is typed by hand.
 """
 
 import json
@@ -21,6 +21,7 @@ LIMITS = """\
 - Anything about Qwen3-4B, or about a base model that is not one of these organisms. Intervals are conditional on the
   base model, its teacher pool and its pairs.
 - That V means "hack" rather than "not the usual program": the controls bound this, they do not settle it.
+- That a fold's pass is more than what slower training buys: `vanilla_slow` and (b) stand beside it.
 - Anything beyond the horizon that was run, other families of problems, or other loopholes.
 - What is open is open: it is neither an effect nor its absence."""
 
@@ -32,7 +33,7 @@ def study(folder: Path) -> str:
     parts = [
         f"A run with every table: {_cost(folder)} Table 1 has {verdicts['n_seeds']} seeds, the others say theirs.",
         "## In short",
-        _short(folder, verdicts),
+        "\n".join([*_verdicts(verdicts), *_weak_detector(folder), *_differences(folder)]),
         "## What it does not show",
         LIMITS,
         "## Table 1",
@@ -67,21 +68,57 @@ def _cost(folder: Path) -> str:
     return f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}."
 
 
-def _short(folder: Path, verdicts: dict) -> str:
-    """Return the verdicts alone, as they were computed."""
-    lines = [
+def in_readme(folder: Path) -> str:
+    """Return the README's section on the weak detector: all held-out problems together, with a teacher pool."""
+    table, passed = pd.read_csv(folder / "table2.csv"), _passed(folder)
+    shown = table[(table["fold"] == "all") & (table["modes"] == "held out") & table["teacher"]]
+    rows = [
+        [
+            row["arm"],
+            f"{100 * row['hack']:.1f}",
+            f"{100 * row['solve']:.1f}",
+            *(markdown.interval(row, name) for name in ("hack_diff", "solve_diff", "early_stop_diff")),
+            passed.get(row["arm"], markdown.NOTHING),
+        ]
+        for _, row in shown.iterrows()
+    ]
+    heads = ["arm", "hack %", "solve %", "(a) hack", "(a) solve", "(b) early stopping", "passes"]
+    return markdown.grid(heads, rows) + "\n"
+
+
+def _verdicts(verdicts: dict) -> list[str]:
+    return [
         f"- Table 1, {arm}: H1 **{claim['H1']['verdict']}**, H1s **{claim['H1s']['verdict']}**."
         for arm, claim in verdicts["claims"].items()
     ]
+
+
+def _weak_detector(folder: Path) -> list[str]:
+    return [f"- Weak detector, {arm}: passes {passed}." for arm, passed in _passed(folder).items()]
+
+
+def _passed(folder: Path) -> dict[str, str]:
+    """Return per tested arm how many folds it passes, and the verdict on all held-out problems together."""
     folds = json.loads((folder / "table2.json").read_text())["folds"]
     single = [fold for fold in folds if fold != "all"]
-    for arm, together in folds["all"].items():
-        passed = sum(folds[fold][arm]["verdict"] == "supported" for fold in single)
-        lines.append(
-            f"- Weak detector, {arm}: passes {passed} of {len(single)} held-out modes; all held-out problems "
-            f"together **{together['verdict']}**."
-        )
-    return "\n".join(lines)
+    counts = {arm: sum(folds[fold][arm]["verdict"] == "supported" for fold in single) for arm in folds["all"]}
+    return {
+        arm: f"{count} of {len(single)} modes; together **{folds['all'][arm]['verdict']}**"
+        for arm, count in counts.items()
+    }
+
+
+def _differences(folder: Path) -> list[str]:
+    """Return (a) after more steps, and from the second base model."""
+    bases = pd.read_csv(folder / "second_base.csv")
+    second = bases[bases["model_seed"] == bases["model_seed"].iloc[-1]]
+    tables = {"More steps": pd.read_csv(folder / "horizon.csv"), "Second base model": second}
+    return [
+        f"- {title} ({row['last_step']} steps), {row['arm']} against {row['baseline']}: "
+        f"hack {markdown.interval(row, 'hack_diff')} points, solve {markdown.interval(row, 'solve_diff')}."
+        for title, table in tables.items()
+        for _, row in table[table["arm"] != table["baseline"]].iterrows()
+    ]
 
 
 def _demoted(text: str) -> str:
@@ -105,6 +142,9 @@ def main(name: str, results: Path, root: Path) -> None:
     copy_results(results, folder, files, figures)
     (folder / "source.json").write_text(json.dumps({"machine": machine(), **cost(results)}, indent=1) + "\n")
     page.write_text(replace_block(page.read_text(), name, section(folder)))
+    if name == "study":
+        readme = root / "README.md"
+        readme.write_text(replace_block(readme.read_text(), name, in_readme(folder)))
 
 
 if __name__ == "__main__":
