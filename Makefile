@@ -69,6 +69,7 @@ bench: $(VENV)/.installed $(VENV)-trl/.installed
 	snakemake -j2 results/teacher_pool.parquet results/directions/hack/draw0/V.safetensors
 	python benchmarks/step.py results --trl $(VENV)-trl/bin/python --write docs/performance.md
 	python benchmarks/scaling.py --write docs/performance.md
+	python benchmarks/scheduler.py --write docs/performance.md
 	python benchmarks/grader.py --leak 20000 --write docs/grading.md
 
 timeline: table1
