@@ -15,10 +15,16 @@ LEAST_MB = 500
 
 
 def test_what_the_default_profile_says_holds_on_a_cluster_too():
-    own = {"cores", "resources"}  # of this machine
+    own = {"cores", "resources", "max-jobs-per-timespan"}  # of this machine
     assert {key: PROFILE.get(key) for key in DEFAULT.keys() - own} == {
         key: value for key, value in DEFAULT.items() if key not in own
     }
+
+
+@pytest.mark.parametrize("profile", [PROFILE, DEFAULT])
+def test_snakemake_wakes_up_seldom_and_ends_soon(profile):
+    count, span = re.fullmatch(r"(\d+)/(\d+)s", profile["max-jobs-per-timespan"]).groups()
+    assert 2 <= int(span) <= 10 and int(count) / int(span) >= 10
 
 
 @pytest.fixture
