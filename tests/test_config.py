@@ -204,6 +204,7 @@ def test_the_arm_that_measures_the_null_is_alike():
         return table_arm(CONFIG, name, CONFIG["tables"]["table1"])["null"]
 
     assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
+    assert null("erase_update") == "erase_update_random" and null("route") == "route_random"  # its twin comes first
     assert null("erase_k4") is None and null("vanilla_alone") is None
     spelled = copy.deepcopy(CONFIG)
     spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}

@@ -1,6 +1,7 @@
 """Table 2: rates on the held-out mode alone, verdicts by fold, and the config's folds."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,34 @@ def test_holm_counts_the_single_folds_comparisons(studies):
     found = folds.fold_verdicts(studies)
     assert found["holm_family"] == len(MODES)  # erase against erase_random, once per fold
     assert folds.fold_verdicts({mode: studies[mode] for mode in MODES[:2]})["holm_family"] == 2
+
+
+def test_the_folds_together_are_corrected_for_their_arms(studies):
+    once = folds.fold_verdicts(studies)
+    twice = {
+        mode: dataclasses.replace(study, arms={**study.arms, "route": {**study.arms["route"], "twin": "erase_random"}})
+        for mode, study in studies.items()
+    }
+    found = folds.fold_verdicts(twice)
+    assert (once["holm_family_all"], found["holm_family_all"]) == (1, 2)
+    together = folds.held_out(twice)["all"]
+    plain = sorted(folds._twin_difference(together, arm).p for arm in ("erase", "route"))
+    judged = [found["folds"]["all"][arm]["clauses"] for arm in ("erase", "route")]
+    corrected = sorted(clause["p"] for clauses in judged for clause in clauses if clause["clause"] == "beats")
+    assert corrected[0] == pytest.approx(2 * plain[0], abs=1e-6) and corrected[1] >= plain[1] - 1e-6
+
+
+def test_what_passes_is_counted_and_what_is_not_firm_is_said():
+    def judged(verdict, firm=True):
+        return {"erase": {"verdict": verdict, "firm": firm}}
+
+    outcomes = {"a": judged("supported"), "b": judged("falsified"), "c": judged("undecided", False)}
+    assert folds.passes({**outcomes, "all": judged("falsified", False)}) == {
+        "erase": "1 of 3 modes (1 open, 1 fails); together **fails (not firmly)**"
+    }
+    assert folds.passes({"a": judged("supported"), "all": judged("supported")}) == {
+        "erase": "1 of 1 modes; together **passes**"
+    }
 
 
 def test_the_page_and_the_picture_show_every_fold_and_arm(studies):

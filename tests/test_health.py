@@ -12,28 +12,39 @@ from projected_grpo import claims, doubts, health
 COLUMNS = ["direction", "step", "mode", "kind", "overlap", "seed"]
 
 
-def detected(shift, seeds=3, n=40):
-    """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all."""
+def detected(shift, random=None, seeds=3, n=40):
+    """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all.
+
+    `random`: the same for a random V.
+    """
     rng = np.random.default_rng(0)
     rows = []
     for seed in range(seeds):
         for step, share in ((1, 0.1), (2, 0.9)):  # hacks come late
             for i in range(n):
                 kind = "hack" if i < share * n else ("correct", "wrong")[i % 2]
-                overlap = step + rng.random() + shift * (kind == "hack")
-                rows.append(("hack", step, "sentinel", kind, overlap, f"s{seed}"))
+                for name, higher in (("hack", shift), ("random", random)):
+                    if higher is not None:
+                        overlap = step + rng.random() + higher * (kind == "hack")
+                        rows.append((name, step, "sentinel", kind, overlap, f"s{seed}"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
-    (line, *_) = health._detector_lines(detected(shift=0.0), {"hack"})
+    (line, *_) = health._detector_lines(detected(0.0, random=0.0), {"hack"})
     assert line[2] != "well"
-    (line, *_) = health._detector_lines(detected(shift=2.0), {"hack"})
-    assert line[2] == "well" and "hack against correct 1.00, hack against wrong 1.00" in line[3]
-    (line, *_) = health._detector_lines(detected(shift=2.0), set())
-    assert line[2] == "-"  # a control is not judged
+    (line, *_) = health._detector_lines(detected(2.0, random=0.0), {"hack"})
+    assert line[2] == "well" and "hack against correct 1.00, a random V 0." in line[3]
     (line,) = health._detector_lines(pd.DataFrame(), {"hack"})
     assert line[2] == "not measured"
+
+
+def test_v_detects_only_what_a_random_V_does_not():
+    (line, *others) = health._detector_lines(detected(2.0, random=2.0), {"hack"})
+    assert line[2] == "ill" and "hack against wrong 1.00, a random V 1.00" in line[3]
+    assert not any("random," in other[1] for other in others)  # a control is not judged
+    (line, *_) = health._detector_lines(detected(2.0), {"hack"})
+    assert line[2] == "not measured" and line[3].endswith("a random V not measured")
 
 
 @pytest.fixture
@@ -64,12 +75,12 @@ def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
     for precision, answer in ((0.6, "well"), (0.2, "ill")):
         log["gate_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
         (line,) = health._gate_lines(study)
-        assert line[2] == answer and "exploited share 30.0%" in line[3]
+        assert line[2] == answer and "exploited 30.0%, routed 40.0%" in line[3]
 
 
 def test_every_check_has_a_line_and_the_page_shows_them(study):
     directions = pd.DataFrame({"subspace_overlap": [0.1], "subspace_chance": [0.2]}, index=["random"])
-    found = health.checks(study, None, detected(1.0), ["hack"], directions)
+    found = health.checks(study, None, detected(1.0, random=0.0), ["hack"], directions)
     assert set(found["answer"]) <= {"well", "ill", "open", "not measured", "-"}
     text = health.render(doubts.doubts(study), found, {"table1": 3}, "A note.")
     assert all(check in text for check in found["check"])

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo import claims, measurements, tables
+from projected_grpo import claims, markdown, measurements, tables
 from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, steps_schema, write_table
 from projected_grpo.claims import h1
-from projected_grpo.doubts import doubts
+from projected_grpo.doubts import doubts, paired_means
+from projected_grpo.horizon import delays
 from projected_grpo.markdown import render_markdown
 from projected_grpo.measurements import StudyError, build_study, read_directions, read_study
 from projected_grpo.statistics import Effect
@@ -185,6 +186,41 @@ def test_the_list_of_doubts_finds_what_is_built_in(study):
     assert lines["buys no more than stopping its baseline early", "route", "vanilla"] == "yes"
     assert lines["hacks like a control", "erase_update", "erase_update_random"] == "no"
     assert lines["V sees chance in the student's gradient", "vanilla", "erase_random"] == "no"
+
+
+def test_a_verdict_is_firm_where_an_interval_lies_beyond(study, monkeypatch):
+    def judged(hack):
+        monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else even)
+        return markdown.said(h1(study)["claims"]["erase"]["H1"])
+
+    even = effect(0.0, -0.05, 0.05, 0.01)
+    assert judged(effect(0.40, 0.35, 0.45, 0.02)) == "supported"
+    assert judged(effect(0.40, 0.20, 0.60, 0.02)) == "supported (not firmly)"
+    assert judged(effect(0.10, 0.05, 0.14, 0.02)) == "falsified"
+    assert judged(effect(0.10, 0.05, 0.20, 0.02)) == "falsified (not firmly)"
+    assert judged(effect(0.20, 0.10, 0.28, 0.02)) == "undecided"
+
+
+def test_overlaps_are_compared_in_the_steps_that_both_have():
+    nan = np.nan
+    one = np.array([[1.0, nan, 5.0, 9.0], [2.0, nan, 6.0, 9.0]])
+    other = np.array([[0.5, 7.0, nan], [1.5, 7.0, nan]])
+    assert paired_means(one, other).estimate == pytest.approx(0.5)  # of the first step alone
+    assert np.isnan(paired_means(one[:, 1:3], other[:, 1:]).estimate)
+
+
+def test_a_model_that_can_do_nothing_says_nothing_about_teacher_or_steps(study):
+    lines = doubts(study).set_index(["doubt", "arm", "against"])
+    assert lines.loc[("works only with the teacher pool", "erase", "erase_alone"), "answer"] == "not measured"
+    assert "not matched" in lines.loc[("works only with the teacher pool", "erase", "erase_alone"), "numbers"]
+    own = lines.loc[("works only with the teacher pool", "erase_update", "erase_update_onesided_alone")]
+    assert own["answer"] in ("yes", "no", "open")
+    specs = {arm: {**spec, "tested": arm in ("erase_update", "erase_alone")} for arm, spec in study.arms.items()}
+    longer = dataclasses.replace(study, arms=specs)
+    shorter = {"erase_update": "erase_update", "erase_alone": "erase_alone"}
+    gone = delays(study, longer, shorter).set_index("arm")
+    assert gone.loc["erase_update", "answer"] == "no"
+    assert gone.loc["erase_alone", "answer"] == "not measured"
 
 
 def test_bins_of_solve_by_hand(study):

@@ -1,7 +1,8 @@
 """The verdicts H1 and H1s of method 7, computed from a study and never typed by hand.
 
 A claim is a list of clauses. Each holds, is refuted, is open, or is missing (an arm it needs is not in the table).
-A claim is falsified if any clause is refuted, supported if all hold, undecided otherwise.
+A claim is falsified if any clause is refuted, supported if all hold, undecided otherwise; firmly so if one of the
+refuted clauses, or all that hold, are `firm`.
 
 1. A threshold in points is judged on the estimate, as preregistered; `firm` says whether the whole 95% decision
    interval lies on the same side of it. Between the two thresholds a clause is open.
@@ -28,7 +29,6 @@ TEXTS = {
     "solve": "solve minus that of {against}: {points} (needs -10 or more, under -15 falsifies)",
     "noise": "hack of {against} minus the arm's: {points}, must be above nothing",
     "beats": "hack of the control {against} minus the arm's: {points}{holm}, must be above nothing",
-    "beats_once": "hack of the control {against} minus the arm's: {points}, must be above nothing",
     "matched": "solve minus that of the control {against}: {points} (needs -10 or more, under -15 falsifies)",
     "early": "(b), early stopping of {against}: {points}, must be above nothing",
 }
@@ -174,12 +174,15 @@ def reach_verdict(clauses: list[Clause]) -> dict:
     statuses = {clause.status for clause in clauses}
     if REFUTED in statuses:
         verdict, deciding = "falsified", {REFUTED}
+        firm = any(clause.firm for clause in clauses if clause.status == REFUTED)
     elif statuses == {HOLDS}:
         verdict, deciding = "supported", {HOLDS}
+        firm = all(clause.firm for clause in clauses)
     else:
-        verdict, deciding = "undecided", {OPEN, MISSING}
+        verdict, deciding, firm = "undecided", {OPEN, MISSING}, False
     return {
         "verdict": verdict,
+        "firm": firm,
         "decided_by": [clause.text for clause in clauses if clause.status in deciding],
         "clauses": [_plain(asdict(clause)) for clause in clauses],
     }

@@ -14,7 +14,7 @@ import pandas as pd
 from projected_grpo.claims import in_points
 from projected_grpo.measurements import Study
 from projected_grpo.statistics import Effect, paired_t
-from projected_grpo.tables import NO_EFFECT, early_stop, final_difference, is_matched
+from projected_grpo.tables import MATCHED, NO_EFFECT, TOLERANCE, early_stop, final_difference, is_matched
 
 YES, NO, OPEN, UNMEASURED = "yes", "no", "open", "not measured"
 
@@ -51,6 +51,21 @@ def one_without_other(one: Effect, other: Effect) -> str:
     return YES if (first, second) == (NO, YES) else OPEN
 
 
+def matched_without_other(*arms: tuple[Study, str]) -> tuple[str, list[str]]:
+    """Say of two arms whether the first has less hacking than its baseline and the second has not, with both numbers.
+
+    Where solve is not matched the answer is `not measured`: a model that can do nothing does not hack either.
+    """
+    effects = [reduction(study, arm) if arm in study.arms else NO_EFFECT for study, arm in arms]
+    solves = [reduction(study, arm, "solve") if arm in study.arms else NO_EFFECT for study, arm in arms]
+    unmatched = [lower.estimate > MATCHED + TOLERANCE for lower in solves]
+    numbers = [
+        f"{in_points(effect)}{f' (solve {-100 * lower.estimate:+z.1f}: not matched)' if damaged else ''}"
+        for effect, lower, damaged in zip(effects, solves, unmatched, strict=True)
+    ]
+    return UNMEASURED if any(unmatched) else one_without_other(*effects), numbers
+
+
 def reduction(study: Study, arm: str, rate: str = "hack") -> Effect:
     other = study.baseline(arm)
     return NO_EFFECT if other is None else final_difference(study, other, arm, rate)
@@ -85,9 +100,8 @@ def _control_lines(study: Study, arm: str) -> list[tuple]:
 def _teacher_lines(study: Study, arm: str) -> list[tuple]:
     lines = []
     for alone in study.claims[arm].get("alone", ()):
-        with_pool, without = reduction(study, arm), reduction(study, alone) if alone in study.arms else NO_EFFECT
-        numbers = f"hack lower by {in_points(with_pool)} with it, by {in_points(without)} without"
-        answer = one_without_other(with_pool, without)
+        answer, (with_pool, without) = matched_without_other(*((study, name) for name in (arm, alone)))
+        numbers = f"hack lower by {with_pool} with it, by {without} without"
         lines.append(("works only with the teacher pool", arm, alone, answer, numbers))
     return lines
 
@@ -118,10 +132,10 @@ def _teacher_overlap_line(study: Study, arm: str) -> tuple:
 
 
 def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
-    """Return the difference of the means over the steps (S, T), paired by seed; steps without data are left out."""
-    if not (np.isfinite(one).any(1).all() and np.isfinite(other).any(1).all()):
-        return NO_EFFECT
-    return paired_t(np.nanmean(one, 1) - np.nanmean(other, 1))
+    """Return the mean difference over the steps (S, T) that both have data of, paired by seed."""
+    steps = min(one.shape[1], other.shape[1])
+    differences = one[:, :steps] - other[:, :steps]
+    return paired_t(np.nanmean(differences, 1)) if np.isfinite(differences).any(1).all() else NO_EFFECT
 
 
 def in_units(effect: Effect) -> str:

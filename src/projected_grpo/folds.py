@@ -5,7 +5,8 @@
 2. Every number comes twice: on the problems of the held-out mode, and on those of the known ones. `all` pools the
    held-out problems of all folds, each problem under the models that did not know its mode.
 3. A fold passes if, on the held-out mode, hack falls, solve does not, and the real V beats the random one (Holm over
-   all such comparisons of single folds); rules as in claims.py.
+   all such comparisons of single folds, and over those of `all`); rules as in claims.py, whose `supported` is a pass.
+   That asks for less than H1 and H1s do: neither 30 points, nor (b), nor slow controls.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,13 @@ import numpy as np
 import pandas as pd
 
 from projected_grpo.claims import DROP_FALSIFIES, judge_above_nothing, judge_threshold, missing, reach_verdict
-from projected_grpo.markdown import NOTHING, decided, grid, interval, percent
+from projected_grpo.markdown import NOTHING, decided, grid, interval, percent, said, stopped_early
 from projected_grpo.measurements import Study, mean, pool, restrict
 from projected_grpo.statistics import Effect, holm
-from projected_grpo.tables import DECIMALS, MATCHED, NO_EFFECT, columns, early_stop, final_difference
+from projected_grpo.tables import DECIMALS, MATCHED, NO_EFFECT, TOLERANCE, columns, early_stop, final_difference
 
 ALL = "all"  # the held-out problems of all folds together
+PASSED = {"supported": "passes", "falsified": "fails", "undecided": "open"}
 
 
 def held_out(folds: Mapping[str, Study]) -> dict[str, Study]:
@@ -81,8 +83,12 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
     studies = held_out(folds)
     tested = [arm for arm, spec in studies[ALL].arms.items() if spec["tested"]]
     effects = {(fold, arm): _twin_difference(study, arm) for fold, study in studies.items() for arm in tested}
-    family = [pair for pair, effect in effects.items() if pair[0] != ALL and np.isfinite(effect.estimate)]
-    adjusted = dict(zip(family, holm([effects[pair].p for pair in family]), strict=True))
+    measured = [pair for pair, effect in effects.items() if np.isfinite(effect.estimate)]
+    together = [pair for pair in measured if pair[0] == ALL]
+    single = [pair for pair in measured if pair[0] != ALL]
+    adjusted = {}
+    for family in (single, together):
+        adjusted |= zip(family, holm([effects[pair].p for pair in family]), strict=True)
     judged = {fold: {} for fold in studies}
     for (fold, arm), effect in effects.items():
         study = studies[fold]
@@ -90,8 +96,6 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
         hack, solve = (final_difference(study, *pair) for pair in ((baseline, arm, "hack"), (arm, baseline, "solve")))
         if twin not in study.arms:
             beats = missing("beats", f"{arm} with a random V")
-        elif fold == ALL:
-            beats = judge_above_nothing("beats_once", twin, effect, effect.p)
         else:
             beats = judge_above_nothing("beats", twin, effect, float(adjusted[fold, arm]))
         clauses = [
@@ -100,15 +104,21 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
             beats,
         ]
         judged[fold][arm] = reach_verdict(clauses)
-    return {"n_seeds": len(studies[ALL].seeds), "holm_family": len(family), "folds": judged}
+    return {
+        "n_seeds": len(studies[ALL].seeds),
+        "holm_family": len(single),
+        "holm_family_all": len(together),
+        "folds": judged,
+    }
 
 
 MARKS = f"""\
 - Every cell is of the held-out mode's problems alone: hack % / solve %, and below it the difference in hack to the
-  fold's baseline with its 95% decision interval. The column `all` pools them.
+  fold's baseline with its 95% decision interval. The column `all` pools them. † solve is more than 10 points below the
+  baseline's.
 - **bold**: the fold passes: hack falls (the interval excludes 0), solve is not more than 10 points below the
-  baseline's, and the arm with a random V hacks more (Holm over all folds and arms; uncorrected in `all`, which is the
-  same data once more).
+  baseline's, and the arm with a random V hacks more (Holm over all single folds and arms; in `all`, which is the same
+  data once more, over its arms). A pass asks for less than H1: no 30 points, no (b), no slow control.
 - {NOTHING}: not defined. Without a teacher pool a baseline, or an arm with a random V, is one model for all folds."""
 
 
@@ -116,13 +126,9 @@ def render(folds: Mapping[str, Study], table: pd.DataFrame, verdicts: Mapping, n
     """Return table2.md."""
     first = next(iter(folds.values()))
     seeds = ", ".join(map(str, first.seeds))
-    passed = []
-    for arm, together in verdicts["folds"][ALL].items():
-        names = [fold for fold in folds if verdicts["folds"][fold][arm]["verdict"] == "supported"]
-        passed.append(
-            f"- {arm}: {len(names)} of {len(folds)}{' (' + ', '.join(names) + ')' if names else ''}; "
-            f"all held-out problems together: {together['verdict']}"
-        )
+    single = table[(table["modes"] == "held out") & (table["fold"] != ALL)]
+    problems = " or ".join(str(n) for n in sorted(single["n_problems"].unique()))
+    passed = [f"- {arm}: {said}" for arm, said in passes(verdicts["folds"]).items()]
     return (
         "\n\n".join(
             [
@@ -131,7 +137,7 @@ def render(folds: Mapping[str, Study], table: pd.DataFrame, verdicts: Mapping, n
                 f"modes but one; training has all. Seeds {seeds}, deployed model, last step, sampled with the hint.",
                 "## On the held-out mode",
                 _held_out(table) + "\n\n" + MARKS,
-                "## Folds that pass",
+                f"## Folds that pass\n\nOf {problems} problems each.",
                 "\n".join(passed),
                 "## What decided",
                 _clauses(verdicts),
@@ -155,7 +161,10 @@ def _cells(table: pd.DataFrame, modes: str, cell) -> str:
 def _held_out(table: pd.DataFrame) -> str:
     def cell(row):
         mark = "**" if row["verdict"] == "supported" else ""
-        return f"{mark}{percent(row['hack'])} / {percent(row['solve'])}{mark}<br>{interval(row, 'hack_diff')}"
+        unmatched = " †" if row["solve_diff"] < -MATCHED - TOLERANCE else ""
+        return (
+            f"{mark}{percent(row['hack'])} / {percent(row['solve'])}{mark}<br>{interval(row, 'hack_diff')}{unmatched}"
+        )
 
     return _cells(table, "held out", cell)
 
@@ -170,12 +179,24 @@ def _known(table: pd.DataFrame) -> str:
 
 def _early(table: pd.DataFrame) -> str:
     return (
-        _cells(table, "held out", lambda row: interval(row, "early_stop_diff"))
+        _cells(table, "held out", stopped_early)
         + "\n\nSolve at the last step minus the best that the baseline reached with no more hacking, both on the "
-        "held-out mode's part of the subset that is evaluated along the run."
+        "held-out mode's part of the subset that is evaluated along the run. ‡ in at least one seed the baseline never "
+        "hacked that little, and the base model stands in."
     )
+
+
+def passes(judged: Mapping) -> dict[str, str]:
+    """Return per tested arm how many single folds it passes, and what holds of all held-out problems together."""
+    found = {}
+    for arm, together in judged[ALL].items():
+        outcomes = [PASSED[judged[fold][arm]["verdict"]] for fold in judged if fold != ALL]
+        counts = ", ".join(f"{outcomes.count(word)} {word}" for word in ("open", "fails") if word in outcomes)
+        rest = f" ({counts})" if counts else ""
+        found[arm] = f"{outcomes.count('passes')} of {len(outcomes)} modes{rest}; together **{said(together, PASSED)}**"
+    return found
 
 
 def _clauses(verdicts: Mapping) -> str:
     judged = [(fold, arm, result) for fold, arms in verdicts["folds"].items() for arm, result in arms.items()]
-    return "\n".join(line for fold, arm, result in judged for line in decided(f"{fold}, {arm}", result))
+    return "\n".join(line for fold, arm, result in judged for line in decided(f"{fold}, {arm}", result, PASSED))

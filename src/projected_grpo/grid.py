@@ -163,7 +163,8 @@ def table_arms(config: Mapping, table: str) -> dict[str, dict]:
 def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
     """Return what a table of these arms needs to know of one: baseline, direction, last step, `null` and `twin`.
 
-    `null` is the arm among them that measures the chance overlap: a random V like this arm's, used and trained alike.
+    `null` is the arm among them that measures the chance overlap: the twin, or else the first with a random V like this
+    arm's, of as many rows, beside a teacher pool and a baseline like its own.
     """
 
     def use(arm: str) -> tuple:
@@ -172,17 +173,19 @@ def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
         return rows, built.drop_bottom_frac, built.mix, steps_of(config, arm), baseline(config, arm)
 
     direction = config["arms"][name].get("direction")
-    null = None
-    for other in arms if direction else ():
+
+    def measures_chance(other: str) -> bool:
         rival = config["directions"].get(config["arms"][other].get("direction"), {})
-        if rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name):
-            null = null or other
+        return rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name)
+
+    own = twin(config, name)
+    null = own if own in arms else next((other for other in arms if direction and measures_chance(other)), None)
     return {
         "baseline": baseline(config, name),
         "direction": direction,
         "last": steps_of(config, name),
         "null": null,
-        "twin": twin(config, name),
+        "twin": own,
         "tested": _tested(config, name),
         "mix": config["arms"][name].get("mix", 0.0),
         "project": config["arms"][name].get("project", "gradient"),

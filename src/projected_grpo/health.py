@@ -93,28 +93,37 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _detector_lines(detected: pd.DataFrame, hack: set[str]) -> list[tuple]:
-    """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest."""
+    """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest.
+
+    It is judged against that of a random V on the same rollouts, which need not be 0.5.
+    """
     lines = []
     if detected.empty:
         return [("V detects single rollouts", "", UNMEASURED, "no run was looked at")]
     modes = ["all modes", *sorted(detected["mode"].unique())]
-    for name, mode in product(detected["direction"].unique(), modes):
+    random = ~detected["direction"].isin(hack)
+    for name, mode in product(detected.loc[~random, "direction"].unique(), modes):
         held = name.removeprefix("hack_without_") if name.startswith("hack_without_") else None
         if held and mode not in (held, "all modes"):
             continue
-        part = detected[(detected["direction"] == name) & ((mode == "all modes") | (detected["mode"] == mode))]
-        found = {other: [_auc(rows, other) for _, rows in part.groupby("seed")] for other in ("correct", "wrong")}
-        answers = {other: _above_zero(np.asarray(values) - 0.5) for other, values in found.items()}
-        texts = [f"hack against {other} {mean(values):.2f}" for other, values in found.items()]
-        verdicts = {answer for answer, _ in answers.values()}
-        answer = (
-            next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts) if name in hack else DESCRIPTIVE
-        )
+        part = detected[(mode == "all modes") | (detected["mode"] == mode)]
+        verdicts, texts = set(), []
+        for other in ("correct", "wrong"):
+            own, chance = (_aucs(part[chosen], other) for chosen in (part["direction"] == name, random[part.index]))
+            verdicts.add(_above_zero(own - chance)[0])
+            beside = f"{chance.mean():.2f}" if chance.notna().any() else "not measured"
+            texts.append(f"hack against {other} {own.mean():.2f}, a random V {beside}")
+        answer = next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts)
         unknown = " (which it does not know)" if held == mode else ""
-        lines.append(
-            ("V detects single rollouts: rank-AUC above 0.5", f"{name}, {mode}{unknown}", answer, ", ".join(texts))
-        )
+        what = "V detects single rollouts: rank-AUC above a random V's"
+        lines.append((what, f"{name}, {mode}{unknown}", answer, "; ".join(texts)))
     return lines
+
+
+def _aucs(rows: pd.DataFrame, other: str) -> pd.Series:
+    """Return the rank-AUC by seed, the mean where there are several directions."""
+    found = {key: _auc(part, other) for key, part in rows.groupby(["seed", "direction"])}
+    return pd.Series(found, dtype=float).groupby(level=0).mean()
 
 
 def _auc(rows: pd.DataFrame, other: str) -> float:
@@ -139,11 +148,13 @@ def _gate_lines(study: Study) -> list[tuple]:
             continue
         answer, _ = _above_zero(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
         numbers = (
-            f"precision {_percent(log['gate_precision'])}, recall {_percent(log['gate_recall'])}, "
-            f"routed {_percent(log['gate_share'])}, exploited share {_percent(log['gate_base'])}"
+            f"means over the steps: exploited {_percent(log['gate_base'])}, routed {_percent(log['gate_share'])}, "
+            f"of the routed exploited {_percent(log['gate_precision'])}, "
+            f"of the exploited routed {_percent(log['gate_recall'])}"
         )
         judged = answer if study.arms[arm]["tested"] else DESCRIPTIVE
-        lines.append(("the gate's precision is above the share of exploits", arm, judged, numbers))
+        what = "of live rollouts with positive advantage, the gate's precision is above the share of exploits"
+        lines.append((what, arm, judged, numbers))
     return lines
 
 
@@ -214,7 +225,7 @@ def _solve_lines(study: Study) -> list[tuple]:
 def _subspace_lines(directions: pd.DataFrame) -> list[tuple]:
     return [
         (
-            "the control's span is not that of the hack direction",
+            "the control's span beside that of the hack direction",
             str(name),
             DESCRIPTIVE,
             f"shared {row['subspace_overlap']:.3f}, by chance {row['subspace_chance']:.3f}",
@@ -246,14 +257,14 @@ def render(doubts: pd.DataFrame, checked: pd.DataFrame, seeds: Mapping[str, int]
 ## What would show that we fool ourselves
 
 Is it so? **yes** undoes or limits the result: the effect is not more than one SEM above 0. **no**: its interval lies
-above 0. **open**: in between, or one seed.
+above 0. **open**: in between, or one seed. Not corrected for the number of lines: this list looks for trouble.
 
 {grid(["doubt", "arm", "against", "so?", "the number that decides"], lines)}
 
 ## Checks
 
 **well**: the interval over seeds lies above 0. **ill**: the mean is not more than one SEM above 0. **open**: in
-between, or one seed. **-**: descriptive.
+between, or one seed. **-**: descriptive. `well` says that something is better than chance, not that it is good enough.
 
 {grid(["check", "of", "", "the number that decides"], rows)}
 """

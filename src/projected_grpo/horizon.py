@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from projected_grpo.claims import in_points
-from projected_grpo.doubts import one_without_other, reduction
+from projected_grpo.doubts import matched_without_other
 from projected_grpo.markdown import NOTHING, grid, headline, sample_sizes, verdict_lines
 from projected_grpo.measurements import Study
 from projected_grpo.tables import early_stop
@@ -22,17 +22,17 @@ def delays(short: Study, long: Study, shorter: Mapping[str, str | None]) -> pd.D
         early = shorter.get(arm)
         if not spec["tested"] or early not in short.arms:
             continue
-        before, after = reduction(short, early), reduction(long, arm)
+        answer, (before, after) = matched_without_other((short, early), (long, arm))
         stops = (early_stop(study, name, study.arms[name]["baseline"]) for study, name in ((short, early), (long, arm)))
         early_b, late_b = (in_points(stop.effect) for stop in stops)
         steps = short.arms[early]["last"], spec["last"]
-        numbers = f"hack lower by {in_points(before)} at step {steps[0]}, by {in_points(after)} at step {steps[1]}"
+        numbers = f"hack lower by {before} in a run of {steps[0]} steps, by {after} in one of {steps[1]}"
         rows.append(
             {
-                "doubt": f"the effect is gone at step {steps[1]}",
+                "doubt": f"the effect is gone after {steps[1]} steps",
                 "arm": early,
                 "against": str(long.baseline(arm)),
-                "answer": one_without_other(before, after),
+                "answer": answer,
                 "numbers": f"{numbers}; (b) {early_b}, then {late_b}",
             }
         )

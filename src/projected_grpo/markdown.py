@@ -5,6 +5,7 @@ table1.csv has them in full. Nothing here is typed by hand but the explanations.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -69,7 +70,6 @@ def headline(table: pd.DataFrame) -> str:
             rows.append([_group(name, members), *[""] * (len(head) - 1)])
         for _, row in members.iterrows():
             unmatched = " †" if row["matched"] is False else ""
-            stand_in = " ‡" if row["early_stop_stand_ins"] else ""
             rows.append(
                 [
                     row["arm"],
@@ -77,7 +77,7 @@ def headline(table: pd.DataFrame) -> str:
                     percent(row["solve"]),
                     interval(row, "hack_diff"),
                     interval(row, "solve_diff") + unmatched,
-                    interval(row, "early_stop_diff") + stand_in,
+                    stopped_early(row),
                     interval(row, "ceiling_diff"),
                 ]
             )
@@ -95,7 +95,8 @@ def _verdicts(verdicts: dict) -> str:
         "H1: at least 30 points less hacking at solve not more than 10 points below the baseline's. Falsified by less "
         "than 15 points, by solve more than 15 points lower, or by a difference within one SEM. H1s, the specific "
         f"claim, also needs less hacking than every direction control (Holm over {verdicts['holm_family']} "
-        "comparisons) at matched solve, and (b) above 0 against the baseline and each slow control. "
+        "comparisons) at matched solve, and (b) above 0 against the baseline and each slow control; falsified by any "
+        "of these that is not more than one SEM above 0. Not firmly: the interval of what decided reaches across. "
         "The clauses that decided:"
     )
     return f"{intro}\n\n{verdict_lines(verdicts)}"
@@ -110,9 +111,15 @@ def verdict_lines(verdicts: Mapping) -> str:
     return "\n".join(lines)
 
 
-def decided(what: str, result: Mapping) -> list[str]:
+def said(result: Mapping, words: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return a verdict, in other words where there are some, and whether it is not firm."""
+    verdict = result["verdict"]
+    return words.get(verdict, verdict) + ("" if result["firm"] or verdict == "undecided" else " (not firmly)")
+
+
+def decided(what: str, result: Mapping, words: Mapping[str, str] = MappingProxyType({})) -> list[str]:
     """Return a verdict and the clauses that decided it as the lines of a list."""
-    return [f"- **{what}: {result['verdict']}**", *(f"  - {text}" for text in result["decided_by"])]
+    return [f"- **{what}: {said(result, words)}**", *(f"  - {text}" for text in result["decided_by"])]
 
 
 def _doubts(study: Study) -> str:
@@ -123,8 +130,8 @@ def _doubts(study: Study) -> str:
     ]
     intro = (
         "Is it so? **yes** undoes or limits the result: the effect is not more than one SEM above 0. **no**: its "
-        "interval lies above 0. **open**: in between, or one seed. Held-out modes and 3x the steps are decided "
-        "elsewhere.\n\n"
+        "interval lies above 0. **open**: in between, or one seed. Not corrected for the number of lines. Held-out "
+        "modes and 3x the steps are decided elsewhere.\n\n"
     )
     return intro + grid(["doubt", "arm", "against", "so?", "numbers"], rows)
 
@@ -225,6 +232,11 @@ def percent(value: float) -> str:
 
 def number(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value:z.3f}"
+
+
+def stopped_early(row: pd.Series) -> str:
+    """Return (b), marked where the base model stands in for a baseline that never hacked that little."""
+    return interval(row, "early_stop_diff") + (" ‡" if row["early_stop_stand_ins"] else "")
 
 
 def interval(row: pd.Series, name: str) -> str:

@@ -41,13 +41,11 @@ def block(folder: Path) -> str:
 
 def _verdicts(verdicts: Mapping) -> str:
     parts = [
-        f"{arm}: H1 **{claim['H1']['verdict']}**, H1s **{claim['H1s']['verdict']}**"
+        f"{arm}: H1 **{markdown.said(claim['H1'])}**, H1s **{markdown.said(claim['H1s'])}**"
         for arm, claim in verdicts["claims"].items()
     ]
     return (
-        "Preregistered verdicts, with the clauses that decided them in [table1.md](docs/results/table1.md): "
-        + "; ".join(parts)
-        + "."
+        "Verdicts, with the clauses that decided them in [table1.md](docs/results/table1.md): " + "; ".join(parts) + "."
     )
 
 

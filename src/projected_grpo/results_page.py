@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo import markdown
+from projected_grpo import folds, markdown
 from projected_grpo.documents import copy_results, job_seconds, machine, replace_block
 
 PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
@@ -22,6 +22,8 @@ LIMITS = """\
   base model, its teacher pool and its pairs.
 - That V means "hack" rather than "not the usual program": the controls bound this, they do not settle it.
 - That a fold's pass is more than what slower training buys: `vanilla_slow` and (b) stand beside it.
+- That route_rollout needs no tuning: it was added after the other interventions, and its thresholds were set by a look
+  at one vanilla run that knows all modes; the folds use them too.
 - Anything beyond the horizon that was run, other families of problems, or other loopholes.
 - What is open is open: it is neither an effect nor its absence."""
 
@@ -77,7 +79,8 @@ def in_readme(folder: Path) -> str:
             row["arm"],
             f"{100 * row['hack']:.1f}",
             f"{100 * row['solve']:.1f}",
-            *(markdown.interval(row, name) for name in ("hack_diff", "solve_diff", "early_stop_diff")),
+            *(markdown.interval(row, name) for name in ("hack_diff", "solve_diff")),
+            markdown.stopped_early(row),
             passed.get(row["arm"], markdown.NOTHING),
         ]
         for _, row in shown.iterrows()
@@ -88,7 +91,7 @@ def in_readme(folder: Path) -> str:
 
 def _verdicts(verdicts: dict) -> list[str]:
     return [
-        f"- Table 1, {arm}: H1 **{claim['H1']['verdict']}**, H1s **{claim['H1s']['verdict']}**."
+        f"- Table 1, {arm}: H1 **{markdown.said(claim['H1'])}**, H1s **{markdown.said(claim['H1s'])}**."
         for arm, claim in verdicts["claims"].items()
     ]
 
@@ -98,14 +101,7 @@ def _weak_detector(folder: Path) -> list[str]:
 
 
 def _passed(folder: Path) -> dict[str, str]:
-    """Return per tested arm how many folds it passes, and the verdict on all held-out problems together."""
-    folds = json.loads((folder / "table2.json").read_text())["folds"]
-    single = [fold for fold in folds if fold != "all"]
-    counts = {arm: sum(folds[fold][arm]["verdict"] == "supported" for fold in single) for arm in folds["all"]}
-    return {
-        arm: f"{count} of {len(single)} modes; together **{folds['all'][arm]['verdict']}**"
-        for arm, count in counts.items()
-    }
+    return folds.passes(json.loads((folder / "table2.json").read_text())["folds"])
 
 
 def _differences(folder: Path) -> list[str]:
@@ -113,12 +109,16 @@ def _differences(folder: Path) -> list[str]:
     bases = pd.read_csv(folder / "second_base.csv")
     second = bases[bases["model_seed"] == bases["model_seed"].iloc[-1]]
     tables = {"More steps": pd.read_csv(folder / "horizon.csv"), "Second base model": second}
-    return [
-        f"- {title} ({row['last_step']} steps), {row['arm']} against {row['baseline']}: "
-        f"hack {markdown.interval(row, 'hack_diff')} points, solve {markdown.interval(row, 'solve_diff')}."
-        for title, table in tables.items()
-        for _, row in table[table["arm"] != table["baseline"]].iterrows()
-    ]
+    lines = []
+    for title, table in tables.items():
+        levels = {row["arm"]: f"{100 * row['hack']:.1f} / {100 * row['solve']:.1f}" for _, row in table.iterrows()}
+        lines += [
+            f"- {title} ({row['last_step']} steps), {row['arm']}: hack / solve {levels[row['arm']]}, {row['baseline']} "
+            f"{levels[row['baseline']]}; hack {markdown.interval(row, 'hack_diff')} points, "
+            f"solve {markdown.interval(row, 'solve_diff')}."
+            for _, row in table[table["arm"] != table["baseline"]].iterrows()
+        ]
+    return lines
 
 
 def _demoted(text: str) -> str:
