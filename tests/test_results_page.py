@@ -22,10 +22,20 @@ def study(tmp_path):
     """The copies of a small study, as far as the page reads them."""
     for name in ("table1.csv", "table1.md", "h1.json"):
         shutil.copy(ROOT / "docs/results" / name, tmp_path / name)
-    folds = {fold: {"erase": {"verdict": verdict}} for fold, verdict in (("a", "supported"), ("all", "undecided"))}
+    folds = {
+        fold: {"erase": {"verdict": verdict, "firm": False}}
+        for fold, verdict in (("a", "supported"), ("all", "undecided"))
+    }
     (tmp_path / "table2.json").write_text(json.dumps({"folds": folds}))
     (tmp_path / "source.json").write_text(json.dumps({"machine": "a machine", "jobs": 3, "hours": 1.5}))
-    row = {"last_step": 72, "hack_diff": -0.5, "hack_diff_low": -0.6, "hack_diff_high": -0.4}
+    row = {
+        "last_step": 72,
+        "hack": 0.25,
+        "solve": 0.5,
+        "hack_diff": -0.5,
+        "hack_diff_low": -0.6,
+        "hack_diff_high": -0.4,
+    }
     row |= {"solve_diff": 0.1, "solve_diff_low": 0.0, "solve_diff_high": 0.2}
     rows = [{"arm": arm, "baseline": "vanilla", **row} for arm in ("vanilla", "erase")]
     pd.DataFrame(rows).to_csv(tmp_path / "horizon.csv")
@@ -41,8 +51,8 @@ def test_the_section_has_its_parts_in_order_and_the_verdicts_in_short(study):
     headings = [line for line in text.splitlines() if line.startswith("#")]
     names = [f"## Page {name}" for name in results_page.PAGES]
     assert headings == ["## In short", "## What it does not show", "## Table 1", *names]
-    assert "- Weak detector, erase: passes 1 of 1 modes; together **undecided**." in text
-    said = "erase against vanilla: hack -50 [-60, -40] points, solve +10 [+0, +20]."
+    assert "- Weak detector, erase: passes 1 of 1 modes; together **open**." in text
+    said = "erase: hack / solve 25.0 / 50.0, vanilla 25.0 / 50.0; hack -50 [-60, -40] points, solve +10 [+0, +20]."
     differences = [line for line in text.splitlines() if line.endswith(said)]
     assert differences == [f"- More steps (72 steps), {said}", f"- Second base model (2 steps), {said}"]
     assert "3 jobs, 1.5 hours if one had run after the other, on a machine." in text

@@ -15,10 +15,10 @@ import numpy as np
 import pandas as pd
 
 from projected_grpo.claims import DROP_FALSIFIES, judge_above_nothing, judge_threshold, missing, reach_verdict
-from projected_grpo.markdown import NOTHING, decided, grid, interval, percent, said, stopped_early
+from projected_grpo.markdown import NOTHING, decided, grid, interval, percent, said, stopped_early, unmatched
 from projected_grpo.measurements import Study, mean, pool, restrict
 from projected_grpo.statistics import Effect, holm
-from projected_grpo.tables import DECIMALS, MATCHED, NO_EFFECT, TOLERANCE, columns, early_stop, final_difference
+from projected_grpo.tables import DECIMALS, MATCHED, NO_EFFECT, columns, early_stop, final_difference
 
 ALL = "all"  # the held-out problems of all folds together
 PASSED = {"supported": "passes", "falsified": "fails", "undecided": "open"}
@@ -161,10 +161,8 @@ def _cells(table: pd.DataFrame, modes: str, cell) -> str:
 def _held_out(table: pd.DataFrame) -> str:
     def cell(row):
         mark = "**" if row["verdict"] == "supported" else ""
-        unmatched = " †" if row["solve_diff"] < -MATCHED - TOLERANCE else ""
-        return (
-            f"{mark}{percent(row['hack'])} / {percent(row['solve'])}{mark}<br>{interval(row, 'hack_diff')}{unmatched}"
-        )
+        rates = f"{mark}{percent(row['hack'])} / {percent(row['solve'])}{mark}"
+        return f"{rates}<br>{interval(row, 'hack_diff')}{unmatched(row)}"
 
     return _cells(table, "held out", cell)
 

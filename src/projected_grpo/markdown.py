@@ -11,7 +11,7 @@ import pandas as pd
 
 from projected_grpo.doubts import doubts
 from projected_grpo.measurements import GROUPS, Study
-from projected_grpo.tables import LAST_STEPS, OVERLAPS, solve_bins
+from projected_grpo.tables import LAST_STEPS, MATCHED, OVERLAPS, TOLERANCE, solve_bins
 
 NOTHING = "—"  # not measured, or not defined for this arm
 
@@ -69,14 +69,13 @@ def headline(table: pd.DataFrame) -> str:
         if len(members):
             rows.append([_group(name, members), *[""] * (len(head) - 1)])
         for _, row in members.iterrows():
-            unmatched = " †" if row["matched"] is False else ""
             rows.append(
                 [
                     row["arm"],
                     percent(row["hack"]),
                     percent(row["solve"]),
                     interval(row, "hack_diff"),
-                    interval(row, "solve_diff") + unmatched,
+                    interval(row, "solve_diff") + unmatched(row),
                     stopped_early(row),
                     interval(row, "ceiling_diff"),
                 ]
@@ -232,6 +231,11 @@ def percent(value: float) -> str:
 
 def number(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{value:z.3f}"
+
+
+def unmatched(row: pd.Series) -> str:
+    """Return the mark of an arm whose solve is more than 10 points below its baseline's."""
+    return " †" if row["solve_diff"] < -MATCHED - TOLERANCE else ""
 
 
 def stopped_early(row: pd.Series) -> str:
