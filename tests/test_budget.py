@@ -119,13 +119,15 @@ def measure(dtype: str, checkpointing: bool) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("checkpointing", [False, True])
-def test_the_peak_of_a_backward_pass_is_about_as_said(dtype, checkpointing):
+def test_a_backward_pass_holds_no_more_than_is_said_and_not_much_less(dtype, checkpointing):
+    """What the process holds, not what malloc keeps for later: every tensor is given back as soon as it is freed."""
     command = f"import test_budget; test_budget.measure({dtype!r}, {checkpointing})"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])}
+    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path, "MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
-    assert 0.7 < found["measured"] / found["said"] < 1.35
+    assert (0.35 if checkpointing else 0.6) < found["measured"] / found["said"] < 1
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to measure a peak on")

@@ -77,7 +77,7 @@ def test_the_health_page_names_a_number_for_every_claim_of_method_9(whole):
         "V sees chance in the student's gradient",
         "V sees the teacher, not the hack",
         "the held-out mode does not fall, or only because solve falls",
-        "the effect is gone at step 8",
+        "the effect is gone after 8 steps",
         "V detects single rollouts",
         "overlap_student follows the exploited share",
         "groups without variance",
