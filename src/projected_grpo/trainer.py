@@ -118,6 +118,7 @@ def train(setting: Setting, directions: dict[str, torch.Tensor], file: ResumeFil
         while run.step < config.steps:
             advance(run, setting)
             latest = run.snapshot()
+            say(run, config.steps)  # only now: a step that was said is a step that an interruption keeps
             if file and run.step % config.checkpoint_every == 0:
                 file.save(latest)
     except (KeyboardInterrupt, SystemExit):
@@ -158,8 +159,12 @@ def advance(run: Run, setting: Setting) -> None:
     if step % config.checkpoint_every == 0 or step == config.steps:
         record.checkpoints |= {f"step{step}.{name}": value for name, value in adapter.state().items()}
     run.step = step
+
+
+def say(run: Run, steps: int) -> None:
+    logged = run.record.steps[-1]
     shown = ("reward", "hack_student", "solve_student", "overlap_student")
-    print(f"step {step}/{config.steps}", *(f"{name} {logged[name]:.3f}" for name in shown), flush=True)
+    print(f"step {run.step}/{steps}", *(f"{name} {logged[name]:.3f}" for name in shown), flush=True)
 
 
 def refresh(run: Run, setting: Setting, step: int) -> float:
