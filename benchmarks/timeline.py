@@ -3,9 +3,10 @@
     make timeline
     python benchmarks/timeline.py RESULTS [--write docs/performance.md]
 
-RESULTS holds the benchmark files of a finished run. Its jobs are laid out anew on 1, 2 and 4 cores of their own, in the
-order of the workflow, each as long as it took; so this is what more cores could buy, and the critical path is what none
-can. Start-up is measured here: a fresh interpreter that imports what a stage's script imports.
+RESULTS holds the benchmark files of a finished run that had no more jobs at a time than cores: with more, a job takes
+longer than on a core of its own. Its jobs are laid out anew on 1, 2 and 4 such cores, in the order of the workflow,
+each as long as it took; so this is what more cores could buy, and the critical path is what none can. Start-up is
+measured here: a fresh interpreter that imports what a stage's script imports.
 """
 
 import argparse
