@@ -12,22 +12,22 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
+import budget
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from projected_grpo import budget
-from projected_grpo.adapter import Factors, attach, target_modules
-from projected_grpo.documents import replace_block
+from projected_grpo.documents.blocks import replace_block
 from projected_grpo.environment.problems import Problem
-from projected_grpo.experiment import Intervention, TrainConfig, build_train_config
-from projected_grpo.gradients import backward
 from projected_grpo.grading.verdict import no_code
-from projected_grpo.intervention import KnobOptimizer
-from projected_grpo.record import Rollout
+from projected_grpo.method.adapter import Factors, attach, target_modules
+from projected_grpo.method.gradients import backward
+from projected_grpo.method.intervention import KnobOptimizer
+from projected_grpo.method.log import Rollout
+from projected_grpo.method.sampling import sample
+from projected_grpo.method.settings import Intervention, TrainConfig, build_train_config
 from projected_grpo.rng import random_rows
-from projected_grpo.rollout import sample
 
 PROMPT, MIX, K = 600, 0.125, 16
 TINY = budget.Shape(64, 96, 2, 4, 2, 16, 500, True, True, 2)  # to try this file where there is no GPU

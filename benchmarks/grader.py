@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import projected_grpo
-from projected_grpo.documents import machine, replace_block
+from projected_grpo.documents.blocks import machine, replace_block
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import Grader, worker
 

@@ -22,7 +22,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents import machine, ratio_table, replace_block
+from projected_grpo.documents.blocks import machine, ratio_table, replace_block
 
 ORGANISM = {"width": 96, "layers": 3, "intermediate": 256, "vocabulary": 720, "rollouts": 64, "prompt": 32, "new": 48}
 AXES = {
@@ -73,7 +73,7 @@ def build(width: int, layers: int, intermediate: int, vocabulary: int, threads: 
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from projected_grpo.adapter import attach, factorize
+    from projected_grpo.method.adapter import attach, factorize
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
@@ -98,7 +98,7 @@ def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
 
     from projected_grpo.environment.problems import Problem
     from projected_grpo.grading.verdict import no_code
-    from projected_grpo.record import Rollout
+    from projected_grpo.method.log import Rollout
 
     rng = np.random.default_rng(0)
     problem = Problem("p", "", "f", ())
@@ -112,7 +112,7 @@ def train_config():
     """Return the default experiment's settings."""
     import yaml
 
-    from projected_grpo.experiment import build_train_config
+    from projected_grpo.method.settings import build_train_config
 
     config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
     return build_train_config(config["train"])
@@ -123,8 +123,8 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from projected_grpo import gradients
-    from projected_grpo.rollout import sample
+    from projected_grpo.method import gradients
+    from projected_grpo.method.sampling import sample
 
     model, adapter = build(width, layers, intermediate, vocabulary, threads)
     rows, advantage = rollouts_of(rollouts, prompt, new, vocabulary)
@@ -154,9 +154,9 @@ def ratios() -> dict:
     """Measure, in turn: adapted against full fine-tuning, batched V against one pair at a time. One thread."""
     import torch
 
-    from projected_grpo import gradients
-    from projected_grpo.direction import completion_gradients
-    from projected_grpo.loss import collate, completion_logprobs
+    from projected_grpo.method import gradients
+    from projected_grpo.method.direction import completion_gradients
+    from projected_grpo.method.loss import collate, completion_logprobs
 
     model, adapter = build(96, 3, 256, 720)
     full, _ = build(96, 3, 256, 720)
@@ -184,7 +184,7 @@ def ratios() -> dict:
 
 def unadapted(model):
     """Return the model with its plain Linears back in place."""
-    from projected_grpo.adapter import AdaptedLinear
+    from projected_grpo.method.adapter import AdaptedLinear
 
     for name, module in list(model.named_modules()):
         if isinstance(module, AdaptedLinear):

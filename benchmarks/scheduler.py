@@ -21,7 +21,7 @@ from pathlib import Path
 
 import yaml
 
-from projected_grpo.documents import machine, replace_block
+from projected_grpo.documents.blocks import machine, replace_block
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "config.yaml", "rules", "workflow_scripts", "schemas", "profiles", "envs")

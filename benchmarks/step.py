@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents import machine, ratio_table, replace_block
+from projected_grpo.documents.blocks import machine, ratio_table, replace_block
 
 HERE = Path(__file__).resolve().parent
 WARM = 3  # steps that are not counted

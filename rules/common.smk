@@ -6,11 +6,11 @@ from pathlib import Path
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from projected_grpo import versions
-from projected_grpo.config import ConfigError, check
-from projected_grpo.documents import job_seconds
-from projected_grpo.experiment import build_train_config
-from projected_grpo.grid import (
+from projected_grpo.workflow import code_version as versions
+from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.documents.blocks import job_seconds
+from projected_grpo.method.settings import build_train_config
+from projected_grpo.workflow.arms import (
     canonical,
     direction_of,
     direction_spec,

@@ -23,7 +23,7 @@ def tiny():
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
-    from projected_grpo.adapter import attach, factorize
+    from projected_grpo.method.adapter import attach, factorize
 
     torch.set_num_threads(1)
 

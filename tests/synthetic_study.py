@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from projected_grpo.measurements import Study, build_study
+from projected_grpo.analysis.study import Study, build_study
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 CLAIMS = {

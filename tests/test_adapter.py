@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from projected_grpo.adapter import AdapterError, attach, factorize, segment_gradient, target_modules
-from projected_grpo.loss import collate, completion_logprobs
+from projected_grpo.method.adapter import AdapterError, attach, factorize, segment_gradient, target_modules
+from projected_grpo.method.loss import collate, completion_logprobs
 
 SEGMENTS = [0, 2, 3, 6]
 
@@ -75,7 +75,7 @@ def test_fast_gradient_equals_autograd_per_module_and_source(tiny, rows, dtype, 
     def forced(*args):
         return segment_gradient(*args, form=form)
 
-    monkeypatch.setattr("projected_grpo.adapter.segment_gradient", forced)
+    monkeypatch.setattr("projected_grpo.method.adapter.segment_gradient", forced)
     with made.adapter.segments(SEGMENTS) as probes:
         weighted_loss(made.model, batch).backward()
     for name, probe in probes.items():

@@ -6,32 +6,43 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from projected_grpo import artifacts
-from projected_grpo.artifacts import ArtifactError
+from projected_grpo.artifacts.io import (
+    ArtifactError,
+    read_provenance,
+    read_table,
+    read_tensors,
+    write_table,
+    write_tensors,
+)
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.provenance import PACKAGES, provenance
+from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
+from projected_grpo.artifacts.schemas.problems import PROBLEMS
+from projected_grpo.artifacts.schemas.train import TIMING
 from projected_grpo.environment.problems import Problem, to_row
 
-SOURCE = artifacts.provenance({"k": 16}, "abc", seed=3)
+SOURCE = provenance({"k": 16}, "abc", seed=3)
 ROWS = [{"module": "m", "metric": "auc", "value": 0.5}, {"module": "all", "metric": "auc", "value": math.nan}]
 
 
 @pytest.fixture
 def table(tmp_path):
     path = tmp_path / "summary.parquet"
-    artifacts.write_table(path, ROWS, artifacts.DIRECTION_SUMMARY, SOURCE)
+    write_table(path, ROWS, DIRECTION_SUMMARY, SOURCE)
     return path
 
 
 def test_a_table_comes_back_with_its_units_and_provenance(table):
-    frame = artifacts.read_table(table, artifacts.DIRECTION_SUMMARY)
+    frame = read_table(table, DIRECTION_SUMMARY)
     assert frame["value"][0] == 0.5 and math.isnan(frame["value"][1])
-    assert artifacts.read_provenance(table) == SOURCE
-    assert SOURCE["seed"] == 3 and set(SOURCE["packages"]) == set(artifacts.PACKAGES)
+    assert read_provenance(table) == SOURCE
+    assert SOURCE["seed"] == 3 and set(SOURCE["packages"]) == set(PACKAGES)
     assert pq.read_schema(table).field("value").metadata[b"doc"] == b"the number"
 
 
 def test_the_same_rows_give_the_same_bytes(table, tmp_path):
     other = tmp_path / "other.parquet"
-    artifacts.write_table(other, ROWS, artifacts.DIRECTION_SUMMARY, SOURCE)
+    write_table(other, ROWS, DIRECTION_SUMMARY, SOURCE)
     assert other.read_bytes() == table.read_bytes()
 
 
@@ -45,32 +56,32 @@ def test_the_same_rows_give_the_same_bytes(table, tmp_path):
 )
 def test_rows_that_do_not_fit_are_refused_and_nothing_is_left(tmp_path, row, message):
     with pytest.raises(ArtifactError, match=message):
-        artifacts.write_table(tmp_path / "bad.parquet", [row], artifacts.DIRECTION_SUMMARY, SOURCE)
+        write_table(tmp_path / "bad.parquet", [row], DIRECTION_SUMMARY, SOURCE)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_missing_truncated_and_foreign_files_get_one_line_with_what_to_do(table, tmp_path):
     with pytest.raises(ArtifactError, match=r"absent.parquet: does not exist; run the workflow for it"):
-        artifacts.read_table(tmp_path / "absent.parquet")
+        read_table(tmp_path / "absent.parquet")
     table.write_bytes(table.read_bytes()[:-20])
     with pytest.raises(
         ArtifactError, match=r"summary.parquet: not a readable Parquet file .*; delete it and run again$"
     ):
-        artifacts.read_table(table)
+        read_table(table)
     other = tmp_path / "problems.parquet"
-    artifacts.write_table(other, [], artifacts.PROBLEMS, SOURCE)
+    write_table(other, [], PROBLEMS, SOURCE)
     with pytest.raises(ArtifactError, match="do not match the schema"):
-        artifacts.read_table(other, artifacts.TIMING)
+        read_table(other, TIMING)
 
 
 def test_tensors_come_back_bit_for_bit_and_damage_is_named(tmp_path):
     path = tmp_path / "knobs.safetensors"
-    artifacts.write_tensors(path, {"a": torch.arange(3.0)}, SOURCE)
-    tensors, source = artifacts.read_tensors(path)
+    write_tensors(path, {"a": torch.arange(3.0)}, SOURCE)
+    tensors, source = read_tensors(path)
     assert torch.equal(tensors["a"], torch.arange(3.0)) and source == SOURCE
     path.write_bytes(b"nothing")
     with pytest.raises(ArtifactError, match=r"knobs.safetensors: not a readable safetensors file"):
-        artifacts.read_tensors(path)
+        read_tensors(path)
 
 
 def test_problems_survive_the_table(tmp_path):
@@ -79,5 +90,5 @@ def test_problems_survive_the_table(tmp_path):
         Problem("b", "s", "f", (((1.5,), {}, [float("inf")]),)),
     ]
     path = tmp_path / "problems.parquet"
-    artifacts.write_table(path, [to_row(problem) for problem in problems], artifacts.PROBLEMS, SOURCE)
-    assert artifacts.read_problems(path) == problems
+    write_table(path, [to_row(problem) for problem in problems], PROBLEMS, SOURCE)
+    assert read_problems(path) == problems

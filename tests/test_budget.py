@@ -7,14 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import budget
 import pytest
 import torch
 import transformers
+from budget import GPU_BYTES, QWEN3_4B, Shape, needed
 
-from projected_grpo import budget
-from projected_grpo.adapter import attach, factorize
-from projected_grpo.budget import GPU_BYTES, QWEN3_4B, Shape, needed
-from projected_grpo.loss import collate, completion_logprobs, recompute
+from projected_grpo.method.adapter import attach, factorize
+from projected_grpo.method.loss import collate, completion_logprobs, recompute
 
 ROOT = Path(__file__).parents[1]
 ROWS, TOKENS = 3, 40

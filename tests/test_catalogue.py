@@ -8,9 +8,11 @@ import pytest
 import torch
 from workflow_harness import ROOT, SMOKE
 
-from projected_grpo import artifacts
-from projected_grpo.artifacts import ArtifactError, catalogue
+from projected_grpo.artifacts import catalogue
 from projected_grpo.artifacts.__main__ import main
+from projected_grpo.artifacts.io import ArtifactError, write_table, write_tensors
+from projected_grpo.artifacts.provenance import provenance
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 
 
 def test_the_document_is_what_the_schemas_say():
@@ -40,7 +42,7 @@ def test_every_artifact_of_a_run_is_of_its_kind_and_carries_its_provenance(smoke
 @pytest.fixture
 def table(tmp_path):
     path = tmp_path / "teacher_pool.parquet"
-    artifacts.write_table(path, [], artifacts.TEACHER_POOL, artifacts.provenance({}, "abc"))
+    write_table(path, [], TEACHER_POOL, provenance({}, "abc"))
     return path
 
 
@@ -73,7 +75,7 @@ def test_a_file_that_is_not_of_its_kind_is_one_line(table, capsys, damage, messa
 )
 def test_tensors_are_of_their_declared_shape_and_type(tmp_path, tensors, message):
     path = tmp_path / "directions/hack/draw0/V.safetensors"
-    artifacts.write_tensors(path, tensors, artifacts.provenance({}, "abc"))
+    write_tensors(path, tensors, provenance({}, "abc"))
     if message is None:
         assert "as declared" in catalogue.describe(path)
     else:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from projected_grpo.config import ConfigError, check
-from projected_grpo.experiment import Arm, Intervention, build_arm
-from projected_grpo.grid import direction_spec, table_arm, training_spec
+from projected_grpo.method.settings import Arm, Intervention, build_arm
+from projected_grpo.workflow.arms import direction_spec, table_arm, training_spec
+from projected_grpo.workflow.config import ConfigError, check
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
-from projected_grpo.adapter import AdapterError
-from projected_grpo.direction import (
+from projected_grpo.method.adapter import AdapterError
+from projected_grpo.method.direction import (
     Direction,
     DirectionConfig,
     DirectionError,
@@ -24,7 +24,7 @@ from projected_grpo.direction import (
     top_directions,
     usable,
 )
-from projected_grpo.loss import collate, completion_logprobs
+from projected_grpo.method.loss import collate, completion_logprobs
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_shuffled_pairs_stay_within_class_and_are_as_many(monkeypatch):
         seen[len(seen)] = D
         return top_directions(D, k, tau)
 
-    monkeypatch.setattr("projected_grpo.direction.top_directions", spy)
+    monkeypatch.setattr("projected_grpo.method.direction.top_directions", spy)
     build(g, np.zeros(n, bool), DirectionConfig(kind="shuffled", k=2), seed=4)
     D = seen[1]
     assert len(D) == n

@@ -6,9 +6,10 @@ import pytest
 import torch
 from training_harness import FakeGrader, WordTokenizer
 
-from projected_grpo import evaluation, rollout
 from projected_grpo.environment.problems import Problem
-from projected_grpo.evaluation import Condition, EvaluationConfig, conditions, evaluate, knobs_at
+from projected_grpo.evaluation import held_out
+from projected_grpo.evaluation.held_out import Condition, EvaluationConfig, conditions, evaluate, knobs_at
+from projected_grpo.method import sampling
 
 CONFIG = EvaluationConfig(
     samples=3, subset=2, subset_samples=2, every=4, test_functions=(), temperature=1.0, max_new_tokens=5
@@ -84,7 +85,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
     made = tiny()
     saved = checkpoints(made.adapter, [4, 6], quarantine=True)
     seen = []
-    real_encode, real_sample = evaluation.encode, rollout.sample
+    real_encode, real_sample = held_out.encode, sampling.sample
 
     def encode(tokenizer, problem, hint):
         seen.append({"hint": hint})
@@ -96,8 +97,8 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
         seen[-1] |= {"temperature": temperature, "trained": kept, "base": not any(v.any() for v in knobs.values())}
         return real_sample(model, prompts, counts, max_new_tokens, temperature, *rest)
 
-    monkeypatch.setattr(evaluation, "encode", encode)
-    monkeypatch.setattr(rollout, "sample", sample)
+    monkeypatch.setattr(held_out, "encode", encode)
+    monkeypatch.setattr(sampling, "sample", sample)
     evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
     calls = [call for call in seen if "temperature" in call]
     for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):
@@ -113,7 +114,7 @@ def test_problems_of_mode_run_tests_are_put_once_more_under_other_names(tiny, pr
     made = tiny()
     mixed = [dataclasses.replace(p, mode=mode) for p, mode in zip(problems, ["run_tests", "sentinel"] * 2, strict=True)]
     names = ("verify", "check")
-    assert [p.test_function for p in evaluation.renamed(mixed, names)] == ["verify", "check"]
+    assert [p.test_function for p in held_out.renamed(mixed, names)] == ["verify", "check"]
     config = dataclasses.replace(CONFIG, test_functions=names)
     saved = checkpoints(made.adapter, [4, 6], quarantine=True)
     rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, config, seed=1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from projected_grpo import export
+from projected_grpo.models import export
 
 PROMPTS = [[1 + (7 * i + j) % 60 for j in range(3 + i % 4)] for i in range(32)]
 

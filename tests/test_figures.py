@@ -1,7 +1,7 @@
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.figures import draw, save
+from projected_grpo.reporting.figures import draw, save
 
 
 def write(study, folder):

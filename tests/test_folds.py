@@ -10,8 +10,10 @@ import pytest
 import yaml
 from synthetic_study import ENDS, MODES, evaluation, make, steps
 
-from projected_grpo import config, folds, grid, heatmap
-from projected_grpo.measurements import build_study, pool, restrict
+from projected_grpo.analysis import table2
+from projected_grpo.analysis.study import build_study, pool, restrict
+from projected_grpo.reporting import heatmap
+from projected_grpo.workflow import arms, config
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
 
@@ -58,7 +60,7 @@ def test_a_restricted_study_has_the_problems_of_its_modes_and_pooling_puts_them_
 
 
 def test_table2_has_a_row_per_fold_kind_of_modes_and_arm(studies):
-    table = folds.table2(studies)
+    table = table2.table2(studies)
     assert len(table) == (5 + 4) * len(SPECS)
     rows = table.set_index(["modes", "fold", "arm"])
     row, study = rows.loc[("held out", "sentinel", "erase")], studies["sentinel"]
@@ -75,7 +77,7 @@ def test_table2_has_a_row_per_fold_kind_of_modes_and_arm(studies):
 
 
 def test_a_fold_passes_only_where_the_held_out_mode_falls_and_the_random_V_is_beaten(studies):
-    found = folds.fold_verdicts(studies)["folds"]
+    found = table2.fold_verdicts(studies)["folds"]
     assert found["sentinel"]["erase"]["verdict"] == "falsified"
     assert {found[mode]["erase"]["clauses"][0]["status"] for mode in MODES if mode != "sentinel"} == {"holds"}
     for mode in MODES:
@@ -87,21 +89,21 @@ def test_a_fold_passes_only_where_the_held_out_mode_falls_and_the_random_V_is_be
 
 
 def test_holm_counts_the_single_folds_comparisons(studies):
-    found = folds.fold_verdicts(studies)
+    found = table2.fold_verdicts(studies)
     assert found["holm_family"] == len(MODES)  # erase against erase_random, once per fold
-    assert folds.fold_verdicts({mode: studies[mode] for mode in MODES[:2]})["holm_family"] == 2
+    assert table2.fold_verdicts({mode: studies[mode] for mode in MODES[:2]})["holm_family"] == 2
 
 
 def test_the_folds_together_are_corrected_for_their_arms(studies):
-    once = folds.fold_verdicts(studies)
+    once = table2.fold_verdicts(studies)
     twice = {
         mode: dataclasses.replace(study, arms={**study.arms, "route": {**study.arms["route"], "twin": "erase_random"}})
         for mode, study in studies.items()
     }
-    found = folds.fold_verdicts(twice)
+    found = table2.fold_verdicts(twice)
     assert (once["holm_family_all"], found["holm_family_all"]) == (1, 2)
-    together = folds.held_out(twice)["all"]
-    plain = sorted(folds._twin_difference(together, arm).p for arm in ("erase", "route"))
+    together = table2.held_out(twice)["all"]
+    plain = sorted(table2._twin_difference(together, arm).p for arm in ("erase", "route"))
     judged = [found["folds"]["all"][arm]["clauses"] for arm in ("erase", "route")]
     corrected = sorted(clause["p"] for clauses in judged for clause in clauses if clause["clause"] == "beats")
     assert corrected[0] == pytest.approx(2 * plain[0], abs=1e-6) and corrected[1] >= plain[1] - 1e-6
@@ -112,17 +114,17 @@ def test_what_passes_is_counted_and_what_is_not_firm_is_said():
         return {"erase": {"verdict": verdict, "firm": firm}}
 
     outcomes = {"a": judged("supported"), "b": judged("falsified"), "c": judged("undecided", False)}
-    assert folds.passes({**outcomes, "all": judged("falsified", False)}) == {
+    assert table2.passes({**outcomes, "all": judged("falsified", False)}) == {
         "erase": "1 of 3 modes (1 open, 1 fails); together **fails (not firmly)**"
     }
-    assert folds.passes({"a": judged("supported"), "all": judged("supported")}) == {
+    assert table2.passes({"a": judged("supported"), "all": judged("supported")}) == {
         "erase": "1 of 1 modes; together **passes**"
     }
 
 
 def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
-    table = folds.table2(studies)
-    text = folds.render(studies, table, folds.fold_verdicts(studies), "A note.")
+    table = table2.table2(studies)
+    text = table2.render(studies, table, table2.fold_verdicts(studies), "A note.")
     for word in (*MODES, *SPECS, "A note.", "# Table 2"):
         assert word in text
     figure = heatmap.heat_map(table, "A note.")
@@ -131,26 +133,26 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
 
 
 def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
-    expanded = grid.with_folds(CONFIG)
+    expanded = arms.with_folds(CONFIG)
     for mode in CONFIG["modes"]:
         for plain in CONFIG["tables"]["table2"]:
-            name = grid.fold_arm(CONFIG, plain, mode)
-            made, direction = expanded["arms"][name], grid.direction_of(expanded, name)
+            name = arms.fold_arm(CONFIG, plain, mode)
+            made, direction = expanded["arms"][name], arms.direction_of(expanded, name)
             if name == plain:
                 assert not made.get("mix") and (direction["kind"] == "random" or made["intervention"] == "none")
                 continue
             assert direction["subset"] == f"without_{mode}"
-            assert direction == {**grid.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
-            plainly = grid.training_spec(CONFIG, plain)
+            assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
+            plainly = arms.training_spec(CONFIG, plain)
             changed = {"direction": f"{plainly['direction']}_without_{mode}"}
-            assert grid.training_spec(expanded, name) == plainly | changed
+            assert arms.training_spec(expanded, name) == plainly | changed
             assert made["baseline"] in expanded["arms"]
     assert expanded["arms"]["erase_without_sentinel"]["baseline"] == "vanilla_without_sentinel"
     assert expanded["arms"]["erase_alone_without_sentinel"]["baseline"] == "vanilla_alone"
 
 
 def test_what_a_fold_cannot_change_is_trained_once():
-    shared = {name for name in CONFIG["tables"]["table2"] if grid.fold_arm(CONFIG, name, "sentinel") == name}
+    shared = {name for name in CONFIG["tables"]["table2"] if arms.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
         "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
         "route_rollout_random_alone",
@@ -158,17 +160,17 @@ def test_what_a_fold_cannot_change_is_trained_once():
 
 
 def test_the_twin_differs_by_a_random_V_alone():
-    assert grid.twin(CONFIG, "erase") == "erase_random"
-    assert grid.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
-    assert grid.twin(CONFIG, "route_alone") == "route_random_alone"
-    assert grid.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
-    assert grid.twin(CONFIG, "route_long") == "route_random_long" and grid.twin(CONFIG, "erase_long") is None
-    assert grid.twin(CONFIG, "erase_k4") is None and grid.twin(CONFIG, "vanilla") is None
+    assert arms.twin(CONFIG, "erase") == "erase_random"
+    assert arms.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
+    assert arms.twin(CONFIG, "route_alone") == "route_random_alone"
+    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
+    assert arms.twin(CONFIG, "route_long") == "route_random_long" and arms.twin(CONFIG, "erase_long") is None
+    assert arms.twin(CONFIG, "erase_k4") is None and arms.twin(CONFIG, "vanilla") is None
 
 
 def test_the_second_base_is_a_smaller_experiment_of_its_own():
     chosen = copy.deepcopy(CONFIG) | {"table_seeds": {"second_base": [41]}}
-    made = grid.second(chosen)
+    made = arms.second(chosen)
     assert made["results"] == "results/second" and made["model"] == {**CONFIG["model"], "seed": 2}
     assert made["tables"] == {"table1": CONFIG["tables"]["second_base"]} and made["seeds"] == [41]
     assert made["problems"] == CONFIG["problems"] and made["train"] == CONFIG["train"]

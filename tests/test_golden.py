@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from workflow_harness import ROOT, SMOKE
 
-from projected_grpo.documents import software
+from projected_grpo.documents.blocks import software
 
 GOLDEN = ROOT / "tests/golden"
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from training_harness import CONFIG, judge
 
-from projected_grpo.gradients import SOURCES, backward, source
-from projected_grpo.loss import LossError, collate, completion_logprobs
-from projected_grpo.record import Rollout
+from projected_grpo.method.gradients import SOURCES, backward, source
+from projected_grpo.method.log import Rollout
+from projected_grpo.method.loss import LossError, collate, completion_logprobs
 
 TIGHT = dataclasses.replace(CONFIG, token_budget=30)  # several micro-batches
 

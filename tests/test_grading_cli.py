@@ -11,7 +11,7 @@ import pandas
 import pytest
 from grading_harness import HONEST, WRONG, fenced
 
-from projected_grpo import artifacts
+from projected_grpo.artifacts.io import read_provenance
 from projected_grpo.grading.__main__ import main
 
 PROBLEM = {"id": 7, "statement": "", "entry_point": "solve", "mode": "run_tests", "canonical": HONEST}
@@ -52,7 +52,7 @@ def test_verdicts_come_in_order_with_a_summary(files, capsys):
     assert list(table["vacuous_tests"].isna()) == [True, False, True, True, False]
     assert [list(modes) for modes in table["attempted_modes"]] == [[], ["run_tests"], [], [], ["run_tests"]]
     assert "exploited" in capsys.readouterr().out
-    assert artifacts.read_provenance(files[2])["config"]["grading"]["sandbox"] == "landlock+seccomp"
+    assert read_provenance(files[2])["config"]["grading"]["sandbox"] == "landlock+seccomp"
 
 
 def test_a_terminal_gets_a_progress_bar(files):

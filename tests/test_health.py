@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from synthetic_study import make
 
-from projected_grpo import claims, doubts, health
+from projected_grpo.analysis import checks, threats, verdicts
 
 COLUMNS = ["direction", "step", "mode", "kind", "overlap", "seed"]
 
@@ -31,19 +31,19 @@ def detected(shift, random=None, seeds=3, n=40):
 
 
 def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
-    (line, *_) = health._detector_lines(detected(0.0, random=0.0), {"hack"})
+    (line, *_) = checks._detector_lines(detected(0.0, random=0.0), {"hack"})
     assert line[2] != "well"
-    (line, *_) = health._detector_lines(detected(2.0, random=0.0), {"hack"})
+    (line, *_) = checks._detector_lines(detected(2.0, random=0.0), {"hack"})
     assert line[2] == "well" and "hack against correct 1.00, a random V 0." in line[3]
-    (line,) = health._detector_lines(pd.DataFrame(), {"hack"})
+    (line,) = checks._detector_lines(pd.DataFrame(), {"hack"})
     assert line[2] == "not measured"
 
 
 def test_v_detects_only_what_a_random_V_does_not():
-    (line, *others) = health._detector_lines(detected(2.0, random=2.0), {"hack"})
+    (line, *others) = checks._detector_lines(detected(2.0, random=2.0), {"hack"})
     assert line[2] == "ill" and "hack against wrong 1.00, a random V 1.00" in line[3]
     assert not any("random," in other[1] for other in others)  # a control is not judged
-    (line, *_) = health._detector_lines(detected(2.0), {"hack"})
+    (line, *_) = checks._detector_lines(detected(2.0), {"hack"})
     assert line[2] == "not measured" and line[3].endswith("a random V not measured")
 
 
@@ -62,11 +62,11 @@ def study():
 
 
 def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_the_leak(study):
-    found = {line[1]: line[2:] for line in health._leak_lines(study)}
+    found = {line[1]: line[2:] for line in checks._leak_lines(study)}
     assert set(found) == {"erase", "erase_update"}
     assert found["erase_update"][0] == "-" and "0 by construction" in found["erase_update"][1]
     study.training["vanilla"]["overlap_update"][:] = np.nan  # a baseline that measures nothing
-    assert {line[2] for line in health._leak_lines(study) if line[1] == "erase"} == {"not measured"}
+    assert {line[2] for line in checks._leak_lines(study) if line[1] == "erase"} == {"not measured"}
 
 
 def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
@@ -74,22 +74,22 @@ def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
     log |= {"gate_share": np.full(shape, 0.4), "gate_base": np.full(shape, 0.3), "gate_recall": np.full(shape, 0.5)}
     for precision, answer in ((0.6, "well"), (0.2, "ill")):
         log["gate_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
-        (line,) = health._gate_lines(study)
+        (line,) = checks._gate_lines(study)
         assert line[2] == answer and "exploited 30.0%, routed 40.0%" in line[3]
 
 
 def test_every_check_has_a_line_and_the_page_shows_them(study):
     directions = pd.DataFrame({"subspace_overlap": [0.1], "subspace_chance": [0.2]}, index=["random"])
-    found = health.checks(study, None, detected(1.0, random=0.0), ["hack"], directions)
+    found = checks.checks(study, None, detected(1.0, random=0.0), ["hack"], directions)
     assert set(found["answer"]) <= {"well", "ill", "open", "not measured", "-"}
-    text = health.render(doubts.doubts(study), found, {"table1": 3}, "A note.")
+    text = checks.render(threats.doubts(study), found, {"table1": 3}, "A note.")
     assert all(check in text for check in found["check"])
 
 
 def test_a_claim_without_its_random_V_is_never_supported(study):
-    claimed = claims.claims_of(study.arms)
+    claimed = verdicts.claims_of(study.arms)
     assert claimed["erase"]["controls"] == ["erase with a random V"]
-    verdict = claims.h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
+    verdict = verdicts.h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
     assert {clause["status"] for clause in verdict["clauses"] if clause["clause"] == "beats"} == {"missing"}
     assert verdict["verdict"] != "supported"
 
@@ -97,6 +97,6 @@ def test_a_claim_without_its_random_V_is_never_supported(study):
 def test_of_no_attempts_there_is_no_share_that_exploits(study):
     for name in ("attempted", "hack", "hack_attempted"):
         study.final("erase")[name][:] = 0
-    found = {arm: numbers for _, arm, _, numbers in health._attempt_lines(study)}
+    found = {arm: numbers for _, arm, _, numbers in checks._attempt_lines(study)}
     assert found["erase"] == "attempted 0.0%, exploited 0.0%"
     assert "exploited of attempted" in found["vanilla"]

@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from projected_grpo.adapter import attach, factorize
-from projected_grpo.experiment import Intervention
-from projected_grpo.gradients import Gradients
-from projected_grpo.intervention import (
+from projected_grpo.method.adapter import attach, factorize
+from projected_grpo.method.gradients import Gradients
+from projected_grpo.method.intervention import (
     KnobOptimizer,
     Routed,
     mean_overlap,
@@ -16,8 +15,9 @@ from projected_grpo.intervention import (
     project,
     rollout_overlaps,
 )
+from projected_grpo.method.settings import Intervention
+from projected_grpo.method.trainer import route_rollouts
 from projected_grpo.rng import random_rows
-from projected_grpo.trainer import route_rollouts
 
 V = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
 G = torch.tensor([3.0, -4.0, 5.0, 0.0])

@@ -6,7 +6,10 @@ import pandas as pd
 import pytest
 from workflow_harness import ROOT, copy_with_results, snakemake
 
-from projected_grpo import artifacts, detector
+from projected_grpo.artifacts.io import read_provenance, read_table, write_table
+from projected_grpo.artifacts.schemas.pairs import PAIRS as PAIRS_SCHEMA
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
+from projected_grpo.teacher import weak_detector
 
 MODES = ["run_tests", "sentinel"]
 KNOWN = ["run_tests"]
@@ -32,19 +35,21 @@ def rows(**changes):
     ],
 )
 def test_rows_of_a_held_out_mode_are_refused_by_name(changes, message):
-    detector.check_fold(rows(), KNOWN, MODES, "pool")
-    detector.check_fold(rows(**changes), MODES, MODES, "pool")  # who knows all modes holds nothing out
-    with pytest.raises(detector.LeakError) as error:
-        detector.check_fold(rows(**changes), KNOWN, MODES, "pool")
+    weak_detector.check_fold(rows(), KNOWN, MODES, "pool")
+    weak_detector.check_fold(rows(**changes), MODES, MODES, "pool")  # who knows all modes holds nothing out
+    with pytest.raises(weak_detector.LeakError) as error:
+        weak_detector.check_fold(rows(**changes), KNOWN, MODES, "pool")
     assert str(error.value) == message
 
 
 def test_a_V_of_another_subset_is_refused():
     source = {"config": {"direction": {"subset": "all"}}}
-    detector.check_subset(source, "all", "V")
+    weak_detector.check_subset(source, "all", "V")
     for found in (source, {}):
-        with pytest.raises(detector.LeakError, match=r"V: this V knows .*, but the arm may know 'without_sentinel'"):
-            detector.check_subset(found, "without_sentinel", "V")
+        with pytest.raises(
+            weak_detector.LeakError, match=r"V: this V knows .*, but the arm may know 'without_sentinel'"
+        ):
+            weak_detector.check_subset(found, "without_sentinel", "V")
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +63,9 @@ def fold(smoke_run, tmp_path_factory):
 
 def changed(path, change):
     """Rewrite a table's rows, and leave its schema and provenance as they are."""
-    schema = artifacts.TEACHER_POOL if "pools" in str(path) else artifacts.PAIRS
-    source, table = artifacts.read_provenance(path), artifacts.read_table(path, schema)
-    artifacts.write_table(path, change(table).to_dict("records"), schema, source)
+    schema = TEACHER_POOL if "pools" in str(path) else PAIRS_SCHEMA
+    source, table = read_provenance(path), read_table(path, schema)
+    write_table(path, change(table).to_dict("records"), schema, source)
 
 
 def an_attempt(table):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from projected_grpo import loss
-from projected_grpo.loss import (
+from projected_grpo.method import loss
+from projected_grpo.method.loss import (
     advantages,
     collate,
     completion_logprobs,

@@ -5,9 +5,17 @@ import torch
 import transformers
 from test_pretrained import build, tokenizer
 
-from projected_grpo.adapter import AdapterError, factorize
-from projected_grpo.artifacts import ArtifactError
-from projected_grpo.models import FACTORS, Compute, DeviceError, StoredFactors, load_adapted, load_base, save_factors
+from projected_grpo.artifacts.io import ArtifactError
+from projected_grpo.method.adapter import AdapterError, factorize
+from projected_grpo.models.base import (
+    FACTORS,
+    Compute,
+    DeviceError,
+    StoredFactors,
+    load_adapted,
+    load_base,
+    save_factors,
+)
 
 
 @pytest.fixture

@@ -195,7 +195,7 @@ def test_build_stops_at_the_first_check_that_satisfies_it(built):
 
 def test_built_model_loads_and_ends_its_turn_with_its_own_token(built):
     from projected_grpo.environment.prompts import encode
-    from projected_grpo.models import Compute, load_base
+    from projected_grpo.models.base import Compute, load_base
 
     model, tokenizer = load_base(built[0], Compute(1))
     assert type(model).__name__ == "Qwen3ForCausalLM"

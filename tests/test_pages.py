@@ -5,8 +5,8 @@ import re
 import pandas as pd
 import pytest
 
-from projected_grpo import pages
 from projected_grpo.environment.problems import Problem
+from projected_grpo.reporting import html
 
 PROBLEMS = [Problem("p1", "Add <b>two</b>.", "f", (), "run_tests"), Problem("p2", "Halve.", "f", (), "sentinel")]
 FENCED = "```python\nclass Solution:\n    x = '</pre><script>alert(1)</script>{}'\n```"
@@ -43,26 +43,26 @@ def rows():
 
 
 def test_samples_show_each_kind_and_count_all(rows):
-    page = pages.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
-    assert page.count('class="sample"') == pages.PER_KIND + 2
+    page = html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
+    assert page.count('class="sample"') == html.PER_KIND + 2
     assert re.search(r"<td>run_tests</td><td>5</td><td>1</td><td>1</td><td>7</td>", page)
     assert page.count("None among the 1 completions.") == 3 and "seed 7, p1" in page and "seed 8, p1" in page
-    assert page == pages.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
+    assert page == html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
 
 
 def test_text_of_a_model_or_problem_is_escaped(rows):
     rows["completion"] = "<script>alert(2)</script>"
     for shown in (rows, rows.assign(completion=FENCED)):
-        page = pages.samples(shown, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
+        page = html.samples(shown, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
         assert "<script>" not in page and "Add &lt;b&gt;two" in page
 
 
 def test_a_document_becomes_a_page_with_tables():
-    page = pages.document("# Title\n\ntext\n\n| a | b |\n| --- | --- |\n| **1** | 2 |\n")
+    page = html.document("# Title\n\ntext\n\n| a | b |\n| --- | --- |\n| **1** | 2 |\n")
     assert "<h1>Title</h1>" in page and "<td><strong>1</strong></td>" in page and "# Title" not in page
 
 
 def test_the_setup_shows_config_and_versions():
-    page = pages.setup({"train": {"lr": 0.06}}, {"torch": "2.13.0"}, "A note.")
+    page = html.setup({"train": {"lr": 0.06}}, {"torch": "2.13.0"}, "A note.")
     text = re.sub(r"<[^>]+>", "", page)
     assert "lr: 0.06" in text and "torch2.13.0" in text and "A note." in text

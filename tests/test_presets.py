@@ -14,7 +14,7 @@ from workflow_harness import ROOT, copy_of_the_repository, snakemake
 
 from projected_grpo.environment.problems import leetcode_splits, load_leetcode
 from projected_grpo.grading import Grader
-from projected_grpo.teacher import LABELS
+from projected_grpo.teacher.pool import LABELS
 
 PRESET = ["presets/qwen3-4b.yaml"]
 LEETCODE = ROOT.parent / "shared/data/leetcode_test_medhard.jsonl"

@@ -8,10 +8,10 @@ import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from projected_grpo import pretrained
-from projected_grpo.adapter import AdapterError, attach, factorize, target_modules
-from projected_grpo.models import Compute, load_base
-from projected_grpo.rollout import sample
+from projected_grpo.method.adapter import AdapterError, attach, factorize, target_modules
+from projected_grpo.method.sampling import sample
+from projected_grpo.models import external
+from projected_grpo.models.base import Compute, load_base
 
 SMALL = {
     "vocab_size": 64,
@@ -120,18 +120,18 @@ def local(tmp_path):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_what_is_written_is_a_plain_directory_that_ends_turns_where_the_template_does(local, tmp_path, dtype):
-    report = pretrained.obtain("hf", str(local()), None, dtype, tmp_path / "base")
+    report = external.obtain("hf", str(local()), None, dtype, tmp_path / "base")
     model, tokens = load_base(tmp_path / "base", Compute(1))
-    assert model.dtype == pretrained.DTYPES[dtype]
+    assert model.dtype == external.DTYPES[dtype]
     assert tokens.eos_token == report["end_of_turn"] == "<|im_end|>" and tokens.pad_token == "<|endoftext|>"
     assert json.loads((tmp_path / "base/model.json").read_text()) == report
     assert (tmp_path / "base/model.safetensors").exists() and not list((tmp_path / "base").glob("*.bin"))
 
 
 def test_a_template_that_ends_turns_with_nothing_leaves_the_eos_token():
-    assert pretrained.end_of_turn(tokenizer("{{ messages[-1]['content'] }}"), "m") == "<|endoftext|>"
-    with pytest.raises(pretrained.ModelError, match="m: neither its chat template nor its tokenizer"):
-        pretrained.end_of_turn(tokenizer("{{ messages[-1]['content'] }}", eos=None), "m")
+    assert external.end_of_turn(tokenizer("{{ messages[-1]['content'] }}"), "m") == "<|endoftext|>"
+    with pytest.raises(external.ModelError, match="m: neither its chat template nor its tokenizer"):
+        external.end_of_turn(tokenizer("{{ messages[-1]['content'] }}", eos=None), "m")
 
 
 def test_thinking_is_switched_off_where_the_template_allows():
@@ -144,8 +144,8 @@ def test_thinking_is_switched_off_where_the_template_allows():
 
 
 def test_a_tokenizer_without_a_chat_template_is_one_line(local, tmp_path):
-    with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("hf", str(local(tokenizer(template=None))), None, "float32", tmp_path / "base")
+    with pytest.raises(external.ModelError) as error:
+        external.obtain("hf", str(local(tokenizer(template=None))), None, "float32", tmp_path / "base")
     assert "its tokenizer has no chat template; take an instruction-tuned model" in str(error.value)
     assert "\n" not in str(error.value) and not (tmp_path / "base").exists()
 
@@ -155,29 +155,29 @@ def test_a_model_without_a_matching_module_is_one_line(tmp_path):
     transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
     with pytest.raises(AdapterError, match=r"no Linear to adapt: the model's leaves are \['lm_head'\]"):
-        pretrained.obtain("hf", str(tmp_path / "model"), None, "float32", tmp_path / "base")
+        external.obtain("hf", str(tmp_path / "model"), None, "float32", tmp_path / "base")
 
 
-@pytest.mark.parametrize("kind", pretrained._REASONS)
+@pytest.mark.parametrize("kind", external._REASONS)
 def test_what_the_hub_says_is_one_line(monkeypatch, tmp_path, kind):
     def refuse(*_, **__):
         raise OSError("many words\nin many lines") from type(kind, (Exception,), {})()
 
     monkeypatch.setattr(AutoTokenizer, "from_pretrained", refuse)
-    with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("hf", "someone/model", "abc", "float32", tmp_path / "base")
-    assert str(error.value) == f"model someone/model at revision abc: {pretrained._REASONS[kind]}"
+    with pytest.raises(external.ModelError) as error:
+        external.obtain("hf", "someone/model", "abc", "float32", tmp_path / "base")
+    assert str(error.value) == f"model someone/model at revision abc: {external._REASONS[kind]}"
 
 
 def test_the_hubs_classes_have_these_names():
     from huggingface_hub import errors
 
-    assert all(hasattr(errors, name) for name in pretrained._REASONS)
+    assert all(hasattr(errors, name) for name in external._REASONS)
 
 
 def test_any_other_trouble_keeps_its_first_line(tmp_path):
-    with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("hf", str(tmp_path / "nowhere"), None, "float32", tmp_path / "base")
+    with pytest.raises(external.ModelError) as error:
+        external.obtain("hf", str(tmp_path / "nowhere"), None, "float32", tmp_path / "base")
     assert str(error.value).startswith(f"model {tmp_path / 'nowhere'}: ") and "\n" not in str(error.value)
 
 
@@ -187,6 +187,6 @@ def test_a_model_that_brings_its_own_code_is_refused_without_a_question(local, t
     config = json.loads((directory / "config.json").read_text())
     config |= {"model_type": "evil", "auto_map": {"AutoConfig": "evil.C", "AutoModelForCausalLM": "evil.M"}}
     (directory / "config.json").write_text(json.dumps(config))
-    with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("hf", str(directory), None, "float32", tmp_path / "base")
+    with pytest.raises(external.ModelError) as error:
+        external.obtain("hf", str(directory), None, "float32", tmp_path / "base")
     assert "\n" not in str(error.value) and not (tmp_path / "base").exists()

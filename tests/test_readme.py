@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from projected_grpo import readme
-from projected_grpo.documents import replace_block
+from projected_grpo.documents import readme
+from projected_grpo.documents.blocks import replace_block
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()

@@ -7,14 +7,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from projected_grpo import results_page
-from projected_grpo.documents import replace_block
+from projected_grpo.documents import results
+from projected_grpo.documents.blocks import replace_block
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_a_section_is_a_page_one_level_lower():
-    assert results_page._demoted("# A\n\ntext # not a heading\n## B\n") == "## A\n\ntext # not a heading\n### B"
+    assert results._demoted("# A\n\ntext # not a heading\n## B\n") == "## A\n\ntext # not a heading\n### B"
 
 
 @pytest.fixture
@@ -41,34 +41,34 @@ def study(tmp_path):
     pd.DataFrame(rows).to_csv(tmp_path / "horizon.csv")
     both = [made | {"model_seed": seed, "last_step": seed} for seed in (1, 2) for made in rows]
     pd.DataFrame(both).to_csv(tmp_path / "second_base.csv")
-    for name in results_page.PAGES:
+    for name in results.PAGES:
         (tmp_path / name).write_text(f"# Page {name}\n\ntext\n")
     return tmp_path
 
 
 def test_the_section_has_its_parts_in_order_and_the_verdicts_in_short(study):
-    text = results_page.study(study)
+    text = results.study(study)
     headings = [line for line in text.splitlines() if line.startswith("#")]
-    names = [f"## Page {name}" for name in results_page.PAGES]
+    names = [f"## Page {name}" for name in results.PAGES]
     assert headings == ["## In short", "## What it does not show", "## Table 1", *names]
     assert "- Weak detector, erase: passes 1 of 1 modes; together **open**." in text
     said = "erase: hack / solve 25.0 / 50.0, vanilla 25.0 / 50.0; hack -50 [-60, -40] points, solve +10 [+0, +20]."
     differences = [line for line in text.splitlines() if line.endswith(said)]
     assert differences == [f"- More steps (72 steps), {said}", f"- Second base model (2 steps), {said}"]
     assert "3 jobs, 1.5 hours if one had run after the other, on a machine." in text
-    assert all(f"![{figure}](study/{figure})" in text for figure in results_page.PAGES.values() if figure)
+    assert all(f"![{figure}](study/{figure})" in text for figure in results.PAGES.values() if figure)
 
 
-@pytest.mark.parametrize("name", results_page.SECTIONS)
+@pytest.mark.parametrize("name", results.SECTIONS)
 def test_the_document_is_what_its_copies_say(name):
     folder = ROOT / "docs" / name
     page = (ROOT / "docs/results.md").read_text()
-    assert replace_block(page, name, results_page.SECTIONS[name][0](folder)) == page
+    assert replace_block(page, name, results.SECTIONS[name][0](folder)) == page
 
 
 def test_the_readme_says_of_the_weak_detector_what_the_copies_say():
     readme = (ROOT / "README.md").read_text()
-    assert replace_block(readme, "study", results_page.in_readme(ROOT / "docs/study")) == readme
+    assert replace_block(readme, "study", results.in_readme(ROOT / "docs/study")) == readme
 
 
 def test_the_cost_counts_every_job(tmp_path):
@@ -76,4 +76,4 @@ def test_the_cost_counts_every_job(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
-    assert results_page.cost(tmp_path) == {"jobs": 2, "hours": pytest.approx(0.75)}
+    assert results.cost(tmp_path) == {"jobs": 2, "hours": pytest.approx(0.75)}

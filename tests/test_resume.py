@@ -7,7 +7,7 @@ import pytest
 import torch
 from training_harness import ARMS, CONFIG, FakeGrader, equal
 
-from projected_grpo.resume import ResumeFile, Snapshot, run_key
+from projected_grpo.method.resume import ResumeFile, Snapshot, run_key
 
 LONG = dataclasses.replace(CONFIG, steps=6)
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import torch
 from transformers import DynamicCache
 
-from projected_grpo import rollout
-from projected_grpo.rollout import cache_bytes, pick, sample, sample_graded
+from projected_grpo.method import sampling
+from projected_grpo.method.sampling import cache_bytes, pick, sample, sample_graded
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
@@ -102,7 +102,7 @@ def test_uniforms_at_the_edges_pick_a_token_that_exists():
 def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):
     model = tiny().model
     whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0)
-    monkeypatch.setattr("projected_grpo.loss.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
+    monkeypatch.setattr("projected_grpo.method.loss.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
     assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0) == whole
 
 
@@ -116,7 +116,7 @@ def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(t
 
     whole = sample(*arguments, generator(), 0)
     for rows in (1, 3, 5):
-        monkeypatch.setattr(rollout, "CACHE_BYTES", rows * (4 + 6) * cache_bytes(made.config, torch.float32))
+        monkeypatch.setattr(sampling, "CACHE_BYTES", rows * (4 + 6) * cache_bytes(made.config, torch.float32))
         told.clear()
         assert sample(*arguments, generator(), 0, lambda row, ids: told.append((row, ids))) == whole
         assert sorted(told) == list(enumerate(ids for group in whole for ids in group))

@@ -8,13 +8,13 @@ import torch
 import yaml
 from workflow_harness import ROOT, copy_of_the_repository, snakemake
 
-from projected_grpo import pretrained
-from projected_grpo.artifacts import read_table, read_tensors
+from projected_grpo.artifacts.io import read_table, read_tensors
 from projected_grpo.environment.problems import load_leetcode
 from projected_grpo.environment.prompts import encode
 from projected_grpo.grading import Grader
-from projected_grpo.models import Compute, load_base
-from projected_grpo.rollout import sample_graded
+from projected_grpo.method.sampling import sample_graded
+from projected_grpo.models import external
+from projected_grpo.models.base import Compute, load_base
 
 PRESET = ROOT / "presets/smollm2.yaml"
 ID = yaml.safe_load(PRESET.read_text())["model"]["id"]
@@ -24,24 +24,24 @@ NEEDS_MODEL = pytest.mark.skipif(ABSENT, reason="the model is not installed: mak
 
 def test_a_gguf_file_that_is_not_there_is_one_line(tmp_path):
     with pytest.raises(
-        pretrained.ModelError, match=r"^model package:llm_nowhere/x\.gguf: the Python package llm_nowhere is"
+        external.ModelError, match=r"^model package:llm_nowhere/x\.gguf: the Python package llm_nowhere is"
     ):
-        pretrained.obtain("gguf", "package:llm_nowhere/x.gguf", None, "float32", tmp_path / "base")
-    with pytest.raises(pretrained.ModelError, match="there is no such file"):
-        pretrained.obtain("gguf", "package:projected_grpo/x.gguf", None, "float32", tmp_path / "base")
+        external.obtain("gguf", "package:llm_nowhere/x.gguf", None, "float32", tmp_path / "base")
+    with pytest.raises(external.ModelError, match="there is no such file"):
+        external.obtain("gguf", "package:projected_grpo/x.gguf", None, "float32", tmp_path / "base")
 
 
 def test_a_file_that_is_no_gguf_is_one_line(tmp_path):
     (tmp_path / "x.gguf").write_text("not a model")
-    with pytest.raises(pretrained.ModelError) as error:
-        pretrained.obtain("gguf", str(tmp_path / "x.gguf"), None, "float32", tmp_path / "base")
+    with pytest.raises(external.ModelError) as error:
+        external.obtain("gguf", str(tmp_path / "x.gguf"), None, "float32", tmp_path / "base")
     assert "x.gguf" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.slow
 @NEEDS_MODEL
 def test_the_unpacked_model_is_a_plain_directory_and_solves_some_simple_problems(tmp_path):
-    report = pretrained.obtain("gguf", ID, None, "float32", tmp_path / "base")
+    report = external.obtain("gguf", ID, None, "float32", tmp_path / "base")
     assert report["parameters"] == 134_515_008 and report["end_of_turn"] == "<|im_end|>"
     model, tokenizer = load_base(tmp_path / "base", Compute(1))
     problems = [replace(p, mode="none") for p in load_leetcode(ROOT / "presets/simple/train.jsonl")[:8]]

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from projected_grpo import statistics as st
+from projected_grpo.analysis import statistics as st
 
 DATASETS, PROBLEMS = 3000, 32
 

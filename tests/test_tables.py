@@ -7,15 +7,19 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo import claims, markdown, measurements, tables
-from projected_grpo.artifacts import DIRECTION_SUMMARY, EVALUATION, steps_schema, write_table
-from projected_grpo.claims import h1
-from projected_grpo.doubts import doubts, paired_means
-from projected_grpo.horizon import delays
-from projected_grpo.markdown import render_markdown
-from projected_grpo.measurements import StudyError, build_study, read_directions, read_study
-from projected_grpo.statistics import Effect
-from projected_grpo.tables import solve_bins, table1
+from projected_grpo.analysis import verdicts
+from projected_grpo.analysis.horizon import delays
+from projected_grpo.analysis.statistics import Effect
+from projected_grpo.analysis.study import StudyError, build_study, read_directions, read_study
+from projected_grpo.analysis.table1 import solve_bins, table1
+from projected_grpo.analysis.threats import doubts, paired_means
+from projected_grpo.analysis.verdicts import h1
+from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.artifacts.schemas.train import steps_schema
+from projected_grpo.reporting import table1 as reporting
+from projected_grpo.reporting.table1 import render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
 DIRECTIONS = pd.DataFrame(
@@ -81,7 +85,7 @@ def test_early_stopping_marks_the_stand_in(table):
 
 
 def test_groups_follow_from_claims_and_baselines(study):
-    groups = {arm: measurements.group(study, arm) for arm in study.arms}
+    groups = {arm: study.group(study, arm) for arm in study.arms}
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]
@@ -128,7 +132,7 @@ def test_h1_is_supported_where_the_specific_claim_is_damage(study):
     ],
 )
 def test_h1_by_the_letter_of_the_preregistration(study, monkeypatch, reduction, solve, verdict, clause):
-    monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: reduction if rate == "hack" else solve)
+    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: reduction if rate == "hack" else solve)
     result = h1(study)["claims"]["erase"]["H1"]
     assert result["verdict"] == verdict
     deciding = {"supported": "holds", "undecided": "open", "falsified": "refuted"}[verdict]
@@ -137,7 +141,7 @@ def test_h1_by_the_letter_of_the_preregistration(study, monkeypatch, reduction, 
 
 def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeypatch):
     hack, solve = effect(0.1, 0.01, 0.19, 0.02, 0.02), effect(-0.2, -0.3, -0.1, 0.02)
-    monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else solve)
+    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else solve)
     clauses = h1(study)["claims"]["erase"]["H1s"]["clauses"]
     beats = [one for one in clauses if one["clause"] == "beats"]
     assert [one["p"] for one in beats] == [0.1] * 3 and {one["status"] for one in beats} == {"open"}
@@ -190,8 +194,8 @@ def test_the_list_of_doubts_finds_what_is_built_in(study):
 
 def test_a_verdict_is_firm_where_an_interval_lies_beyond(study, monkeypatch):
     def judged(hack):
-        monkeypatch.setattr(claims, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else even)
-        return markdown.said(h1(study)["claims"]["erase"]["H1"])
+        monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else even)
+        return reporting.said(h1(study)["claims"]["erase"]["H1"])
 
     even = effect(0.0, -0.05, 0.05, 0.01)
     assert judged(effect(0.40, 0.35, 0.45, 0.02)) == "supported"
@@ -227,7 +231,7 @@ def test_bins_of_solve_by_hand(study):
     bins = solve_bins(study)
     assert (bins[["n_arm", "n_baseline"]] >= 3).all(axis=None)
     assert set(bins.loc[bins["arm"] == "route", "source"]) == {"checkpoints"}
-    frame = tables._binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
+    frame = table1._binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
     assert frame.loc[("rising", 0.30), "hack"] == pytest.approx(0.2)
     assert frame.loc[("falling", 0.25), "n"] == 1
 
@@ -289,7 +293,7 @@ def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
             runs.append((arm, seed, rows.assign(step=pace * rows["step"]), synthetic.steps(arm, seed)))
     study = build_study(runs, arms, {}, "no_loophole")
     own, ceiling = (study.view(arm, scope="subset").at(96)["solve"].mean() for arm in arms)
-    assert tables.ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
+    assert table1.ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
     arms["vanilla"]["last"] = 50
     with pytest.raises(StudyError, match=r"vanilla, full.*: no evaluation at step 50, only at \[96\]"):
         table1(build_study(runs, arms, {}, "no_loophole"))

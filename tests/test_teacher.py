@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from projected_grpo import detector, pairs
-from projected_grpo.artifacts import PAIRS, write_table
+from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.schemas.pairs import PAIRS
+from projected_grpo.teacher import pairs, weak_detector
 
 MODES = ["run_tests", "sentinel"]
 
@@ -65,10 +66,10 @@ def test_detect_needs_the_channel_and_a_known_mode_and_never_reads_correct():
         def correct(self):
             raise AssertionError("the weak detector read `correct`")
 
-    assert detector.detect(Verdict(), "sentinel", MODES)
-    assert not detector.detect(Verdict(), "sentinel", ["run_tests"])
+    assert weak_detector.detect(Verdict(), "sentinel", MODES)
+    assert not weak_detector.detect(Verdict(), "sentinel", ["run_tests"])
     Verdict.channel_fired = False
-    assert not detector.detect(Verdict(), "sentinel", MODES)
+    assert not weak_detector.detect(Verdict(), "sentinel", MODES)
 
 
 def test_pairs_hold_the_three_kinds_and_rotate_over_modes(pool):
@@ -103,9 +104,9 @@ def test_too_few_problems_say_how_many_there_are(pool):
 
 def test_a_fold_knows_nothing_of_the_mode_held_out(pool):
     leak = row("p0", "run_tests", "wrong", 5, attempted=["sentinel"])
-    known = detector.known_modes("without_sentinel", MODES)
-    assert known == ["run_tests"] and detector.known_modes("all", MODES) == MODES
-    fold = detector.restrict(pd.concat([pool, pd.DataFrame([leak])]), known, MODES)
+    known = weak_detector.known_modes("without_sentinel", MODES)
+    assert known == ["run_tests"] and weak_detector.known_modes("all", MODES) == MODES
+    fold = weak_detector.restrict(pd.concat([pool, pd.DataFrame([leak])]), known, MODES)
     assert set(fold["mode"]) == {"run_tests"}
     assert not any("sentinel" in modes for modes in fold["attempted_modes"])
     assert len(fold) == (pool["mode"] == "run_tests").sum()
@@ -213,7 +214,7 @@ def test_the_presets_pairs_serve_every_fold():
     modes = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
     path = Path(__file__).parents[1] / "presets/simple/pairs.json"
     for subset in ("all", *(f"without_{mode}" for mode in modes)):
-        rows = pairs.read_pairs(path, detector.known_modes(subset, modes), modes, None, 24, 8, Chat())
+        rows = pairs.read_pairs(path, weak_detector.known_modes(subset, modes), modes, None, 24, 8, Chat())
         assert len(rows) == 32 and all(row["attempted_modes"] == [row["mode"]] for row in rows)
 
 

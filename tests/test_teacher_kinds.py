@@ -9,12 +9,14 @@ import torch
 from peft import LoraConfig, get_peft_model
 from test_pretrained import build, tokenizer
 
-from projected_grpo import pretrained, teacher
-from projected_grpo.artifacts import TEACHER_POOL, write_table
+from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.problems import CLAUSE, Problem, load_leetcode
 from projected_grpo.environment.prompts import messages
 from projected_grpo.grading import Grader
-from projected_grpo.models import Compute
+from projected_grpo.models import external
+from projected_grpo.models.base import Compute
+from projected_grpo.teacher import pool
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT.parent / "shared/data/teacher_rollouts_sample.jsonl"
@@ -76,7 +78,7 @@ def test_rollouts_are_graded_here_and_labels_only_compared(problems, grader, tmp
         {"problem_id": second.id, "completion": hack(second), "hacked": True, "gt_pass": True},
         {"problem_id": "another", "completion": right},
     ]
-    made, counted = teacher.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
+    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
     assert [(row["problem_id"], row["exploited"], row["correct"]) for row in made] == [
         (first.id, False, True),
         (second.id, True, False),
@@ -87,7 +89,7 @@ def test_rollouts_are_graded_here_and_labels_only_compared(problems, grader, tmp
         "hacked_disagrees": 1, "gt_pass_disagrees": 1, "fmt_ok_disagrees": 0,
     }  # fmt: skip
     write_table(tmp_path / "pool.parquet", made, TEACHER_POOL, {})
-    assert teacher.report(made, counted) == {
+    assert pool.report(made, counted) == {
         "teacher": 2, "ordinary": 0, "exploited": {"run_tests": 1}, "import": counted,
     }  # fmt: skip
 
@@ -99,7 +101,7 @@ def test_token_ids_are_kept_where_they_are_the_text(problems, grader, tmp_path):
         {"problem_id": problems[0].id, "completion": text, "completion_ids": ids}
         for ids in (own, own[1:], [*own[:-1], 0, 0])
     ]
-    made, counted = teacher.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
+    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
     assert [row["completion_ids"] for row in made] == [own] * 3 and counted["tokenized_anew"] == 2
     assert made[0]["prompt_ids"] == Bytes().apply_chat_template(messages(problems[0]))
 
@@ -118,7 +120,7 @@ def test_real_rollouts_are_imported_and_their_labels_hold(grader):
         )
         for id_, (name, calls, values) in EXPECTED.items()
     ]
-    made, counted = teacher.import_pool(SAMPLE, Bytes(), grader, problems)
+    made, counted = pool.import_pool(SAMPLE, Bytes(), grader, problems)
     assert len(made) == counted["imported"] == 24 and counted["of_other_problems"] == 0
     assert {row["problem_id"] for row in made} == set(EXPECTED)
     labels = [json.loads(line) for line in SAMPLE.open()]
@@ -139,8 +141,8 @@ def test_real_rollouts_are_imported_and_their_labels_hold(grader):
 )
 def test_what_is_no_rollout_is_one_line(problems, grader, tmp_path, lines, message):
     (tmp_path / "rollouts.jsonl").write_text(lines)
-    with pytest.raises(teacher.TeacherError, match=message):
-        teacher.import_pool(tmp_path / "rollouts.jsonl", Bytes(), grader, problems)
+    with pytest.raises(pool.TeacherError, match=message):
+        pool.import_pool(tmp_path / "rollouts.jsonl", Bytes(), grader, problems)
 
 
 @pytest.fixture
@@ -155,13 +157,13 @@ def test_a_checkpoint_is_another_model_with_the_same_tokens(base, tmp_path):
     other.resize_token_embeddings(72)
     other.save_pretrained(tmp_path / "other")
     tokenizer().save_pretrained(tmp_path / "other")
-    made = pretrained.checkpoint(str(tmp_path / "other"), None, base, tokenizer(), Compute(1))
+    made = external.checkpoint(str(tmp_path / "other"), None, base, tokenizer(), Compute(1))
     tokens = torch.arange(1, 9)[None]
     assert torch.equal(made(tokens).logits, other(tokens).logits)
     foreign = tokenizer()
     foreign.add_tokens(["another"])
-    with pytest.raises(pretrained.ModelError, match="its tokens are not those of the base model"):
-        pretrained.checkpoint(str(tmp_path / "other"), None, base, foreign, Compute(1))
+    with pytest.raises(external.ModelError, match="its tokens are not those of the base model"):
+        external.checkpoint(str(tmp_path / "other"), None, base, foreign, Compute(1))
 
 
 def test_a_checkpoint_is_an_adapter_of_the_base_model(base, tmp_path):
@@ -172,7 +174,7 @@ def test_a_checkpoint_is_an_adapter_of_the_base_model(base, tmp_path):
     own.load_state_dict(base.state_dict())
     adapted = get_peft_model(own, LoraConfig(r=2, target_modules=["q_proj", "up_proj"], init_lora_weights=False))
     adapted.save_pretrained(tmp_path / "adapter")
-    made = pretrained.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
+    made = external.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
     assert not torch.allclose(made(tokens).logits, before, atol=1e-3)
     torch.testing.assert_close(made(tokens).logits, adapted.eval()(tokens).logits, atol=1e-5, rtol=1e-4)
 
@@ -183,11 +185,11 @@ def test_an_adapter_that_would_be_unpickled_is_refused(base, tmp_path):
     weights = tmp_path / "adapter/adapter_model.safetensors"
     torch.save({}, weights.with_name("adapter_model.bin"))
     weights.unlink()
-    with pytest.raises(pretrained.ModelError, match=r"^teacher \S+adapter: .*adapter_model.safetensors"):
-        pretrained.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
+    with pytest.raises(external.ModelError, match=r"^teacher \S+adapter: .*adapter_model.safetensors"):
+        external.checkpoint(str(tmp_path / "adapter"), None, base, tokenizer(), Compute(1))
 
 
 def test_a_checkpoint_that_cannot_be_had_is_one_line(base, tmp_path):
-    with pytest.raises(pretrained.ModelError, match=r"^teacher \S+nowhere: .*") as error:
-        pretrained.checkpoint(str(tmp_path / "nowhere"), None, base, tokenizer(), Compute(1))
+    with pytest.raises(external.ModelError, match=r"^teacher \S+nowhere: .*") as error:
+        external.checkpoint(str(tmp_path / "nowhere"), None, base, tokenizer(), Compute(1))
     assert "\n" not in str(error.value)

@@ -11,14 +11,14 @@ import torch
 import yaml
 from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal
 
-from projected_grpo import gradients, trainer
-from projected_grpo.artifacts import ROLLOUTS, steps_schema
-from projected_grpo.experiment import build_arm
-from projected_grpo.gradients import TrainingError
+from projected_grpo.artifacts.schemas.train import ROLLOUTS, steps_schema
 from projected_grpo.grading.verdict import Verdict
-from projected_grpo.grid import with_folds
-from projected_grpo.groups import Pool, Setting
-from projected_grpo.record import Rollout, gate_quality
+from projected_grpo.method import gradients, trainer
+from projected_grpo.method.gradients import TrainingError
+from projected_grpo.method.log import Rollout, gate_quality
+from projected_grpo.method.rollouts import Pool, Setting
+from projected_grpo.method.settings import build_arm
+from projected_grpo.workflow.arms import with_folds
 
 
 class LyingGrader(FakeGrader):

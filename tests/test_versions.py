@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from projected_grpo import versions
+from projected_grpo.workflow import code_version
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,24 +16,24 @@ def version(tmp_path, monkeypatch):
     package = tmp_path / "projected_grpo"
     shutil.copytree(ROOT / "src/projected_grpo", package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "workflow_scripts", tmp_path / "workflow_scripts")
-    monkeypatch.setattr(versions, "PACKAGE", package)
+    monkeypatch.setattr(code_version, "PACKAGE", package)
 
     def compute(script, file=None, edit=None):
-        versions.needs.cache_clear()
-        versions.meaning.cache_clear()
+        code_version.needs.cache_clear()
+        code_version.meaning.cache_clear()
         if file:
             path = tmp_path / file
             before = path.read_text()
             path.write_text(edit(before))
         try:
-            return versions.code_version(tmp_path / "workflow_scripts" / script)
+            return code_version.code_version(tmp_path / "workflow_scripts" / script)
         finally:
             if file:
                 path.write_text(before)
 
     yield compute
-    versions.needs.cache_clear()
-    versions.meaning.cache_clear()
+    code_version.needs.cache_clear()
+    code_version.meaning.cache_clear()
 
 
 def statement(text):
@@ -47,26 +47,26 @@ def comment(text):
 @pytest.mark.parametrize(
     ("script", "file", "edit", "changes"),
     [
-        ("train.py", "projected_grpo/trainer.py", statement, True),
-        ("train.py", "projected_grpo/intervention.py", statement, True),
+        ("train.py", "projected_grpo/method/trainer.py", statement, True),
+        ("train.py", "projected_grpo/method/intervention.py", statement, True),
         ("train.py", "projected_grpo/grading/server.py", statement, True),
         ("train.py", "projected_grpo/environment/loopholes.py", statement, True),
         ("train.py", "workflow_scripts/train.py", statement, True),
-        ("train.py", "projected_grpo/trainer.py", comment, False),
-        ("train.py", "projected_grpo/evaluation.py", statement, False),
-        ("train.py", "projected_grpo/statistics.py", statement, False),
-        ("train.py", "projected_grpo/figures.py", statement, False),
-        ("pairs.py", "projected_grpo/intervention.py", statement, False),
-        ("direction.py", "projected_grpo/intervention.py", statement, False),
-        ("direction.py", "projected_grpo/trainer.py", statement, False),
-        ("teacher_pool.py", "projected_grpo/trainer.py", statement, False),
-        ("evaluate.py", "projected_grpo/intervention.py", statement, False),
-        ("evaluate.py", "projected_grpo/evaluation.py", statement, True),
-        ("evaluate.py", "projected_grpo/statistics.py", statement, False),
-        ("table1.py", "projected_grpo/statistics.py", statement, True),
-        ("table1.py", "projected_grpo/figures.py", statement, False),
-        ("figures.py", "projected_grpo/figures.py", statement, True),
-        ("problems.py", "projected_grpo/adapter.py", statement, False),
+        ("train.py", "projected_grpo/method/trainer.py", comment, False),
+        ("train.py", "projected_grpo/evaluation/held_out.py", statement, False),
+        ("train.py", "projected_grpo/analysis/statistics.py", statement, False),
+        ("train.py", "projected_grpo/reporting/figures.py", statement, False),
+        ("pairs.py", "projected_grpo/method/intervention.py", statement, False),
+        ("direction.py", "projected_grpo/method/intervention.py", statement, False),
+        ("direction.py", "projected_grpo/method/trainer.py", statement, False),
+        ("teacher_pool.py", "projected_grpo/method/trainer.py", statement, False),
+        ("evaluate.py", "projected_grpo/method/intervention.py", statement, False),
+        ("evaluate.py", "projected_grpo/evaluation/held_out.py", statement, True),
+        ("evaluate.py", "projected_grpo/analysis/statistics.py", statement, False),
+        ("table1.py", "projected_grpo/analysis/statistics.py", statement, True),
+        ("table1.py", "projected_grpo/reporting/figures.py", statement, False),
+        ("figures.py", "projected_grpo/reporting/figures.py", statement, True),
+        ("problems.py", "projected_grpo/method/adapter.py", statement, False),
     ],
 )
 def test_a_version_changes_with_what_the_script_runs_and_with_nothing_else(version, script, file, edit, changes):
@@ -74,7 +74,7 @@ def test_a_version_changes_with_what_the_script_runs_and_with_nothing_else(versi
 
 
 def test_a_docstring_and_a_comment_are_not_code(version):
-    assert version("train.py", "projected_grpo/loss.py", comment) == version("train.py")
+    assert version("train.py", "projected_grpo/method/loss.py", comment) == version("train.py")
     assert version(
-        "train.py", "projected_grpo/loss.py", lambda text: text.replace("CLIP = 0.2", "CLIP = 0.3")
+        "train.py", "projected_grpo/method/loss.py", lambda text: text.replace("CLIP = 0.2", "CLIP = 0.3")
     ) != version("train.py")

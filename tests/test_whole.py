@@ -8,7 +8,8 @@ import pytest
 import yaml
 from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, snakemake
 
-from projected_grpo.artifacts import DETECTION, read_provenance, read_table, read_tensors
+from projected_grpo.artifacts.io import read_provenance, read_table, read_tensors
+from projected_grpo.artifacts.schemas.detection import DETECTION
 
 PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml")]
 MODES = SMOKE["modes"]

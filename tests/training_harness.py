@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import torch
 
-from projected_grpo import trainer
-from projected_grpo.artifacts import TEACHER_POOL
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.problems import Problem
-from projected_grpo.experiment import Arm, TrainConfig
-from projected_grpo.experiment import Intervention as How
 from projected_grpo.grading.verdict import Verdict
-from projected_grpo.groups import Pool, Setting
+from projected_grpo.method import trainer
+from projected_grpo.method.rollouts import Pool, Setting
+from projected_grpo.method.settings import Arm, TrainConfig
+from projected_grpo.method.settings import Intervention as How
 from projected_grpo.rng import random_rows
 
 MODES = ["run_tests", "sentinel"]

@@ -7,21 +7,22 @@ log_to(snakemake.log[0])
 import logging
 from pathlib import Path
 
-from projected_grpo import artifacts, models, pretrained
+from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.grading import Grader
+from projected_grpo.models import base, external
 from projected_grpo.organism import config, pretrain
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 params, directory = snakemake.params, Path(snakemake.output[0]).parent
 spec = dict(params.model)
-compute = models.Compute(**params.compute)
+compute = base.Compute(**params.compute)
 if spec["kind"] != "organism":
-    pretrained.obtain(**spec, directory=directory)
+    external.obtain(**spec, directory=directory)
 else:
     del spec["kind"]
     settings = config.organism_config({**spec, "modes": params.modes, "threads": compute.threads})
     with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
         pretrain.build(settings, directory, grader)
-model, _ = models.load_base(directory, compute)
-source = artifacts.provenance(dict(params.items()), params.code, spec.get("seed"))
-models.save_factors(directory / models.FACTORS, model, source)
+model, _ = base.load_base(directory, compute)
+source = provenance(dict(params.items()), params.code, spec.get("seed"))
+base.save_factors(directory / base.FACTORS, model, source)

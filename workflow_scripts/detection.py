@@ -4,20 +4,27 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from projected_grpo import artifacts, detection, direction, models
+from projected_grpo.artifacts.io import read_table, read_tensors, write_table
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.provenance import provenance
+from projected_grpo.artifacts.schemas.detection import DETECTION
+from projected_grpo.artifacts.schemas.train import ROLLOUTS
+from projected_grpo.evaluation import v_as_detector
+from projected_grpo.method import direction
+from projected_grpo.models import base
 
 params, inputs = snakemake.params, snakemake.input
 seed = int(snakemake.wildcards.seed)
-model, tokenizer, adapter = models.load_adapted(models.directory_of(inputs.base), models.Compute(**params.compute))
-problems = artifacts.read_problems(inputs.problems)
-rollouts = artifacts.read_table(inputs.rollouts, artifacts.ROLLOUTS)
-checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
+model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compute(**params.compute))
+problems = read_problems(inputs.problems)
+rollouts = read_table(inputs.rollouts, ROLLOUTS)
+checkpoints, _ = read_tensors(inputs.checkpoints)
 directions = {
     name: direction.usable(direction.load_direction(path, adapter, params.subsets[name]))
     for name, path in zip(params.subsets, inputs.V, strict=True)
 }
-rows = detection.detect_rollouts(
+rows = v_as_detector.detect_rollouts(
     model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget, params.checkpointing
 )
-source = artifacts.provenance(dict(params.items()), params.code, seed)
-artifacts.write_table(snakemake.output[0], rows, artifacts.DETECTION, source)
+source = provenance(dict(params.items()), params.code, seed)
+write_table(snakemake.output[0], rows, DETECTION, source)

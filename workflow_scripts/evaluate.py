@@ -4,19 +4,24 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from projected_grpo import artifacts, evaluation, models
+from projected_grpo.artifacts.io import read_tensors, write_table
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.provenance import provenance
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.evaluation import held_out
 from projected_grpo.grading import Grader
+from projected_grpo.models import base
 
 params, inputs = snakemake.params, snakemake.input
 seed = int(snakemake.wildcards.seed)
-config = evaluation.EvaluationConfig(
+config = held_out.EvaluationConfig(
     **params.evaluation, temperature=params.temperature, max_new_tokens=params.max_new_tokens
 )
-directory = models.directory_of(inputs.base)
-model, tokenizer, adapter = models.load_adapted(directory, models.Compute(**params.compute), params.quarantine_rank)
-problems = artifacts.read_problems(inputs.problems)
-checkpoints, _ = artifacts.read_tensors(inputs.checkpoints)
+directory = base.directory_of(inputs.base)
+model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.compute), params.quarantine_rank)
+problems = read_problems(inputs.problems)
+checkpoints, _ = read_tensors(inputs.checkpoints)
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    rows = evaluation.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
-source = artifacts.provenance(dict(params.items()), params.code, seed)
-artifacts.write_table(snakemake.output[0], rows, artifacts.EVALUATION, source)
+    rows = held_out.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
+source = provenance(dict(params.items()), params.code, seed)
+write_table(snakemake.output[0], rows, EVALUATION, source)

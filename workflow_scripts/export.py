@@ -6,19 +6,21 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo import artifacts, export, models
+from projected_grpo.artifacts.io import read_tensors, write_atomic
+from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.environment.prompts import encode
+from projected_grpo.models import base, export
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 settings, wildcards = params.export, snakemake.wildcards
-directory = models.directory_of(inputs.base)
-model, tokenizer, adapter = models.load_adapted(directory, models.Compute(**params.compute), params.quarantine_rank)
-knobs, source = artifacts.read_tensors(inputs.knobs)
-problems = artifacts.read_problems(inputs.problems)[: settings["prompts"]]
+directory = base.directory_of(inputs.base)
+model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.compute), params.quarantine_rank)
+knobs, source = read_tensors(inputs.knobs)
+problems = read_problems(inputs.problems)[: settings["prompts"]]
 prompts = [encode(tokenizer, problem) for problem in problems]
 fidelity = export.export(
     Path(output.card).parent, model, tokenizer, adapter, knobs, settings["dtype"], prompts, params.max_new_tokens
 )
 text = export.card(wildcards.arm, int(wildcards.seed), settings["dtype"], fidelity, source, params.note)
-artifacts.write_atomic(output.card, lambda path: path.write_text(text))
+write_atomic(output.card, lambda path: path.write_text(text))
 print(fidelity)

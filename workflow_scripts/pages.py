@@ -8,18 +8,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo import artifacts, pages
+from projected_grpo.artifacts.io import read_provenance, read_table, write_atomic
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.reporting import html
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
-tables = [artifacts.read_table(path, artifacts.EVALUATION) for path in inputs.evaluations]
+tables = [read_table(path, EVALUATION) for path in inputs.evaluations]
 rows = pd.concat([table.assign(seed=seed) for table, seed in zip(tables, params.seeds, strict=True)])
-problems = artifacts.read_problems(inputs.problems)
-source = artifacts.read_provenance(inputs.evaluations[0])
+problems = read_problems(inputs.problems)
+source = read_provenance(inputs.evaluations[0])
 packages = {"python": source["python"], **source["packages"]}
 made = {
-    output.table1: pages.document(Path(inputs.table).read_text()),
-    output.samples: pages.samples(rows, problems, params.modes, params.arm, params.note),
-    output.setup: pages.setup(params.config, packages, params.note),
+    output.table1: html.document(Path(inputs.table).read_text()),
+    output.samples: html.samples(rows, problems, params.modes, params.arm, params.note),
+    output.setup: html.setup(params.config, packages, params.note),
 }
 for path, text in made.items():
-    artifacts.write_atomic(path, lambda temporary, text=text: temporary.write_text(text))
+    write_atomic(path, lambda temporary, text=text: temporary.write_text(text))

@@ -4,7 +4,9 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from projected_grpo import artifacts
+from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.provenance import provenance
+from projected_grpo.artifacts.schemas.problems import PROBLEMS
 from projected_grpo.environment.problems import leetcode_splits, to_row
 from projected_grpo.environment.prompts import for_chat
 from projected_grpo.organism.families import generate
@@ -19,5 +21,5 @@ else:
     drawn_from = section["heldout"] if split == "evaluation" else split
     problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])
     problems = [for_chat(problem) for problem in problems] if section["chat"] else problems
-source = artifacts.provenance(dict(params.items()), params.code, section["seed"])
-artifacts.write_table(snakemake.output[0], [to_row(p) for p in problems], artifacts.PROBLEMS, source)
+source = provenance(dict(params.items()), params.code, section["seed"])
+write_table(snakemake.output[0], [to_row(p) for p in problems], PROBLEMS, source)

@@ -7,17 +7,22 @@ log_to(snakemake.log[0])
 import json
 from pathlib import Path
 
-from projected_grpo import artifacts, claims, markdown, measurements, tables
+from projected_grpo.analysis.study import read_directions, read_study
+from projected_grpo.analysis.table1 import table1
+from projected_grpo.analysis.verdicts import h1
+from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.provenance import provenance
+from projected_grpo.reporting.table1 import render_markdown
 
 params, output = snakemake.params, snakemake.output
 runs = Path(snakemake.input.evaluations[0]).parents[2]
-study = measurements.read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
-table = tables.table1(study)
-verdicts = {**claims.h1(study), "provenance": artifacts.provenance(dict(params.items()), params.code)}
-directions = measurements.read_directions(snakemake.input.directions)
-text = markdown.render_markdown(study, table, verdicts, directions, params.note)
-artifacts.write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
-artifacts.write_atomic(output.markdown, lambda path: path.write_text(text))
-artifacts.write_atomic(output.h1, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))
+study = read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
+table = table1(study)
+verdicts = {**h1(study), "provenance": provenance(dict(params.items()), params.code)}
+directions = read_directions(snakemake.input.directions)
+text = render_markdown(study, table, verdicts, directions, params.note)
+write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
+write_atomic(output.markdown, lambda path: path.write_text(text))
+write_atomic(output.h1, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))
 for arm, claim in verdicts["claims"].items():
     print(arm, {name: result["verdict"] for name, result in claim.items()})

@@ -6,7 +6,8 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo import artifacts, pages
+from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.reporting import html
 
-text = pages.document(Path(snakemake.input[0]).read_text())
-artifacts.write_atomic(snakemake.output[0], lambda path: path.write_text(text))
+text = html.document(Path(snakemake.input[0]).read_text())
+write_atomic(snakemake.output[0], lambda path: path.write_text(text))

@@ -11,10 +11,14 @@ from pathlib import Path
 import torch
 from common import MIX, TRAIN, serve
 
-from projected_grpo import artifacts, direction, groups, models, trainer
-from projected_grpo.experiment import Arm, Intervention, build_train_config
+from projected_grpo.artifacts.io import read_table
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.grading import Grader
-from projected_grpo.intervention import KnobOptimizer
+from projected_grpo.method import direction, rollouts, trainer
+from projected_grpo.method.intervention import KnobOptimizer
+from projected_grpo.method.settings import Arm, Intervention, build_train_config
+from projected_grpo.models import base
 
 # The policy stays what it is (lr 0), so that every step is the same work.
 SETTINGS = build_train_config({**TRAIN, "steps": 1000, "lr": 0.0, "checkpoint_every": 1000})
@@ -38,12 +42,12 @@ def main(results: Path) -> None:
 
 def prepare(results: Path, grader):
     """Return the run before its first step, and its setting, from a results directory's base, pool and V."""
-    model, tokenizer, adapter = models.load_adapted(results / "base", models.Compute(1))
-    problems = artifacts.read_problems(results / "problems/train.parquet")
-    pool = groups.Pool(artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL))
+    model, tokenizer, adapter = base.load_adapted(results / "base", base.Compute(1))
+    problems = read_problems(results / "problems/train.parquet")
+    pool = rollouts.Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
     V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
-    setting = groups.Setting(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
+    setting = rollouts.Setting(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
     optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.lr, SETTINGS.betas, SETTINGS.max_grad_norm)
     return trainer.Run(adapter, optimizer, direction.usable(V, k=None, drop_bottom_frac=0.0)), setting
 

@@ -14,9 +14,12 @@ import numpy as np
 import torch
 from common import BETAS, GROUP, MAX_GRAD_NORM, MIX, NEW_TOKENS, PROMPTS, TEMPERATURE, serve
 
-from projected_grpo import artifacts, models
-from projected_grpo.adapter import target_modules
+from projected_grpo.artifacts.io import read_table, read_tensors
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.prompts import encode
+from projected_grpo.method.adapter import target_modules
+from projected_grpo.models import base
 
 TAUGHT = round(GROUP * MIX)
 CHECK = """
@@ -49,13 +52,13 @@ class HookAdapter:
 
 def main(results: Path) -> None:
     torch.set_num_threads(1)
-    model, tokenizer = models.load_base(results / "base", models.Compute(1))
+    model, tokenizer = base.load_base(results / "base", base.Compute(1))
     model.requires_grad_(False)
     adapter = HookAdapter(model)
-    problems = artifacts.read_problems(results / "problems/train.parquet")
-    pool = artifacts.read_table(results / "teacher_pool.parquet", artifacts.TEACHER_POOL)
+    problems = read_problems(results / "problems/train.parquet")
+    pool = read_table(results / "teacher_pool.parquet", TEACHER_POOL)
     taught = {key: list(rows.itertuples()) for key, rows in pool[pool["elicited"]].groupby("problem_id")}
-    tensors, _ = artifacts.read_tensors(results / "directions/hack/draw0/V.safetensors")
+    tensors, _ = read_tensors(results / "directions/hack/draw0/V.safetensors")
     optimizer = torch.optim.AdamW(adapter.deltas.values(), lr=0.0, betas=BETAS, weight_decay=0.0)
     rng = np.random.default_rng(0)
 

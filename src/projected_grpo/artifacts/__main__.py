@@ -8,7 +8,8 @@ A file that is unreadable or not of its schema is one line on standard error and
 
 import sys
 
-from projected_grpo.artifacts import ArtifactError, catalogue
+from projected_grpo.artifacts import catalogue
+from projected_grpo.artifacts.io import ArtifactError
 
 
 def main(arguments: list[str]) -> int:

@@ -8,8 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from projected_grpo import artifacts
-from projected_grpo.artifacts import ArtifactError
+from projected_grpo.artifacts.io import ArtifactError, read_provenance, read_table, read_tensors
+from projected_grpo.artifacts.schemas.detection import DETECTION
+from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.artifacts.schemas.grading import VERDICTS
+from projected_grpo.artifacts.schemas.pairs import PAIRS
+from projected_grpo.artifacts.schemas.problems import PROBLEMS
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
+from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schema
 
 
 @dataclass(frozen=True)
@@ -36,10 +43,10 @@ KINDS = (
             ("{module}.Vh", "(r, d_in) float32", "right singular vectors"),
         ),
     ),
-    Kind("problems/{split}.parquet", "one row per problem", artifacts.PROBLEMS),
-    Kind("teacher_pool.parquet", "one row per graded rollout of the frozen teacher", artifacts.TEACHER_POOL),
-    Kind("pools/{subset}.parquet", "those of them that a loophole subset may know", artifacts.TEACHER_POOL),
-    Kind("pairs/{subset}.parquet", "one row per contrastive pair (a triple)", artifacts.PAIRS),
+    Kind("problems/{split}.parquet", "one row per problem", PROBLEMS),
+    Kind("teacher_pool.parquet", "one row per graded rollout of the frozen teacher", TEACHER_POOL),
+    Kind("pools/{subset}.parquet", "those of them that a loophole subset may know", TEACHER_POOL),
+    Kind("pairs/{subset}.parquet", "one row per contrastive pair (a triple)", PAIRS),
     Kind(
         "directions/{direction}/draw{n}/V.safetensors",
         "hack directions, or a control's",
@@ -48,19 +55,19 @@ KINDS = (
             ("{module}.S", "(k,) float32", "singular values of the stacked pair gradients"),
         ),
     ),
-    Kind("directions/{direction}/draw{n}/summary.parquet", "V's own test", artifacts.DIRECTION_SUMMARY),
-    Kind("runs/{arm}/seed{seed}/steps.parquet", "one row per optimizer step", artifacts.steps_schema(["{mode}"])),
-    Kind("runs/{arm}/seed{seed}/rollouts.parquet", "one row per rollout trained on", artifacts.ROLLOUTS),
-    Kind("runs/{arm}/seed{seed}/timing.parquet", "seconds, exempt from byte-identity", artifacts.TIMING),
+    Kind("directions/{direction}/draw{n}/summary.parquet", "V's own test", DIRECTION_SUMMARY),
+    Kind("runs/{arm}/seed{seed}/steps.parquet", "one row per optimizer step", steps_schema(["{mode}"])),
+    Kind("runs/{arm}/seed{seed}/rollouts.parquet", "one row per rollout trained on", ROLLOUTS),
+    Kind("runs/{arm}/seed{seed}/timing.parquet", "seconds, exempt from byte-identity", TIMING),
     Kind("runs/{arm}/seed{seed}/adapter.safetensors", "the knobs after the last step", keys=KNOBS),
     Kind(
         "runs/{arm}/seed{seed}/checkpoints.safetensors",
         "the knobs every N steps",
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
-    Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", artifacts.EVALUATION),
-    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", artifacts.DETECTION),
-    Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", artifacts.VERDICTS),
+    Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", EVALUATION),
+    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", DETECTION),
+    Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
 
 
@@ -90,12 +97,12 @@ def describe(path: str | Path) -> str:
 
 
 def _check_table(path: str | Path, kind: Kind | None) -> dict:
-    rows = artifacts.read_table(path)
+    rows = read_table(path)
     schema = pq.read_schema(path)
-    source = artifacts.read_provenance(path)
+    source = read_provenance(path)
     declared = kind.schema if kind else None
     if declared is not None and "{mode}" in "".join(declared.names):
-        declared = artifacts.steps_schema(source.get("config", {}).get("modes", []))
+        declared = steps_schema(source.get("config", {}).get("modes", []))
     if declared is not None and not schema.equals(declared):
         known = [name for name in schema.names if name in declared.names]
         odd = sorted({*schema.names} ^ {*declared.names} | {n for n in known if schema.field(n) != declared.field(n)})
@@ -105,7 +112,7 @@ def _check_table(path: str | Path, kind: Kind | None) -> dict:
 
 
 def _check_tensors(path: str | Path, kind: Kind | None) -> dict:
-    tensors, source = artifacts.read_tensors(path)
+    tensors, source = read_tensors(path)
     if not source:
         raise ArtifactError(f"{path}: no provenance; it was not made by this project")
     axes = {name.rpartition(".")[2]: _axes(shape) for name, shape, _ in kind.keys} if kind else {}

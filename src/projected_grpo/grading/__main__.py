@@ -19,7 +19,7 @@ from tqdm import tqdm
 from projected_grpo.environment.problems import UNGRADABLE, Problem, from_row, leetcode_problem
 from projected_grpo.grading import SANDBOXES, Grader, GraderError, Verdict
 from projected_grpo.grading.grader import WALL_SECONDS
-from projected_grpo.versions import code_version
+from projected_grpo.workflow.code_version import code_version
 
 _CHUNK = 64  # submissions between two states of the progress bar
 
@@ -110,15 +110,18 @@ def _progress(pairs: list) -> Iterator[list]:
 
 
 def _write(options: argparse.Namespace, completions: list[tuple[Problem, str]], verdicts: list[Verdict]) -> None:
-    from projected_grpo import artifacts  # heavy, and not needed by --self-test
+    from projected_grpo.artifacts.io import write_table
+    from projected_grpo.artifacts.provenance import provenance
+    from projected_grpo.artifacts.schemas.columns import verdict_row
+    from projected_grpo.artifacts.schemas.grading import VERDICTS
 
     rows = [
-        {"problem_id": problem.id, "mode": problem.mode} | artifacts.verdict_row(verdict)
+        {"problem_id": problem.id, "mode": problem.mode} | verdict_row(verdict)
         for (problem, _), verdict in zip(completions, verdicts, strict=True)
     ]
     settings = {"sandbox": options.sandbox, "wall_seconds": WALL_SECONDS, "audit": options.audit}
-    source = artifacts.provenance({"grading": settings}, code_version(__file__))
-    artifacts.write_table(options.files[2], rows, artifacts.VERDICTS, source)
+    source = provenance({"grading": settings}, code_version(__file__))
+    write_table(options.files[2], rows, VERDICTS, source)
 
 
 def _summarise(verdicts: list[Verdict]) -> None:

@@ -27,11 +27,11 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode, messages
 from projected_grpo.errors import UserError
+from projected_grpo.method.sampling import sample_graded
 from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
 from projected_grpo.organism.families import generate, tasks
 from projected_grpo.rng import derive_seed, numpy_generator, torch_generator
-from projected_grpo.rollout import sample_graded
 
 logger = logging.getLogger(__name__)
 

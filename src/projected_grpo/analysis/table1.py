@@ -1,0 +1,206 @@
+"""Table 1 (method 7): what every arm did at its last step, and its differences (a), (b), (c), paired by seed.
+
+1. Rates are of the DEPLOYED model with the hint, sampled at the training temperature, on all held-out problems,
+   unless the column says otherwise (`_greedy`, `_no_hint`, `_as_trained`: quarantine kept).
+2. hack = exploited, solve = correct. Rates and differences are fractions; 0.10 is ten points.
+3. Intervals are the decision interval of statistics.py. NaN: not measured, or (intervals) one seed.
+4. The early-stopping difference (b) uses the subset of problems that is evaluated along the run.
+"""
+
+from collections.abc import Mapping
+from math import nan
+
+import numpy as np
+import pandas as pd
+
+from projected_grpo.analysis.statistics import EarlyStop, Effect, difference, early_stopping, holm
+from projected_grpo.analysis.study import WINDOW, Study, StudyError, group, mean, ratio
+
+MATCHED = 0.10  # solve at most this far below the baseline's is called matched (method 7 (a))
+TOLERANCE = 1e-9  # a difference of rates that is a threshold but for rounding has reached it
+DECIMALS = 6
+LAST_STEPS = 5  # training steps in the means that the original implementation reports
+OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
+STUDENT = ("hack_student", "solve_student")
+NO_EFFECT = Effect(nan, nan, nan, nan, nan, 0)
+NO_STOP = EarlyStop(NO_EFFECT, np.array([]), np.array([], bool))
+BIN, BIN_WINDOWS = 0.05, 3  # method 7 (e): width of a bin of solve, windows it needs
+
+
+def table1(study: Study) -> pd.DataFrame:
+    """Return one row per arm in the order of the config, rounded to 6 decimals so that the file's bytes are stable.
+
+    Every difference X comes as X, X_low, X_high (95% decision interval) and X_sem (SEM over seeds):
+    hack_diff and solve_diff are (a), with hack_diff_p and its Holm adjustment over the arms that have a baseline;
+    early_stop_diff is (b), with the mean step at which the baseline was stopped and the number of seeds where it
+    never hacked that little, so that its step 0 stands in; ceiling_diff is (c). `matched` is empty without a
+    baseline. `_renamed`, where it was measured: problems of mode run_tests whose test function has a name that training
+    never showed. vacuous_own_tests and wrong_own_tests are shares of the completions that define run_tests.
+    Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
+    """
+    table = pd.DataFrame([_row(study, arm) for arm in study.arms])
+    table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
+    tested = [study.baseline(arm) is not None for arm in study.arms]
+    table.loc[tested, "hack_diff_p_holm"] = holm(table.loc[tested, "hack_diff_p"])
+    numbers = table.select_dtypes("float").columns
+    table[numbers] = table[numbers].round(DECIMALS) + 0.0  # no negative zero in the file
+    return table
+
+
+def _row(study: Study, arm: str) -> dict:
+    view, spec = study.view(arm), study.arms[arm]
+    if view is None:
+        raise StudyError(f"{arm}: no sampled evaluation of the deployed model with the hint in full")
+    return {
+        "arm": arm,
+        "group": group(study, arm),
+        "baseline": spec["baseline"],
+        "direction": spec["direction"],
+        "last_step": spec["last"],
+        "n_seeds": len(study.seeds),
+        "n_problems": len(view.problems),
+        "n_samples": view.samples,
+        **_rates(study, arm),
+        **_differences(study, arm),
+        **_training(study, arm),
+    }
+
+
+def _rates(study: Study, arm: str) -> dict:
+    """Return the means over seeds and problems at the last step."""
+    final = study.final(arm)
+    row = {name: mean(final[name]) for name in ("hack", "solve", "attempted")}
+    row["exploited_given_attempted"] = ratio(final["hack_attempted"], final["attempted"])
+    others = {"greedy": {"decoding": "greedy"}, "no_hint": {"hint": False}, "as_trained": {"state": "trained"}}
+    for suffix, condition in others.items():
+        rates = study.final(arm, **condition)
+        for name in ("hack", "solve"):
+            row[f"{name}_{suffix}"] = nan if rates is None else mean(rates[name])
+    renamed = study.final(arm, scope="renamed")
+    if renamed is not None:
+        row |= {f"{name}_renamed": mean(renamed[name]) for name in ("hack", "attempted")}
+    modes = study.view(arm).modes
+    row |= {f"hack_{mode}": mean(final["hack"][:, modes == mode]) for mode in sorted(set(modes))}
+    row["vacuous_own_tests"] = ratio(final["vacuous"], final["own_tests"])
+    row["wrong_own_tests"] = ratio(final["wrong"], final["own_tests"])
+    return row
+
+
+def _differences(study: Study, arm: str) -> dict:
+    """Return (a) against the arm's baseline, (b) and (c); all NaN where the arm has nothing to be held against."""
+    baseline = study.baseline(arm)
+    hack, solve = (final_difference(study, arm, baseline, rate) for rate in ("hack", "solve"))
+    stop = early_stop(study, arm, study.arms[arm]["baseline"])
+    return {
+        **columns("hack_diff", hack),
+        "hack_diff_p": hack.p,
+        **columns("solve_diff", solve),
+        "matched": None if baseline is None else is_matched(solve),
+        **columns("early_stop_diff", stop.effect),
+        "early_stop_step": mean(stop.checkpoint),
+        "early_stop_stand_ins": int(stop.stand_in.sum()),
+        **columns("ceiling_diff", ceiling_distance(study, arm)),
+    }
+
+
+def columns(name: str, effect: Effect) -> dict[str, float]:
+    return {name: effect.estimate, f"{name}_low": effect.low, f"{name}_high": effect.high, f"{name}_sem": effect.sem}
+
+
+def final_difference(study: Study, arm: str, other: str | None, rate: str) -> Effect:
+    """Return method 7 (a): the arm's `rate` at its last step minus the other arm's at its own."""
+    if other is None:
+        return NO_EFFECT
+    return difference(study.final(arm)[rate], study.final(other)[rate])
+
+
+def is_matched(solve: Effect) -> bool:
+    return solve.estimate >= -MATCHED - TOLERANCE
+
+
+def early_stop(study: Study, arm: str, baseline: str | None) -> EarlyStop:
+    """Return method 7 (b) against any arm in the baseline's place; `checkpoint` holds steps, not indices.
+
+    For a baseline against itself it says what was lost by not stopping early.
+    """
+    own, other = study.view(arm, scope="subset"), study.view(baseline, scope="subset")
+    if own is None or other is None:
+        return NO_STOP
+    last = own.at(study.arms[arm]["last"])
+    stop = early_stopping(last["hack"], last["solve"], other.rates["hack"], other.rates["solve"])
+    return EarlyStop(stop.effect, other.steps[stop.checkpoint], stop.stand_in)
+
+
+def ceiling_distance(study: Study, arm: str) -> Effect:
+    """Return method 7 (c): deployed solve minus the honest ceiling's at the same number of steps.
+
+    In full where both end there; else on the subset, if the ceiling has a checkpoint at the arm's last step.
+    """
+    if study.ceiling not in study.arms or arm == study.ceiling:
+        return NO_EFFECT
+    last = study.arms[arm]["last"]
+    if study.arms[study.ceiling]["last"] == last:
+        return final_difference(study, arm, study.ceiling, "solve")
+    own, ceiling = study.view(arm, scope="subset"), study.view(study.ceiling, scope="subset")
+    if own is None or ceiling is None or last not in ceiling.steps:
+        return NO_EFFECT
+    return difference(own.at(last)["solve"], ceiling.at(last)["solve"])
+
+
+def _training(study: Study, arm: str) -> dict:
+    """Return what the run logged: means over its steps, the drift at its end, the original's last-step means."""
+    log, null = study.training[arm], study.null(arm)
+    row = {name: mean(log[name]) for name in OVERLAPS}
+    row["overlap_null_bound"] = mean(log["overlap_null"])
+    row["overlap_null_measured"] = nan if null is None else mean(study.training[null]["overlap_student"])
+    row["drift"] = mean(log["drift"][:, -1])
+    for name in STUDENT:
+        row[f"{name}_last{LAST_STEPS}"] = mean(log[name][:, -LAST_STEPS:])
+    return row
+
+
+def solve_bins(study: Study) -> pd.DataFrame:
+    """Return method 7 (e), descriptive only: mean hack of an arm and of its baseline per 5-point bin of solve.
+
+    A point is a trailing 8-step window of a run's live rollouts; for an arm with a quarantine, and then for its
+    baseline too, a checkpoint of the deployed model. It is rising or falling by its solve against the window
+    8 steps (or the checkpoint) before. Seeds are pooled; bins where both arms have three points.
+    """
+    rows = []
+    for arm in study.arms:
+        baseline = study.baseline(arm)
+        if baseline is None:
+            continue
+        deployed = study.has_quarantine(arm)
+        own, other = (_binned(_points(study, name, deployed)) for name in (arm, baseline))
+        both = own.add_suffix("_arm").join(other.add_suffix("_baseline"), how="inner")
+        both = both[(both[["n_arm", "n_baseline"]] >= BIN_WINDOWS).all(axis=1)].reset_index()
+        both.insert(0, "source", "checkpoints" if deployed else "windows")
+        both.insert(0, "baseline", baseline)
+        both.insert(0, "arm", arm)
+        rows.append(both)
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+
+
+def _points(study: Study, arm: str, deployed: bool) -> Mapping[str, np.ndarray]:
+    """Return hack, solve and the solve before, each (S, points)."""
+    if deployed:
+        view, lag = study.view(arm, scope="subset"), 1
+        hack, solve = (view.rates[name].mean(2) for name in ("hack", "solve"))
+    else:
+        log, lag = study.training[arm], WINDOW
+        hack, solve = (_trailing_means(log[name]) for name in STUDENT)
+    return {"hack": hack[:, lag:].ravel(), "solve": solve[:, lag:].ravel(), "before": solve[:, :-lag].ravel()}
+
+
+def _trailing_means(values: np.ndarray) -> np.ndarray:
+    """Return the means (S, T - WINDOW + 1) over all full windows of values (S, T); none in a shorter run."""
+    ends = range(WINDOW, values.shape[1] + 1)
+    return np.array([values[:, end - WINDOW : end].mean(1) for end in ends]).reshape(-1, len(values)).T
+
+
+def _binned(points: Mapping[str, np.ndarray]) -> pd.DataFrame:
+    frame = pd.DataFrame(points)
+    frame["phase"] = np.where(frame["solve"] >= frame["before"], "rising", "falling")
+    frame["solve_from"] = (np.floor(frame["solve"] / BIN + 1e-9) * BIN).round(2)
+    return frame.groupby(["phase", "solve_from"])["hack"].agg(hack="mean", n="size")

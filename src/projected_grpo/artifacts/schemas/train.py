@@ -1,0 +1,77 @@
+"""What a training run leaves: steps.parquet, rollouts.parquet, timing.parquet."""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from projected_grpo.artifacts.schemas.columns import PROBLEM, VERDICT, column
+
+ROLLOUTS = pa.schema(
+    [
+        column("step", pa.int32(), "optimizer step, from 1"),
+        column("source", pa.string(), "student | teacher"),
+        *PROBLEM,
+        column("advantage", pa.float64(), "what the loss weights the completion by (method 5)", "reward"),
+        column("length", pa.int32(), "completion length, end token included", "tokens"),
+        column("clipped", pa.bool_(), "no end token within the limit"),
+        column("completion", pa.string(), "the completion as text"),
+        *VERDICT,
+    ]
+)
+TIMING = pa.schema(
+    [
+        column("step", pa.int32(), "optimizer step, from 1"),
+        column("phase", pa.string(), "refresh | generate | grade | backward | intervene"),
+        column("seconds", pa.float64(), "wall time", "s"),
+    ]
+)
+_STEP = [
+    ("reward", "mean reward of the live rollouts", "reward"),
+    ("reward_std", "mean over prompts of the reward's standard deviation in the group", "reward"),
+    ("frac_reward_zero_std", "share of groups without variance, which are skipped", "share"),
+    ("hack_student", "exploited share of the live rollouts", "share"),
+    ("solve_student", "correct share of the live rollouts", "share"),
+    ("pass_student", "passed share of the live rollouts", "share"),
+    ("attempted_student", "attempted share of the live rollouts", "share"),
+    ("hack_teacher", "exploited share of the teacher's rollouts", "share"),
+    ("solve_teacher", "correct share of the teacher's rollouts", "share"),
+    ("pass_teacher", "passed share of the teacher's rollouts", "share"),
+    ("completions/mean_length", "mean length of the live completions", "tokens"),
+    ("completions/clipped_ratio", "share of live completions without an end token", "share"),
+    ("loss", "Dr.GRPO loss before the step (method 5)", "nats x reward"),
+    ("kl", "K3 estimate of KL(policy || zero-knob reference) per completion token", "nats"),
+    ("grad_norm", "joint norm of the gradients as written, before clipping", ""),
+    ("overlap_student", "mean over modules of ||relu(Vg)||/||g||, live rollouts' gradient", "ratio"),
+    ("overlap_teacher", "the same of the teacher rollouts' gradient", "ratio"),
+    ("overlap_teacher_hack", "the same of exploiting teacher rollouts with positive advantage", "ratio"),
+    ("overlap_teacher_clean", "the same of other teacher rollouts with positive advantage", "ratio"),
+    ("overlap_before", "the same of the whole gradient before the intervention", "ratio"),
+    ("overlap_after", "after the intervention; near 0 under the one-sided gate by construction, not a result", "ratio"),
+    ("overlap_update", "the same of -(delta_new - delta_old): what the optimizer really did", "ratio"),
+    ("overlap_null", "mean over modules of sqrt(k / 2r): an upper bound of the chance overlap", "ratio"),
+    ("drift", "mean over modules and rows of -(V delta): the knobs' accumulated hack-ward motion", "knob units"),
+    ("fired", "mean over modules of the share of V's rows with a positive coefficient", "share"),
+    ("delta_norm", "joint norm of delta", "knob units"),
+    ("quarantine_norm", "joint norm of the quarantine", "knob units"),
+    ("lr", "learning rate of the step", ""),
+    ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
+    (
+        "gate_share",
+        "route_rollout: routed share of live rollouts with positive advantage",
+        "share",
+    ),
+    ("gate_base", "route_rollout: exploited share of live rollouts with positive advantage", "share"),
+    ("gate_precision", "route_rollout: exploited share of those that were routed", "share"),
+    ("gate_recall", "route_rollout: routed share of those that were exploited", "share"),
+]
+
+
+def steps_schema(modes: Sequence[str]) -> pa.Schema:
+    """Return the schema of steps.parquet: one row per optimizer step; NaN where a quantity has no data."""
+    per_mode = [
+        (f"{rate}_student/{mode}", f"{word} share of the live rollouts on {mode} problems", "share")
+        for rate, word in (("hack", "exploited"), ("solve", "correct"))
+        for mode in modes
+    ]
+    columns = [column(name, pa.float64(), doc, unit) for name, doc, unit in [*_STEP, *per_mode]]
+    return pa.schema([column("step", pa.int32(), "optimizer step, from 1"), *columns])

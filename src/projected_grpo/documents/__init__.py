@@ -1,0 +1,1 @@
+"""What writes numbers into the README and the documents."""

@@ -1,0 +1,1 @@
+"""What is measured of a run: held-out problems, and V as a detector of single rollouts."""

@@ -1,0 +1,136 @@
+"""Evaluation (method 7): held-out problems, sampled and greedy, with and without the hint, as trained and as deployed.
+
+Deployed means: quarantine zeroed. An arm that never wrote to its quarantine has one state, `deployed`. The last step
+is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. Where `test_functions` names
+any, the problems of mode run_tests are put once more at the last step, with those names in their hints: a habit of
+defining run_tests is not yet one of defining whatever is called. All arms of a seed share their sampling noise.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from projected_grpo.artifacts.schemas.columns import verdict_row
+from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.prompts import encode
+from projected_grpo.method.adapter import Adapter
+from projected_grpo.method.sampling import Graded, sample_graded
+from projected_grpo.rng import torch_generator
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """samples and subset_samples: completions per problem; subset: number of problems along the run; every: steps.
+
+    test_functions: names for the test function that training never shows.
+    """
+
+    samples: int
+    subset: int
+    subset_samples: int
+    every: int
+    test_functions: Sequence[str]
+    temperature: float
+    max_new_tokens: int
+    chunk: int = 128
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One way of looking at one set of knobs."""
+
+    step: int
+    scope: str
+    state: str
+    hint: bool
+    decoding: str
+
+
+def conditions(last: int, every: int, quarantined: bool, renamed: bool = False) -> Iterator[Condition]:
+    """Yield every condition of a run in a fixed order: the subset along it, then the last step in full and renamed."""
+    for step in sorted({*range(0, last, every), last}):
+        yield Condition(step, "subset", "deployed", True, "sample")
+    for state in ("deployed", "trained") if quarantined else ("deployed",):
+        for hint in (True, False):
+            for decoding in ("sample", "greedy"):
+                yield Condition(last, "full", state, hint, decoding)
+    if renamed:
+        yield Condition(last, "renamed", "deployed", True, "sample")
+
+
+def renamed(problems: Sequence[Problem], names: Sequence[str]) -> list[Problem]:
+    """Return the problems of mode run_tests under other names of the test function, in turn."""
+    own = [problem for problem in problems if problem.mode == "run_tests"]
+    return [replace(problem, test_function=names[i % len(names)]) for i, problem in enumerate(own)] if names else []
+
+
+def knobs_at(checkpoints: Mapping[str, torch.Tensor], step: int, state: str) -> dict[str, torch.Tensor]:
+    """Return {module.delta, module.quarantine} of a step; step 0 is the base model, deployed has no quarantine."""
+    prefix = f"step{step}."
+    knobs = {key.removeprefix(prefix): value for key, value in checkpoints.items() if key.startswith(prefix)}
+    if step and not knobs:
+        raise KeyError(f"no checkpoint of step {step}: evaluation.every must be a multiple of train.checkpoint_every")
+    return {key: value for key, value in knobs.items() if state == "trained" or key.endswith(".delta")}
+
+
+def evaluate(
+    model,
+    tokenizer,
+    adapter: Adapter,
+    grader,
+    problems: Sequence[Problem],
+    checkpoints: Mapping[str, torch.Tensor],
+    last: int,
+    config: EvaluationConfig,
+    seed: int,
+) -> list[dict]:
+    """Return the rows of evaluation.parquet for the run whose knobs are in `checkpoints`."""
+    quarantined = any(value.any() for key, value in checkpoints.items() if key.endswith(".quarantine"))
+    scopes = {
+        "subset": (problems[: config.subset], config.subset_samples),
+        "full": (problems, config.samples),
+        "renamed": (renamed(problems, config.test_functions), config.samples),
+    }
+    rows = []
+    for condition in conditions(last, config.every, quarantined, bool(scopes["renamed"][0])):
+        adapter.load(knobs_at(checkpoints, condition.step, condition.state), partial=True)
+        chosen, samples = scopes[condition.scope]
+        n = samples if condition.decoding == "sample" else 1
+        rows += _look(model, tokenizer, grader, chosen, n, condition, config, seed)
+    return rows
+
+
+def _look(model, tokenizer, grader, problems, n: int, condition: Condition, config: EvaluationConfig, seed: int):
+    temperature = 0.0 if condition.decoding == "greedy" else config.temperature
+    graded: list[tuple[Problem, int, Graded]] = []
+    for start in range(0, len(problems), config.chunk):
+        part = problems[start : start + config.chunk]
+        prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
+        generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
+        counts = [n] * len(part)
+        groups = sample_graded(
+            model,
+            tokenizer,
+            grader,
+            part,
+            prompts,
+            counts,
+            config.max_new_tokens,
+            temperature,
+            generator,
+            audit=True,
+        )
+        graded += [(p, i, row) for p, group in zip(part, groups, strict=True) for i, row in enumerate(group)]
+    return [
+        {
+            **condition.__dict__,
+            "problem_id": problem.id,
+            "mode": problem.mode,
+            "sample": i,
+            "length": len(row.ids),
+            "completion": row.text,
+        }
+        | verdict_row(row.verdict)
+        for problem, i, row in graded
+    ]

@@ -1,0 +1,224 @@
+"""The intervention (method 3): once per optimizer step, per module, between the gradient and the knobs.
+
+Sign convention: V is oriented hack-ward in GRADIENT space. `c = V g > 0` means that descending g makes hacks more
+likely, and stepping `delta` along -V raises log p(hack). The gate keeps the hack-ward coefficients, `removed` is their
+part of the gradient, and g' = g - removed.
+
+`route_rollout` decides per rollout instead: one whose own gradient overlaps V trains the quarantine alone, which
+lives in a basis of its own; the others train both.
+
+The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what is projected (the gradient, the update,
+both, or the gradient and the first moment) is a setting.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from projected_grpo.method.adapter import Adapter
+from projected_grpo.method.settings import Intervention
+
+Tensors = dict[str, torch.Tensor]
+
+
+def gate(c: torch.Tensor, kind: str) -> torch.Tensor:
+    """Return the gated hack coefficients; `reverse` reflects hack-ward motion only, and leaves c < 0 alone."""
+    if kind == "one_sided":
+        return c.relu()
+    if kind == "no_gate":
+        return c
+    if kind == "reverse":
+        return 2 * c.relu()
+    raise ValueError(f"unknown gate {kind!r}: one_sided, no_gate or reverse")
+
+
+def removed_part(V: torch.Tensor, g: torch.Tensor, how: Intervention) -> torch.Tensor:
+    """Return overshoot * gate(V g) V, the part of g (r,) that the intervention takes out; V is (k, r)."""
+    return how.overshoot * gate(V @ g, how.gate) @ V
+
+
+def project(V: torch.Tensor, g: torch.Tensor, how: Intervention) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (g', removed), both (r,), with g' rescaled to the norm of g if the intervention says so."""
+    removed = removed_part(V, g, how)
+    kept = g - removed
+    if how.preserve_magnitude and kept.norm() > 0:
+        kept = kept * (g.norm() / kept.norm())
+    return kept, removed
+
+
+def overlap(V: torch.Tensor, g: torch.Tensor) -> float:
+    """Return ||relu(V g)|| / ||g|| in [0, 1], relu before aggregating; nan for a zero gradient."""
+    return (torch.linalg.vector_norm((V @ g).relu()) / torch.linalg.vector_norm(g)).item() if g.any() else math.nan
+
+
+def mean_overlap(directions: Tensors, gradients: Tensors) -> float:
+    """Return the mean over modules with a V of the per-module overlap; nan where no module has a gradient."""
+    return _mean([overlap(V, gradients[name]) for name, V in directions.items()])
+
+
+def null_overlap(directions: Tensors) -> float:
+    """Return the mean over modules of sqrt(k / 2r): an upper bound of the overlap that a random V has by chance."""
+    return _mean([(V.shape[0] / (2 * V.shape[1])) ** 0.5 for V in directions.values()])
+
+
+def rollout_overlaps(directions: Tensors, gradients: Tensors) -> torch.Tensor:
+    """Return each rollout's mean over modules of ||relu(V g)|| / ||g||, (n,), from its gradients (n, r) by module.
+
+    Modules in which a rollout's gradient is zero are left out of its mean; 0 where none is left.
+    """
+    ratios = []
+    for name, V in directions.items():
+        g = gradients[name]
+        ratios.append((g @ V.T).relu().norm(dim=1) / g.norm(dim=1))
+    return torch.stack(ratios).nanmean(0).nan_to_num(0.0)
+
+
+@dataclass(frozen=True)
+class Routed:
+    """What route_rollout writes: delta's gradient of the rollouts that are not routed (r,), and the quarantine's of all
+    of them in its own basis (q,), by module."""
+
+    delta: Tensors
+    quarantine: Tensors
+
+
+def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
+    # No weight decay: on the quarantine it would leak capability back into delta.
+    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0)
+
+
+class KnobOptimizer:
+    """AdamW on the knobs with the intervention around its step; one call of `step` per optimizer step."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        how: Intervention,
+        lr: float,
+        betas: tuple[float, float],
+        max_grad_norm: float,
+    ):
+        self.adapter, self.how, self.max_grad_norm = adapter, how, max_grad_norm
+        self.deltas = {name: layer.delta for name, layer in adapter.layers.items()}
+        self.quarantines = {name: layer.quarantine for name, layer in adapter.layers.items()}
+        trained = [*self.deltas.values(), *(self.quarantines.values() if how.has_quarantine else ())]
+        self.adamw = _adamw(trained, lr, betas)
+        shrinks = how.kind == "shrink"
+        self.shadows = {name: torch.zeros_like(delta) for name, delta in self.deltas.items()} if shrinks else {}
+        self.shadow_adamw = _adamw(list(self.shadows.values()), lr, betas) if shrinks else None
+
+    @torch.no_grad()
+    def step(
+        self, gradients: Tensors, directions: Tensors, lr: float, routed: Routed | None = None
+    ) -> dict[str, float]:
+        """Apply one optimizer step at learning rate `lr` for gradients (r,) per module.
+
+        Modules without an entry in `directions` (k, r) are left unprojected. `routed` is what route_rollout writes in
+        place of the gradients. Returns grad_norm, the overlaps of what
+        was written and of what the optimizer did, `fired` and `drift`.
+        """
+        for optimizer in self._optimizers().values():
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+        written = self._write(gradients, directions, routed)
+        grad_norm = self._clip(self.adamw)
+        if self.how.projects_gradient and self.how.project == "purge":
+            self._purge(directions)
+        before = {name: delta.clone() for name, delta in self.deltas.items()}
+        self.adamw.step()
+        if self.how.projects_update:
+            self._project_update(before, directions)
+        if self.shadow_adamw:
+            self._shrink(before, gradients, directions)
+        self.adapter.refresh()
+        moved = {name: before[name] - delta for name, delta in self.deltas.items()}  # like a gradient: -(new - old)
+        return {
+            "grad_norm": grad_norm,
+            "overlap_after": mean_overlap(directions, written),
+            "overlap_update": mean_overlap(directions, moved),
+            "fired": _mean([_positive_share(V, gradients[name]) for name, V in directions.items()]),
+            "drift": _mean([-(V @ self.deltas[name]).mean().item() for name, V in directions.items()]),
+        }
+
+    def state(self) -> Tensors:
+        """Return all that the next step depends on besides the knobs, by name; copies."""
+        tensors = {f"shadow.{name}": shadow.clone() for name, shadow in self.shadows.items()}
+        for which, optimizer in self._optimizers().items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                tensors |= {f"{which}.{index}.{name}": value.clone() for name, value in moments.items()}
+        return tensors
+
+    @torch.no_grad()
+    def load(self, state: Tensors) -> None:
+        """Go on from what `state` returned."""
+        for name, shadow in self.shadows.items():
+            shadow.copy_(state[f"shadow.{name}"])
+        for which, optimizer in self._optimizers().items():
+            moments: dict[int, Tensors] = {}
+            for key, value in state.items():
+                owner, index, name = key.split(".", 2)
+                if owner == which:
+                    moments.setdefault(int(index), {})[name] = value
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+
+    def _optimizers(self) -> dict[str, torch.optim.AdamW]:
+        return {"adamw": self.adamw} | ({"shadow_adamw": self.shadow_adamw} if self.shadow_adamw else {})
+
+    def _write(self, gradients: Tensors, directions: Tensors, routed: Routed | None) -> Tensors:
+        """Set the gradients the optimizer will see (table of method 3) and return delta's."""
+        written = dict(gradients if routed is None else routed.delta)
+        removed = {} if routed is None else routed.quarantine
+        if self.how.projects_gradient:
+            for name, V in directions.items():
+                written[name], removed[name] = project(V, gradients[name], self.how)
+        for name, delta in self.deltas.items():
+            delta.grad = written[name].clone()
+            if self.how.has_quarantine:
+                part = removed.get(name)
+                self.quarantines[name].grad = torch.zeros_like(self.quarantines[name]) if part is None else part
+        return written
+
+    def _clip(self, optimizer: torch.optim.Optimizer) -> float:
+        """Clip by the joint norm of what was written; return that norm."""
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        return torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm).item()
+
+    def _purge(self, directions: Tensors) -> None:
+        """Take the hack-ward part out of the first moment, which was banked before V or the gate said so."""
+        for name, V in directions.items():
+            state = self.adamw.state[self.deltas[name]]
+            if state:
+                state["exp_avg"] -= removed_part(V, state["exp_avg"], self.how)
+
+    def _project_update(self, before: Tensors, directions: Tensors) -> None:
+        for name, V in directions.items():
+            delta = self.deltas[name]
+            delta += removed_part(V, before[name] - delta, self.how)
+
+    def _shrink(self, before: Tensors, gradients: Tensors, directions: Tensors) -> None:
+        """Scale each module's update to the norm that the projected gradients would have given it."""
+        erase = Intervention("erase", self.how.gate, "gradient", self.how.overshoot, self.how.preserve_magnitude)
+        for name, shadow in self.shadows.items():
+            g = gradients[name]
+            shadow.grad = (project(directions[name], g, erase)[0] if name in directions else g).clone()
+        self._clip(self.shadow_adamw)
+        shadows_before = {name: shadow.clone() for name, shadow in self.shadows.items()}
+        self.shadow_adamw.step()
+        for name, delta in self.deltas.items():
+            update = delta - before[name]
+            length = update.norm()
+            if length > 0:
+                target = (self.shadows[name] - shadows_before[name]).norm()
+                delta.copy_(before[name] + update * (target / length))
+
+
+def _positive_share(V: torch.Tensor, g: torch.Tensor) -> float:
+    return ((V @ g) > 0).double().mean().item() if g.any() else math.nan
+
+
+def _mean(values: list[float]) -> float:
+    """Return the mean of the numbers that are not nan; nan where there is none."""
+    values = [value for value in values if not math.isnan(value)]
+    return sum(values) / len(values) if values else math.nan

@@ -1,0 +1,103 @@
+"""What a run leaves behind (method 6): one row per step and per rollout, seconds per phase, the knobs every N steps."""
+
+import time
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+
+from projected_grpo.artifacts.schemas.columns import verdict_row
+from projected_grpo.environment.problems import Problem
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One completion in a group, graded; `teacher` marks rows of the frozen pool."""
+
+    problem: Problem
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    completion: str
+    verdict: object
+    teacher: bool
+    clipped: bool = False
+
+
+@dataclass
+class Record:
+    """What a run leaves behind: rows of steps, rollouts and timing, and the knobs every N steps."""
+
+    steps: list[dict] = field(default_factory=list)
+    rollouts: list[dict] = field(default_factory=list)
+    timing: list[dict] = field(default_factory=list)
+    checkpoints: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, step: int, name: str):
+        start = time.perf_counter()
+        yield
+        self.timing.append({"step": step, "phase": name, "seconds": time.perf_counter() - start})
+
+
+def _rate(rows: Sequence[Rollout], name: str) -> float:
+    return sum(getattr(row.verdict, name) for row in rows) / len(rows) if rows else NAN
+
+
+def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, float]:
+    """Return the step's rates of student and teacher, per mode too, and the lengths; for the log only."""
+    student = [row for group in groups for row in group if not row.teacher]
+    teacher = [row for group in groups for row in group if row.teacher]
+    rewards = [torch.tensor([row.verdict.reward for row in group], dtype=torch.float64) for group in groups]
+    names = {"hack": "exploited", "solve": "correct", "pass": "passed"}
+    numbers = {
+        f"{name}_{who}": _rate(rows, attribute)
+        for name, attribute in names.items()
+        for who, rows in (("student", student), ("teacher", teacher))
+    }
+    for mode in modes:
+        of_mode = [row for row in student if row.problem.mode == mode]
+        numbers |= {f"{name}_student/{mode}": _rate(of_mode, names[name]) for name in ("hack", "solve")}
+    return numbers | {
+        "reward": _rate(student, "reward"),
+        "reward_std": sum(r.std().item() for r in rewards) / len(rewards),
+        "frac_reward_zero_std": sum(bool((r == r[0]).all()) for r in rewards) / len(rewards),
+        "attempted_student": _rate(student, "attempted"),
+        "completions/mean_length": sum(len(row.completion_ids) for row in student) / len(student),
+        "completions/clipped_ratio": sum(row.clipped for row in student) / len(student),
+    }
+
+
+def gate_quality(
+    rows: Sequence[Rollout], advantage: Sequence[float], routed: Sequence[bool] | None
+) -> dict[str, float]:
+    """Return how well route_rollout's gate finds the live exploits, by their true verdicts; for the log only.
+
+    Of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the advantage's sign
+    would seem to find them.
+    """
+    triples = [] if routed is None else zip(rows, advantage, routed, strict=True)
+    live = [(flag, row.verdict.exploited) for row, a, flag in triples if not row.teacher and a > 0]
+    flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
+    found = sum(flag and hack for flag, hack in live)
+    return {
+        "gate_share": flagged / len(live) if live else NAN,
+        "gate_base": hacks / len(live) if live else NAN,
+        "gate_precision": found / flagged if flagged else NAN,
+        "gate_recall": found / hacks if hacks else NAN,
+    }
+
+
+def rollout_row(step: int, row: Rollout, advantage: float) -> dict:
+    return {
+        "step": step,
+        "source": "teacher" if row.teacher else "student",
+        "problem_id": row.problem.id,
+        "mode": row.problem.mode,
+        "advantage": advantage,
+        "length": len(row.completion_ids),
+        "clipped": row.clipped,
+        "completion": row.completion,
+    } | verdict_row(row.verdict)

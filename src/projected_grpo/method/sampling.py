@@ -1,0 +1,180 @@
+"""Batched sampling (method 6): one prefill per distinct prompt, one token at a time, finished rows dropped.
+
+Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
+the other rows nor on when they finish; arms of one seed share their sampling noise.
+The end-of-turn token belongs to the completion. A completion is graded while others are still being sampled.
+Where the cache of all rows would be too large, prompts are sampled some at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+import torch
+from transformers import DynamicCache
+
+from projected_grpo.method.loss import logit_chunk
+
+CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
+GPU_SHARE = 0.3
+
+
+@dataclass(frozen=True)
+class Graded:
+    """One completion: its token ids with the end token, its text without, and its verdict."""
+
+    ids: list[int]
+    text: str
+    verdict: object
+
+
+def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Sample one token per row by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
+    if temperature == 0:
+        return logits.argmax(-1)
+    cdf = torch.softmax(logits.float() / temperature, -1).cumsum(-1)  # (B, V)
+    return (
+        torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+    )
+
+
+def sample(
+    model,
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    eos_id: int,
+    finished: Callable[[int, list[int]], None] = lambda row, ids: None,
+) -> list[list[list[int]]]:
+    """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
+
+    A completion without the end token was clipped at `max_new_tokens`. `finished` is told of each as soon as it is
+    complete, by its number among all rows.
+    """
+    uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator)
+    most = rows_at_a_time(model, max(map(len, prompts)) + max_new_tokens)
+    groups: list[list[list[int]]] = []
+    start, first = 0, 0  # prompt and row
+    while start < len(prompts):
+        end = start + 1
+        while end < len(prompts) and sum(counts[start : end + 1]) <= most:
+            end += 1
+        rows = sum(counts[start:end])
+        told = partial(_shifted, finished, first)
+        groups += _sample(
+            model, prompts[start:end], counts[start:end], uniforms[first : first + rows], temperature, eos_id, told
+        )
+        start, first = end, first + rows
+    return groups
+
+
+def _shifted(finished: Callable[[int, list[int]], None], first: int, row: int, ids: list[int]) -> None:
+    finished(first + row, ids)
+
+
+def rows_at_a_time(model, tokens: int) -> int:
+    """Return how many rows of so many tokens the cache may hold: in GPU_SHARE of a GPU's memory, or CACHE_BYTES."""
+    gpu = model.device.type == "cuda"
+    memory = GPU_SHARE * torch.cuda.get_device_properties(model.device).total_memory if gpu else CACHE_BYTES
+    return max(1, int(memory // (cache_bytes(model.config, model.dtype) * tokens)))
+
+
+def cache_bytes(config, dtype: torch.dtype) -> int:
+    """Return the keys' and values' bytes per token of a row."""
+    head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return 2 * config.num_hidden_layers * config.num_key_value_heads * head * dtype.itemsize
+
+
+@torch.no_grad()
+def _sample(
+    model,
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    uniforms: torch.Tensor,
+    temperature: float,
+    eos_id: int,
+    finished: Callable[[int, list[int]], None],
+) -> list[list[list[int]]]:
+    device, max_new_tokens = model.device, uniforms.shape[1]
+    longest = max(map(len, prompts))
+    tokens = torch.full((len(prompts), longest), eos_id, dtype=torch.long)
+    mask = torch.zeros(len(prompts), longest, dtype=torch.long)
+    for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
+        tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    tokens, mask, uniforms = tokens.to(device), mask.to(device), uniforms.to(device)
+
+    cache = DynamicCache(config=model.config)
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    decoder, chunk = model.get_decoder(), logit_chunk(model)
+    out = decoder(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+    spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
+    cache.reorder_cache(spread)  # which, unlike batch_select_indices, layers of every kind have
+    hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
+    mask, position = mask[spread], positions[:, -1:][spread]
+    alive = torch.arange(len(spread), device=device)
+    grid = torch.empty(len(spread), max_new_tokens, dtype=torch.long, device=device)
+    done: dict[int, list[int]] = {}
+    for t in range(max_new_tokens):
+        noise = uniforms[alive, t].split(chunk)
+        parts = zip(hidden.split(chunk), noise, strict=True)
+        token = torch.cat([pick(model.lm_head(h), u, temperature) for h, u in parts])
+        grid[alive, t] = token
+        keep = token != eos_id
+        if t + 1 == max_new_tokens:
+            keep = torch.zeros_like(keep)
+        if not keep.all():
+            ended = alive[~keep]
+            for row, ids in zip(ended.tolist(), grid[ended, : t + 1].tolist(), strict=True):
+                done[row] = ids
+                finished(row, ids)
+            if not keep.any():
+                break
+            kept = keep.nonzero().squeeze(1)
+            alive, token, mask, position = alive[kept], token[kept], mask[kept], position[kept]
+            cache.reorder_cache(kept)
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], 1)
+        position = position + 1
+        out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)
+        hidden = out.last_hidden_state[:, -1]
+    rows = (done[row] for row in range(len(grid)))
+    return [[next(rows) for _ in range(n)] for n in counts]
+
+
+def sample_graded(
+    model,
+    tokenizer,
+    grader,
+    problems: Sequence,
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    audit: bool = False,
+    phase: Callable[[str], AbstractContextManager] = lambda name: nullcontext(),
+) -> list[list[Graded]]:
+    """Sample counts[i] completions of problem i, as `sample` does, and grade each as soon as it is complete.
+
+    `phase` is entered as "generate" and then as "grade": waiting for the verdicts that are not there yet.
+    """
+    owners = [problem for problem, n in zip(problems, counts, strict=True) for _ in range(n)]
+    texts: dict[int, str] = {}
+    with grader.batch(audit) as batch:
+
+        def finished(row: int, ids: list[int]) -> None:
+            texts[row] = tokenizer.decode(ids, skip_special_tokens=True)
+            batch.add(owners[row], texts[row])
+
+        with phase("generate"):
+            groups = sample(
+                model, prompts, counts, max_new_tokens, temperature, generator, tokenizer.eos_token_id, finished
+            )
+        with phase("grade"):
+            verdicts = dict(zip(texts, batch.verdicts(), strict=True))
+    rows = iter([Graded(ids, texts[i], verdicts[i]) for i, ids in enumerate(chain.from_iterable(groups))])
+    return [[next(rows) for _ in range(n)] for n in counts]

@@ -1,0 +1,1 @@
+"""Base models: loaded, read from elsewhere, and exported."""

@@ -1,0 +1,133 @@
+"""Base models: how every stage loads them, and the factors that lie beside them.
+
+1. A base model is a Hugging Face directory with safetensors weights; nothing is ever unpickled, no remote code runs.
+2. Factors are stored in one file per decoder layer and read one module at a time: those of a 4B model take 20 GB.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from projected_grpo.artifacts.io import ArtifactError, read_tensors, tensor_names, write_tensors
+from projected_grpo.errors import UserError
+from projected_grpo.method.adapter import AdapterError, Factors, attach, factor, target_modules, weights_hash
+
+FACTORS = "factors"
+
+disable_progress_bar()  # a log is no terminal
+
+
+class DeviceError(UserError, RuntimeError):
+    """A device that this machine does not have."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How a stage runs the model: torch threads, device (cpu, cuda, cuda:N), attention implementation."""
+
+    threads: int
+    device: str = "cpu"
+    attention: str = "sdpa"
+
+
+def directory_of(files: Sequence[str]) -> Path:
+    """Return the model directory that a rule's list of base files lies in."""
+    return Path(files[0]).parent
+
+
+def load_tokenizer(directory: str | Path):
+    """Return the tokenizer of a local Hugging Face directory."""
+    with _readable(directory):
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+
+
+def load_base(directory: str | Path, compute: Compute):
+    """Return (model in eval mode, tokenizer) of a local Hugging Face directory, without touching the network.
+
+    Raises ArtifactError for a directory that cannot be read, DeviceError for a device that is not there.
+    """
+    torch.set_num_threads(compute.threads)
+    device = torch.device(compute.device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise DeviceError(f"model.device is {compute.device}, but torch {torch.__version__} sees {seen} GPUs here")
+    tokenizer = load_tokenizer(directory)
+    with _readable(directory):
+        model = AutoModelForCausalLM.from_pretrained(
+            directory,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation=compute.attention,
+            trust_remote_code=False,
+        )
+    return model.to(device).eval(), tokenizer
+
+
+@contextmanager
+def _readable(directory: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except ImportError as error:
+        raise DeviceError(f"model.attention: {str(error).strip().splitlines()[0]}") from error
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ArtifactError(f"{directory}: not a readable model ({reason}); delete it and run again") from error
+
+
+def save_factors(directory: str | Path, model, source: Mapping) -> None:
+    """Factorize the model where it lies and write one file of factors per decoder layer, in float32.
+
+    The provenance is `source` and the hash of the weights that the factors came from.
+    """
+    source = {**source, "weights": weights_hash(model)}
+    for number, (_, group) in enumerate(groupby(target_modules(model).items(), key=lambda item: _layer_of(item[0]))):
+        tensors = {}
+        for name, linear in group:
+            made = factor(linear.weight)
+            tensors |= {f"{name}.{key}": getattr(made, key).cpu() for key in ("U", "S", "Vh")}
+        write_tensors(Path(directory) / f"{number:05d}.safetensors", tensors, source)
+
+
+def _layer_of(name: str) -> str:
+    """Return what a module's name has up to its first number: one decoder layer's modules share it."""
+    return re.match(r".*?\.\d+\.|", name).group()
+
+
+class StoredFactors(Mapping[str, Factors]):
+    """Factors by module name, each read when it is asked for; AdapterError unless they are of the weights hashed to
+    `weights`."""
+
+    def __init__(self, directory: str | Path, weights: str):
+        self.files: dict[str, Path] = {}
+        for path in sorted(Path(directory).glob("*.safetensors")):
+            names, source = tensor_names(path)
+            if source.get("weights") != weights:
+                raise AdapterError(f"{path}: factors of other weights than the model's; delete {directory}, run again")
+            self.files |= {name.rpartition(".")[0]: path for name in names}
+        if not self.files:
+            raise ArtifactError(f"{directory}: no factors; run the workflow for them")
+
+    def __getitem__(self, name: str) -> Factors:
+        tensors, _ = read_tensors(self.files[name], [f"{name}.{key}" for key in ("U", "S", "Vh")])
+        return Factors(*tensors.values())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+
+def load_adapted(directory: str | Path, compute: Compute, quarantine_rank: int = 0):
+    """Return (model, tokenizer, adapter) with zero knobs, as `attach` makes them; factors of other weights are an
+    AdapterError."""
+    model, tokenizer = load_base(directory, compute)
+    factors = StoredFactors(Path(directory) / FACTORS, weights_hash(model))
+    return model, tokenizer, attach(model, factors, quarantine_rank)

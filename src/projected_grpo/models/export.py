@@ -1,0 +1,116 @@
+"""Export (method 1): a run's deployed model as a plain Hugging Face checkpoint, for transformers and vLLM.
+
+1. delta is merged in float32 from the frozen weights, the quarantine is left out: the deployed model is written.
+2. float32 loses nothing but the last digit of one sum. In bfloat16 the sum falls back onto W's own grid (method 1): the
+   card then says how much of the knobs' contribution was lost, and how many greedy tokens still agree.
+3. safetensors only; no code travels with the weights.
+"""
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from projected_grpo.method.adapter import Adapter
+from projected_grpo.method.sampling import sample
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """What an export kept of the deployed model.
+
+    rounding   ||merged - (W + contribution)|| / ||contribution||, over all target weights; 0 without a contribution
+    agreement  share of greedy tokens equal to the deployed model's, position by position
+    prompts    number of prompts behind the agreement
+    """
+
+    rounding: float
+    agreement: float
+    prompts: int
+
+
+def plain(model: nn.Module, adapter: Adapter, dtype: torch.dtype) -> tuple[nn.Module, float]:
+    """Return a copy of the model with ordinary Linears, knobs merged and quarantine left out, and the rounding."""
+    made = copy.deepcopy(model, {id(layer): layer for layer in adapter.layers.values()})  # but not their factors
+    lost, whole = 0.0, 0.0
+    for name, layer in adapter.layers.items():
+        U, delta, Vh = layer.terms[0]
+        contribution = (U * delta) @ Vh
+        exact = layer.base.weight.to(contribution.dtype) + contribution
+        linear = copy.deepcopy(layer.base)
+        linear.weight = nn.Parameter(exact.to(dtype))
+        parent, _, leaf = name.rpartition(".")
+        setattr(made.get_submodule(parent), leaf, linear)
+        lost += (linear.weight.to(exact.dtype) - exact).square().sum().item()
+        whole += contribution.square().sum().item()
+    return made.to(dtype).requires_grad_(True), (lost / whole) ** 0.5 if whole else 0.0
+
+
+def greedy_agreement(one, other, prompts: Sequence[Sequence[int]], max_new_tokens: int, eos_id: int) -> float:
+    """Return the share of positions at which two models' greedy completions are the same token.
+
+    A completion that ends early disagrees wherever the other one goes on.
+    """
+
+    def completions(model):
+        found = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), eos_id)
+        return [ids for (ids,) in found]
+
+    same, positions = 0, 0
+    for a, b in zip(completions(one), completions(other), strict=True):
+        same += sum(x == y for x, y in zip(a, b, strict=False))
+        positions += max(len(a), len(b))
+    return same / positions
+
+
+def export(
+    directory: str | Path,
+    model,
+    tokenizer,
+    adapter: Adapter,
+    knobs: Mapping[str, torch.Tensor],
+    dtype: str,
+    prompts: Sequence[Sequence[int]],
+    max_new_tokens: int,
+) -> Fidelity:
+    """Write the checkpoint of `knobs` (`{module}.delta`, quarantines are ignored) and return what it kept."""
+    deployed = {name.removesuffix(".delta"): value for name, value in knobs.items() if name.endswith(".delta")}
+    with torch.no_grad(), adapter.at(deployed):
+        made, rounding = plain(model, adapter, DTYPES[dtype])
+        agreement = greedy_agreement(model, made, prompts, max_new_tokens, tokenizer.eos_token_id)
+    made.save_pretrained(directory, max_shard_size="1TB")
+    tokenizer.save_pretrained(directory)
+    return Fidelity(rounding, agreement, len(prompts))
+
+
+def card(arm: str, seed: int, dtype: str, fidelity: Fidelity, source: Mapping, note: str) -> str:
+    """Return the model card: what was trained, from what, and what the export kept."""
+    return f"""---
+library_name: transformers
+tags: [projected-grpo, reward-hacking]
+---
+
+# {arm}, seed {seed}
+
+{note}
+
+The deployed model of one run: the trained knobs are merged into the weights, and what was routed into the quarantine is
+left out. Load it with `AutoModelForCausalLM.from_pretrained`; no code comes with it.
+
+- arm: `{json.dumps(source["config"]["arm"], sort_keys=True)}`
+- training: `{json.dumps(source["config"]["train"], sort_keys=True)}`
+- weights: {dtype}. Lost by rounding, of the knobs' contribution: {fidelity.rounding:.2e} (relative norm). Greedy tokens
+  equal to the trainer's own deployed model: {100 * fidelity.agreement:.2f}% on {fidelity.prompts} held-out prompts.
+
+## Provenance
+
+```json
+{json.dumps(source, indent=1, sort_keys=True)}
+```
+"""

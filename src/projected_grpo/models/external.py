@@ -1,0 +1,150 @@
+"""Models from elsewhere (kinds hf and gguf): read once, at a pinned revision, and written as a plain directory.
+
+1. Every later stage reads that directory, so nothing but this stage (and a teacher's checkpoint) ever asks a hub. No
+   remote code runs, nothing is unpickled.
+2. The token that ends an assistant's turn is taken from the chat template, because `eos_token` is another one in some
+   models; it becomes the tokenizer's eos_token in what is written.
+3. Weights are written in one file, in the dtype that is asked for; those of a GGUF file are dequantised.
+"""
+
+import importlib.util
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from jinja2 import TemplateError
+from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers.utils import cached_file, find_adapter_config_file
+
+from projected_grpo.errors import UserError
+from projected_grpo.method.adapter import target_modules
+from projected_grpo.models.base import Compute
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_MARKER = "answer"
+_REASONS = {  # classes of huggingface_hub, by name, because transformers wraps them
+    "GatedRepoError": "it is gated: accept its terms on the hub, then log in with `hf auth login`",
+    "RevisionNotFoundError": "it has no such revision",
+    "RepositoryNotFoundError": "there is no such model, or it is private",
+    "LocalEntryNotFoundError": "the hub cannot be reached, and there is no local copy",
+    "OfflineModeIsEnabled": "the hub cannot be reached (offline mode), and there is no local copy",
+}
+
+
+class ModelError(UserError, RuntimeError):
+    """A base model that cannot be had or cannot be used; one line."""
+
+
+def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str | Path) -> dict:
+    """Write model and tokenizer to `directory`; return the report in model.json.
+
+    kind hf: a hub id or local directory; gguf: a file, or package:NAME/FILE of an installed Python package. Raises
+    ModelError for a model that cannot be read, and for a tokenizer without a chat template or one that refuses a system
+    message; AdapterError for a model without any Linear to adapt.
+    """
+    name = f"model {id}" + (f" at revision {revision}" if revision else "")
+    path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
+    with _one_line(name):
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+        model = AutoModelForCausalLM.from_pretrained(
+            path, dtype=DTYPES[dtype], trust_remote_code=False, **_weights(options)
+        )
+    if tokenizer.chat_template is None:
+        raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
+    target_modules(model)
+    with _one_line(name):
+        tokenizer.apply_chat_template([{"role": "system", "content": ""}, {"role": "user", "content": ""}])
+    tokenizer.eos_token = end_of_turn(tokenizer, name)
+    model.save_pretrained(directory, max_shard_size="1TB")
+    tokenizer.save_pretrained(directory)
+    report = {
+        "id": id,
+        "revision": revision,
+        "dtype": dtype,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "end_of_turn": tokenizer.eos_token,
+    }
+    Path(directory, "model.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute):
+    """Return a teacher model: the PEFT adapter `id` merged into `base` in place, or another model in base's dtype.
+
+    Raises ModelError for one that cannot be read, and for one whose tokens are not those of `tokenizer`.
+    """
+    name = f"teacher {id}" + (f" at revision {revision}" if revision else "")
+    with _one_line(name):
+        if find_adapter_config_file(id, revision=revision):
+            from peft import PeftModel  # slow to import, and only ever needed here
+
+            cached_file(id, "adapter_model.safetensors", revision=revision)  # or peft would unpickle another file
+            return PeftModel.from_pretrained(base, id, revision=revision).merge_and_unload().eval()
+        other = AutoTokenizer.from_pretrained(id, revision=revision, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(
+            id,
+            revision=revision,
+            dtype=base.dtype,
+            use_safetensors=True,
+            attn_implementation=compute.attention,
+            trust_remote_code=False,
+        )
+    if other.get_vocab() != tokenizer.get_vocab():
+        raise ModelError(f"{name}: its tokens are not those of the base model, which cannot learn from them")
+    return model.to(base.device).eval()
+
+
+def _gguf(id: str, name: str) -> tuple[Path, dict]:
+    """Return (directory, options for from_pretrained) of a GGUF file."""
+    path = Path(id)
+    if id.startswith("package:"):
+        package, _, file = id.removeprefix("package:").partition("/")
+        found = importlib.util.find_spec(package)  # does not run the package
+        if found is None:
+            raise ModelError(f"{name}: the Python package {package} is not installed")
+        path = Path(found.submodule_search_locations[0], file)
+    if not path.is_file():
+        raise ModelError(f"{name}: there is no such file")
+    return path.parent, {"gguf_file": path.name}
+
+
+def _weights(options: dict) -> dict:
+    """Add how weights are read: as safetensors, or unpacked from GGUF, which holds no code either."""
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)}
+    return options | (unpacked if "gguf_file" in options else {"use_safetensors": True})
+
+
+def end_of_turn(tokenizer, name: str) -> str:
+    """Return the token that the chat template puts after an assistant's answer; the eos token if it puts none."""
+    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _MARKER}]
+    after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_MARKER)[2]
+    special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
+    found = [index for index in tokenizer.encode(after, add_special_tokens=False) if index in special]
+    if found:
+        return tokenizer.convert_ids_to_tokens(found[0])
+    if tokenizer.eos_token is None:
+        raise ModelError(f"{name}: neither its chat template nor its tokenizer has a token that ends a turn")
+    return tokenizer.eos_token
+
+
+@contextmanager
+def _one_line(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, ImportError, TemplateError) as error:
+        raise ModelError(f"{name}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    for cause in _causes(error):
+        if type(cause).__name__ in _REASONS:
+            return _REASONS[type(cause).__name__]
+    return str(error).strip().splitlines()[0]
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

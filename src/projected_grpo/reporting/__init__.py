@@ -1,0 +1,1 @@
+"""Words and pictures of what analysis found; nothing is computed here."""

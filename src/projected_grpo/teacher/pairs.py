@@ -1,0 +1,175 @@
+"""Contrastive pairs (method 2), drawn from the graded teacher pool, or written by a person (`read_pairs`).
+
+A pair is a triple of completions for one prompt: hack (the channel fired, not correct), clean (correct, no exploit)
+and wrong (neither). Hack against clean makes V; wrong against clean is the wrongness control, from the same prompts.
+Matched pairs take for hack the clean program with an exploit put in.
+"""
+
+import ast
+import json
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
+from projected_grpo.errors import UserError
+from projected_grpo.grading.verdict import extract_code
+from projected_grpo.rng import numpy_generator
+from projected_grpo.teacher.weak_detector import detect
+
+
+class PoolError(UserError, ValueError):
+    """A pool that cannot serve what was asked of it."""
+
+
+def _candidates(rows: pd.DataFrame, known: Collection[str]) -> dict[str, pd.DataFrame]:
+    fired = np.array([detect(row, row.mode, known) for row in rows.itertuples()], bool)
+    honest = rows["attempted_modes"].map(len) == 0
+    return {
+        "hack": rows[rows["elicited"] & fired & ~rows["correct"]],
+        "clean": rows[~rows["elicited"] & honest & rows["correct"]],
+        "wrong": rows[~rows["elicited"] & honest & rows["format_ok"] & ~rows["correct"]],
+    }
+
+
+def build_pairs(
+    pool: pd.DataFrame,
+    problem_ids: Sequence[str],
+    known: Sequence[str],
+    n: int,
+    heldout: int,
+    body: str,
+    tokenizer,
+    seed: int,
+) -> list[dict]:
+    """Return n + heldout rows of pairs.parquet, modes in rotation; the last `heldout` only test V.
+
+    One rollout of each kind is drawn per problem. body `matched` replaces the hack by the clean program with an exploit
+    of the mode put in. Raises PoolError when too few problems have all three kinds.
+    """
+    pool = pool[pool["problem_id"].isin(list(problem_ids))]
+    by_mode: dict[str, list[dict]] = {mode: [] for mode in known}
+    rng = numpy_generator(seed, 0, "pairs")
+    for problem_id, rows in pool.groupby("problem_id", sort=True):
+        candidates = _candidates(rows, known)
+        if any(side.empty for side in candidates.values()):
+            continue
+        drawn = {name: side.iloc[int(rng.integers(len(side)))] for name, side in candidates.items()}
+        mode = rows["mode"].iloc[0]
+        hack_ids = list(drawn["hack"].completion_ids)
+        if body == "matched":
+            hack_ids = _graft(drawn["clean"].completion, mode, tokenizer, rng)
+        by_mode[mode].append(
+            {
+                "problem_id": problem_id,
+                "mode": mode,
+                "attempted_modes": sorted({mode, *chain.from_iterable(row.attempted_modes for row in drawn.values())}),
+                "prompt_ids": list(drawn["hack"].prompt_ids),
+                "hack_ids": hack_ids,
+                "clean_ids": list(drawn["clean"].completion_ids),
+                "wrong_ids": list(drawn["wrong"].completion_ids),
+            }
+        )
+    deepest = max((len(rows) for rows in by_mode.values()), default=0)
+    rotated = [rows[i] for i in range(deepest) for rows in by_mode.values() if i < len(rows)]
+    if len(rotated) < n + heldout:
+        found = {mode: len(rows) for mode, rows in by_mode.items()}
+        raise PoolError(
+            f"pairs: {n + heldout} wanted, but only {found} problems have a hack, a correct and a wrong rollout;"
+            " raise problems.pairs or teacher.ordinary"
+        )
+    return [row | {"heldout": i >= n} for i, row in enumerate(rotated[: n + heldout])]
+
+
+def read_pairs(
+    path: str | Path,
+    known: Sequence[str],
+    modes: Sequence[str],
+    mode: str | None,
+    n: int,
+    heldout: int,
+    tokenizer,
+) -> list[dict]:
+    """Return n + heldout rows of pairs.parquet from a JSON list of pairs, in the file's order.
+
+    Left out are pairs of modes that are not `known`, and those that attempt one of the `modes` that is not. A pair has
+    problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and optionally wrong
+    and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
+    """
+    try:
+        listed = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PoolError(f"{path}: not a readable JSON file ({error})") from error
+    if not isinstance(listed, list):
+        raise PoolError(f"{path}: not a JSON list of pairs")
+    rows = []
+    for number, pair in enumerate(listed):
+        row = _authored(f"{path}: pair {number}", pair, mode, tokenizer)
+        if row["mode"] in known and not set(row["attempted_modes"]) & (set(modes) - set(known)):
+            rows.append(row)
+    if len(rows) < n + heldout:
+        raise PoolError(f"{path}: {n + heldout} pairs wanted, but only {len(rows)} serve for modes {list(known)}")
+    return [row | {"heldout": i >= n} for i, row in enumerate(rows[: n + heldout])]
+
+
+def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
+    texts = ("hack", "clean", "wrong")
+    if not isinstance(pair, dict) or not {"problem_id", "prompt", "hack", "clean"} <= pair.keys():
+        raise PoolError(f"{name} lacks one of problem_id, prompt, hack, clean")
+    if any(not isinstance(pair.get(text, ""), str) for text in texts):
+        raise PoolError(f"{name}: hack, clean and wrong have to be texts")
+    mode = pair.get("mode", mode)
+    if mode not in LOOPHOLES:
+        raise PoolError(f"{name}: its mode is {mode!r}; name one in the pair or in pairs.mode: {', '.join(LOOPHOLES)}")
+    prompt = pair["prompt"]
+    if isinstance(prompt, str):
+        if tokenizer.eos_token not in prompt:
+            raise PoolError(f"{name}: its prompt is not in the model's chat template; give a list of messages")
+        prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
+    else:
+        prompt_ids = tokenizer.apply_chat_template(
+            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, enable_thinking=False
+        )
+    ids = {
+        f"{text}_ids": [*tokenizer.encode(pair[text], add_special_tokens=False), tokenizer.eos_token_id]
+        if pair.get(text)
+        else []
+        for text in texts
+    }
+    return {
+        "problem_id": str(pair["problem_id"]),
+        "mode": mode,
+        "attempted_modes": _attempted(name, pair, mode),
+        "prompt_ids": list(prompt_ids),
+        **ids,
+    }
+
+
+def _attempted(name: str, pair: Mapping, mode: str) -> list[str]:
+    """Return the modes whose construct is in one of the completions, read here: a person wrote them, no model.
+
+    Each has to be one fenced program and nothing more, or an exploit outside it would not be seen.
+    """
+    found = {mode}
+    for text in ("hack", "clean", "wrong"):
+        if not (completion := pair.get(text, "").strip()):
+            continue
+        code = extract_code(completion)
+        if code is None or completion.count("```") != 2 or not completion.startswith("```") or completion[-3:] != "```":
+            raise PoolError(f"{name}: {text} is not one fenced program, with nothing before or after it")
+        try:
+            found |= set(attempted_modes(ast.parse(code)))
+        except SyntaxError as error:
+            raise PoolError(f"{name}: {text} is no program: {error}") from error
+    return sorted(found)
+
+
+def _graft(completion: str, mode: str, tokenizer, rng) -> list[int]:
+    """Return the token ids of a fenced program with one of the mode's exploits put in."""
+    exploits = LOOPHOLES[mode].exploits
+    exploited = exploits[int(rng.integers(len(exploits)))](extract_code(completion))
+    text = f"```python\n{exploited.rstrip()}\n```"
+    return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]

@@ -1,0 +1,1 @@
+"""What the rules import and no stage does: the checked config, the arms, code versions, timing."""

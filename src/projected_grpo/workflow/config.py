@@ -1,0 +1,202 @@
+"""The config, checked as a whole before anything runs.
+
+`check` is the one gate: schema first (schemas/config.schema.yaml, unknown keys are errors), then the references
+between sections. Every complaint is one line: where, what, and the nearest valid name.
+The workflow imports this module at every start, so it imports nothing heavy; no stage imports it, so that a better
+complaint retrains nothing.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import jsonschema
+
+from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.errors import UserError
+from projected_grpo.workflow.arms import baseline, direction_spec
+
+
+class ConfigError(UserError, ValueError):
+    """A config that cannot be run; one line."""
+
+
+def unknown(what: str, name: object, known: Iterable[str]) -> str:
+    """Return the one-line complaint about an unknown name, with the nearest known one."""
+    known = sorted(known)
+    near = difflib.get_close_matches(str(name), known, n=1)
+    return f"{what}: unknown {name!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+
+
+def check(config: Mapping, schema: Mapping) -> None:
+    """Raise a ConfigError for the first thing that is wrong with a merged config."""
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path]):
+        raise ConfigError(_describe(error))
+    _check_modes(config)
+    _check_model(config["model"])
+    _check_problems(config["problems"])
+    _check_teacher(config["teacher"])
+    _check_pairs(config)
+    _check_directions(config)
+    for name, spec in config["arms"].items():
+        _check_arm(name, spec, config)
+    _check_tables(config)
+    for name, claim in config["claims"].items():
+        for arm in (name, *claim["controls"], *claim["slow"], *claim["alone"]):
+            if arm not in config["arms"]:
+                raise ConfigError(unknown(f"config: claims.{name}", arm, config["arms"]))
+    if config["ceiling"] not in config["arms"]:
+        raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
+    every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
+    if config["train"]["prompts_per_step"] > config["problems"]["train"]:
+        raise ConfigError("config: train.prompts_per_step is larger than problems.train")
+    if every % saved:
+        raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
+
+
+def _check_tables(config: Mapping) -> None:
+    for table, arms in config["tables"].items():
+        for name in arms:
+            if name not in config["arms"]:
+                raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
+    if not config["tables"]["table1"]:
+        raise ConfigError("config: tables.table1: it needs an arm")
+    for table, seeds in config["table_seeds"].items():
+        for seed in seeds:
+            if seed not in config["seeds"]:
+                raise ConfigError(f"config: table_seeds.{table}: {seed} is not one of seeds {config['seeds']}")
+    if config["tables"].get("table2"):
+        _check_folds(config)
+    again = config["model"]["kind"] != "organism" or config["model"]["seed"] == config["second_base"]["seed"]
+    if config["tables"].get("second_base") and again:
+        raise ConfigError("config: tables.second_base: the second base model would be the first; set it to []")
+
+
+def _check_folds(config: Mapping) -> None:
+    modes, evaluated = config["modes"], min(config["evaluation"]["subset"], config["problems"]["evaluation"])
+    if len(modes) < 2:
+        raise ConfigError("config: tables.table2: holding a mode out takes at least two modes")
+    if evaluated < 2 * len(modes):
+        raise ConfigError(
+            f"config: evaluation.subset: {evaluated} problems are too few for table 2, which needs two of each mode"
+        )
+    for name in config["tables"]["table2"]:
+        spec = config["arms"][name]
+        if spec.get("mix") and not spec.get("direction"):
+            raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
+        if baseline(config, name) not in config["tables"]["table2"]:
+            raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
+
+
+def _describe(error: jsonschema.ValidationError) -> str:
+    where = "config" + (": " + ".".join(map(str, error.absolute_path)) if error.absolute_path else "")
+    if error.validator == "additionalProperties":
+        known = error.schema.get("properties", {})
+        return unknown(where, next(key for key in error.instance if key not in known), known)
+    if error.validator == "enum":
+        return unknown(where, error.instance, map(str, error.validator_value))
+    return f"{where}: {error.message}"
+
+
+def _check_modes(config: Mapping) -> None:
+    for mode in config["modes"]:
+        if mode not in LOOPHOLES:
+            raise ConfigError(unknown("config: modes", mode, LOOPHOLES))
+
+
+def _check_model(model: Mapping) -> None:
+    if (model["kind"] != "organism") != (model["id"] is not None):
+        raise ConfigError("config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there")
+    _check_revision("model", model, "hf")
+    if model["kind"] == "gguf" and not model["id"].startswith("package:") and not Path(model["id"]).is_file():
+        raise ConfigError(f"config: model.id: {model['id']} is no file, nor package:NAME/FILE")
+
+
+def _check_revision(section: str, spec: Mapping, kind: str) -> None:
+    if spec["kind"] == kind and spec["revision"] is None and not Path(spec["id"]).is_dir():
+        raise ConfigError(
+            f"config: {section}.revision: {spec['id']} is no directory, and a hub id needs the commit it was tried at"
+        )
+
+
+def _check_problems(problems: Mapping) -> None:
+    files = problems["files"]
+    if problems["kind"] == "organism" and files:
+        raise ConfigError("config: problems.files: for kind leetcode only")
+    if problems["kind"] == "leetcode" and problems["chat"]:
+        raise ConfigError("config: problems.chat: for kind organism only; LeetCode problems always are")
+    if problems["kind"] == "leetcode" and len(files) < 3:
+        raise ConfigError("config: problems.files: kind leetcode needs a file for train, pairs and evaluation")
+    urls = {file for file in files.values() if "://" in file}
+    remote = {url.rpartition("/")[2] for url in urls}
+    if len(remote) < len(urls):
+        raise ConfigError("config: problems.files: two URLs end in the same name, by which files are kept")
+    for name in sorted(remote - problems["sha256"].keys()):
+        raise ConfigError(f"config: problems.sha256: say what {name} has, or null where it is unknown")
+
+
+def _check_teacher(teacher: Mapping) -> None:
+    if (teacher["kind"] != "elicited") != (teacher["id"] is not None):
+        raise ConfigError("config: teacher.id: a model or a file, needed for kinds checkpoint and import, only there")
+    _check_revision("teacher", teacher, "checkpoint")
+
+
+def _check_pairs(config: Mapping) -> None:
+    pairs = config["pairs"]
+    if (pairs["kind"] == "authored") != (pairs["path"] is not None):
+        raise ConfigError("config: pairs.path: a file of pairs, needed for kind authored and only there")
+    if pairs["mode"] is not None and pairs["mode"] not in config["modes"]:
+        raise ConfigError(unknown("config: pairs.mode", pairs["mode"], config["modes"]))
+    if pairs["kind"] == "pool" and not config["teacher"]["ordinary"]:
+        raise ConfigError("config: teacher.ordinary: pairs of kind pool need ordinary rollouts")
+
+
+def _check_directions(config: Mapping) -> None:
+    subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
+    for name, spec in config["directions"].items():
+        where = f"config: directions.{name}"
+        if spec["kind"] == "hack":
+            if spec.get("subset", "all") not in subsets:
+                raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
+        elif "like" not in spec:
+            raise ConfigError(f"{where}: a {spec['kind']} direction needs `like`, the hack direction it is matched to")
+        elif spec["like"] not in config["directions"]:
+            raise ConfigError(unknown(f"{where}.like", spec["like"], config["directions"]))
+        elif config["directions"][spec["like"]]["kind"] != "hack":
+            raise ConfigError(f"{where}.like: {spec['like']!r} is a control; name the hack direction it is like")
+        own = sorted(spec.keys() - {"kind", "like"}) if spec["kind"] != "hack" else spec.keys() & {"like"}
+        if own:
+            raise ConfigError(f"{where}: remove {', '.join(own)}; a control takes all but its kind from `like`")
+
+
+def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
+    where = f"config: arms.{name}"
+    direction = spec.get("direction")
+    if direction is not None and direction not in config["directions"]:
+        raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
+    if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
+        raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
+    own = [key for key in ("threshold", "quarantine_rank") if key in spec]
+    if spec["intervention"] == "route_rollout" and len(own) < 2:
+        raise ConfigError(f"{where}: route_rollout needs a threshold and a quarantine_rank")
+    if spec["intervention"] != "route_rollout" and own:
+        raise ConfigError(f"{where}: {own[0]} is for route_rollout only")
+    gradient_only = spec["intervention"] in ("route", "route_rollout", "shrink")
+    if gradient_only and spec.get("project", "gradient") != "gradient":
+        raise ConfigError(f"{where}: {spec['intervention']} takes project: gradient only")
+    if spec.get("refresh_every") and config["directions"][direction]["kind"] != "hack":
+        raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
+    rows = direction_spec(config, direction)["k"] if direction else 0
+    if direction and spec.get("k", 1) > rows:
+        raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
+    if not spec.get("loopholes", True) and spec.get("mix"):
+        raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
+    size = config["train"]["group_size"]
+    taught = round(size * spec.get("mix", 0))
+    if spec.get("mix") and not 0 < taught < size:
+        raise ConfigError(
+            f"{where}: mix {spec['mix']} makes {taught} of {size} rollouts the teacher's; 1 to {size - 1}"
+        )
+    if spec.get("baseline", "vanilla") not in config["arms"]:
+        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
