@@ -56,5 +56,5 @@ rule all:
     input:
         expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
-        f"{RESULTS}/health.md",
+        f"{RESULTS}/checks.md",
         expand(f"{RESULTS}/pages/{{page}}.html", page=[*PAGES, *TABLE_PAGES]),

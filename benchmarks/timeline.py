@@ -21,7 +21,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from projected_grpo.documents.blocks import job_seconds, machine, replace_block
+from projected_grpo.documents.blocks import machine, replace_block
+from projected_grpo.workflow.timing import job_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDS = {  # a stage waits for all jobs of these; an evaluation for its own training alone

@@ -8,8 +8,7 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.config import ConfigError, check
-from projected_grpo.documents.blocks import job_seconds
-from projected_grpo.method.settings import build_train_config
+from projected_grpo.workflow.timing import stage_minutes
 from projected_grpo.workflow.arms import (
     canonical,
     direction_of,
@@ -54,7 +53,7 @@ PAGES = {
     "samples": "sample rollouts",
     "setup": "config and software",
 }
-TABLE_PAGES = ["health", *(table for table in TABLES if table != "table1")]
+TABLE_PAGES = ["checks", *(table for table in TABLES if table != "table1")]
 ORGANISM_NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
@@ -246,20 +245,8 @@ def fold_runs(file):
     )
 
 
-def stage_minutes():
-    """Return one line per stage: jobs and total minutes, from the benchmark files."""
-    totals = {}
-    for stage, _, seconds in job_seconds(Path(RESULTS) / "benchmarks"):
-        jobs, total = totals.get(stage, (0, 0.0))
-        totals[stage] = (jobs + 1, total + seconds)
-    return "\n".join(
-        f"{stage:<14}{jobs:>4} jobs {total / 60:>7.1f} min"
-        for stage, (jobs, total) in totals.items()
-    )
-
-
 onsuccess:
     print(
         "Minutes per stage (jobs run side by side, so the wall time is shorter):\n"
-        + stage_minutes()
+        + stage_minutes(Path(RESULTS) / "benchmarks")
     )

@@ -27,7 +27,10 @@ rule direction:
         packages=PACKAGES,
         direction=lambda wildcards: direction_spec(config, wildcards.direction),
         modes=config["modes"],
-        loss_constant=build_train_config(config["train"]).loss_constant,
+        group={
+            key: config["train"][key]
+            for key in ("group_size", "prompts_per_step", "max_new_tokens")
+        },
         token_budget=config["train"]["token_budget"],
         checkpointing=config["train"]["gradient_checkpointing"],
         compute=COMPUTE,

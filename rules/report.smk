@@ -1,12 +1,12 @@
 """Tables and figures.
 
 in   steps and evaluations of the table's runs, the summaries of their directions
-out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the doubts of method 9
+out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the threats of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
      {results}/second_base.{csv,md}     some of table 1 on another base model, side by side
-     {results}/health.md                every check of methods 6, 7 and 9 with the number that decides it
+     {results}/checks.md                the threats that other tables decide, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
 """
@@ -240,7 +240,7 @@ rule table_figures:
         "../workflow_scripts/table_figures.py"
 
 
-rule health:
+rule checks:
     input:
         runs=runs("table1", "evaluation.parquet") + runs("table1", "steps.parquet"),
         folds=fold_runs("evaluation.parquet") + fold_runs("steps.parquet"),
@@ -248,18 +248,18 @@ rule health:
         directions=direction_summaries("table1"),
         detected=expand(f"{RESULTS}/detection/seed{{seed}}.parquet", seed=SEEDS),
     output:
-        f"{RESULTS}/health.md",
+        f"{RESULTS}/checks.md",
     log:
-        f"{RESULTS}/logs/health.log",
+        f"{RESULTS}/logs/checks.log",
     benchmark:
-        f"{RESULTS}/benchmarks/health.tsv"
+        f"{RESULTS}/benchmarks/checks.tsv"
     conda:
         "../envs/analysis.yaml"
     threads: 1
     resources:
-        **needs("health", mem_mb=2000, runtime=15),
+        **needs("checks", mem_mb=2000, runtime=15),
     params:
-        code=code_version("workflow_scripts/health.py"),
+        code=code_version("workflow_scripts/checks.py"),
         arms=table_arms(config, "table1"),
         folds=folds(PLAIN) if "table2" in TABLES else {},
         long=table_arms(config, "horizon"),
@@ -271,4 +271,4 @@ rule health:
         ceiling=config["ceiling"],
         note=NOTE,
     script:
-        "../workflow_scripts/health.py"
+        "../workflow_scripts/checks.py"

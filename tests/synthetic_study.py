@@ -3,21 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.study import Study, build_study
+from projected_grpo.analysis.study import Claim, Study, TableArm, build_study
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
+SLOW = ("vanilla_slow", "erase_shrink")
 CLAIMS = {
-    "erase": {
-        "controls": ["erase_random", "erase_shuffled", "erase_nonhack"],
-        "slow": ["vanilla_slow", "erase_shrink"],
-        "alone": ["erase_alone"],
-    },
-    "erase_update": {
-        "controls": ["erase_update_random"],
-        "slow": ["vanilla_slow", "erase_shrink"],
-        "alone": ["erase_update_alone", "erase_update_onesided_alone"],
-    },
-    "route": {"controls": ["route_random"], "slow": ["vanilla_slow", "erase_shrink"]},
+    "erase": Claim(("erase_random", "erase_shuffled", "erase_nonhack"), SLOW, ("erase_alone",)),
+    "erase_update": Claim(("erase_update_random",), SLOW, ("erase_update_alone", "erase_update_onesided_alone")),
+    "route": Claim(("route_random",), SLOW),
 }
 # hack and solve at the last step; the step, as a share of the run, at which hacking takes off; overlap
 ENDS = {
@@ -43,13 +36,13 @@ LAST, EVERY, FULL, SUBSET, SAMPLES = 96, 8, 64, 32, 4
 BASE_HACK, BASE_SOLVE = 0.046, 0.44
 
 
-def arm_spec(arm: str) -> dict:
+def table_arm(arm: str) -> TableArm:
     """Describe an arm the way the workflow does."""
     if arm == "no_loophole":
-        return {"baseline": None, "direction": None, "last": LAST}
+        return TableArm(None, LAST)
     kind = next((kind for kind in ("random", "shuffled", "nonhack") if kind in arm), "hack")
-    spec = {"baseline": "vanilla_alone" if "alone" in arm else "vanilla", "direction": kind, "last": LAST}
-    return spec if kind == "random" or "k4" in arm else spec | {"null": "erase_random"}
+    null = None if kind == "random" or "k4" in arm else "erase_random"
+    return TableArm("vanilla_alone" if "alone" in arm else "vanilla", LAST, kind, null)
 
 
 def curve(arm: str, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,4 +126,4 @@ def steps(arm: str, seed: int) -> pd.DataFrame:
 
 def make(arms=tuple(ENDS), seeds=(41, 42, 43), claims=CLAIMS, ceiling="no_loophole") -> Study:
     runs = ((arm, seed, evaluation(arm, seed), steps(arm, seed)) for arm in arms for seed in seeds)
-    return build_study(runs, {arm: arm_spec(arm) for arm in arms}, claims, ceiling)
+    return build_study(runs, {arm: table_arm(arm) for arm in arms}, claims, ceiling)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 
+from projected_grpo.auc import rank_auc
 from projected_grpo.method.adapter import AdapterError
 from projected_grpo.method.direction import (
     Direction,
@@ -12,19 +13,15 @@ from projected_grpo.method.direction import (
     DirectionError,
     basis_overlap,
     build,
-    check_pairs,
-    completion_gradients,
-    load_direction,
-    pair_gradients,
-    random_rows,
-    rank_auc,
-    save_direction,
     subspace_overlap,
     summarize,
     top_directions,
     usable,
 )
-from projected_grpo.method.loss import collate, completion_logprobs
+from projected_grpo.method.gradients import completion_gradients
+from projected_grpo.method.loss import LossError, collate, completion_logprobs
+from projected_grpo.rng import random_rows
+from projected_grpo.teacher.extraction import check_pairs, load_direction, pair_gradients, save_direction
 
 
 @pytest.fixture
@@ -188,7 +185,7 @@ def test_bad_pairs_are_named(pairs, tiny):
         check_pairs(equal, DirectionConfig(k=4))
     made = tiny()
     made.model.model.embed_tokens.weight.data[7] = float("nan")
-    with pytest.raises(DirectionError, match=r"pair 0: its loss is not finite"):
+    with pytest.raises(LossError, match=r"pair 0: its loss is not finite"):
         pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096)
 
 

@@ -9,7 +9,7 @@ from training_harness import FakeGrader, WordTokenizer
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
 from projected_grpo.evaluation.held_out import Condition, EvaluationConfig, conditions, evaluate, knobs_at
-from projected_grpo.method import sampling
+from projected_grpo.method import rollouts, sampling
 
 CONFIG = EvaluationConfig(
     samples=3, subset=2, subset_samples=2, every=4, test_functions=(), temperature=1.0, max_new_tokens=5
@@ -98,7 +98,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
         return real_sample(model, prompts, counts, max_new_tokens, temperature, *rest)
 
     monkeypatch.setattr(held_out, "encode", encode)
-    monkeypatch.setattr(sampling, "sample", sample)
+    monkeypatch.setattr(rollouts, "sample", sample)
     evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
     calls = [call for call in seen if "temperature" in call]
     for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):

@@ -8,8 +8,8 @@ import torch
 from training_harness import CONFIG, judge
 
 from projected_grpo.method.gradients import SOURCES, backward, source
-from projected_grpo.method.log import Rollout
 from projected_grpo.method.loss import LossError, collate, completion_logprobs
+from projected_grpo.method.rollouts import Rollout
 
 TIGHT = dataclasses.replace(CONFIG, token_budget=30)  # several micro-batches
 

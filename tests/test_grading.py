@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from grading_harness import HONEST, WALL, WRONG, doubling, fenced
 
+from projected_grpo.environment.answers import extract_code
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import Grader, GraderError
 from projected_grpo.grading import grader as grader_module
-from projected_grpo.grading.verdict import STATUSES, extract_code
+from projected_grpo.grading.verdict import STATUSES
 
 PLAIN = doubling("none")
 

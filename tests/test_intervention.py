@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from projected_grpo.method.adapter import attach, factorize
-from projected_grpo.method.gradients import Gradients
 from projected_grpo.method.intervention import (
     KnobOptimizer,
     Routed,
@@ -14,9 +13,9 @@ from projected_grpo.method.intervention import (
     overlap,
     project,
     rollout_overlaps,
+    route_rollouts,
 )
 from projected_grpo.method.settings import Intervention
-from projected_grpo.method.trainer import route_rollouts
 from projected_grpo.rng import random_rows
 
 V = torch.tensor([[1.0, 0, 0, 0], [0, 1.0, 0, 0]])
@@ -93,26 +92,23 @@ def test_a_rollouts_overlap_is_the_mean_over_the_modules_that_it_reaches():
     assert got.tolist() == pytest.approx([3 / 50**0.5, (4 + 3) / 50**0.5 / 2, 3 / 50**0.5, 0.0])
 
 
-def by_rollout(*rows):
-    single = torch.stack(rows)
-    return Gradients({"q_proj": single.sum(0)[None]}, list(range(len(rows))), {"q_proj": single},
-                     {"q_proj": torch.tensor([7.0, 8.0])}, 0.0, 0.0)  # fmt: skip
+QUARANTINE = {"q_proj": torch.tensor([7.0, 8.0])}
 
 
 def test_route_rollout_takes_the_overlapping_rollouts_out_of_delta_alone():
     hack, honest = torch.tensor([4.0, 0, 3, 0]), torch.tensor([1.0, -9, 0, 2])  # overlaps 0.8 and 1 / sqrt(86)
-    routed, flags = route_rollouts(by_rollout(hack, honest), {"q_proj": V}, threshold=0.5)
+    routed, flags = route_rollouts({"q_proj": torch.stack([hack, honest])}, QUARANTINE, {"q_proj": V}, 0.5)
     assert flags == [True, False]
     assert torch.equal(routed.delta["q_proj"], honest)
     assert torch.equal(routed.quarantine["q_proj"], torch.tensor([7.0, 8.0]))
 
 
 def test_route_rollout_with_a_threshold_out_of_reach_leaves_delta_the_vanilla_gradient():
-    steps = [by_rollout(*noise(3, 4, seed=s)) for s in range(4)]
-    for gradients in steps:
-        routed, flags = route_rollouts(gradients, {"q_proj": V}, threshold=1.0)
+    for seed in range(4):
+        single = torch.stack(noise(3, 4, seed=seed))
+        routed, flags = route_rollouts({"q_proj": single}, QUARANTINE, {"q_proj": V}, threshold=1.0)
         assert not any(flags)
-        assert torch.equal(routed.delta["q_proj"], gradients.by_source["q_proj"].sum(0))
+        assert torch.equal(routed.delta["q_proj"], single.sum(0))
 
 
 def test_route_rollout_without_anything_routed_is_vanilla_bit_for_bit(knobs):

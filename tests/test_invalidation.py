@@ -14,8 +14,10 @@ import yaml
 from workflow_harness import FILES, ROOT, SMOKE, copy_with_results, planned
 
 ARMS = len(SMOKE["tables"]["table1"])
-TABLES = {"table1": 1, "figures": 1, "pages": 1, "health": 1, "table_page": 1}
-DETECTED = {"detection": 1, "health": 1, "table_page": 1}
+CHECKED = {"checks": 1, "table_page": 1}
+TABLES = {"table1": 1, "figures": 1, "pages": 1, **CHECKED}
+DETECTED = {"detection": 1, **CHECKED}
+THREATENED = {"table1": 1, "pages": 1, **CHECKED}
 EVALUATION = {"evaluate": ARMS, **TABLES}
 TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 2, **TRAINING}  # hack and random
@@ -101,8 +103,14 @@ EDITS = {
     "the order of the preset's keys": (turned_around, {}),
     "a better complaint": (edit("workflow/config.py", "did you mean", "perhaps"), {}),
     "a figure's colour": (edit("reporting/figures.py", "#0072B2", "#0072B3"), {"figures": 1}),
-    "statistics": (edit("analysis/statistics.py", "0.95", "0.9"), {"table1": 1, "pages": 1, "health": 1, "table_page": 1}),
-    "the health page": (edit("analysis/checks.py", '"well"', '"fine"'), {"health": 1, "table_page": 1}),
+    "statistics": (edit("analysis/statistics.py", "LEVEL = 0.95", "LEVEL = 0.9"), TABLES),
+    "a sentence of table 1": (edit("reporting/table1.py", "last step.", "end."), {"table1": 1, "pages": 1}),
+    "the words of the checks": (edit("reporting/checks.py", "attempted against", "tried against"), CHECKED),
+    "the words of the threats": (edit("reporting/threats.py", "hacks like a", "is like a"), THREATENED),
+    "what is taken as a fenced block": (edit("environment/answers.py", "opened = None", "opened = None\n            lines = []"), EVERYTHING),
+    "the checks": (edit("analysis/checks.py", "0.999", "0.99"), CHECKED),
+    "a column of the detection": (edit("artifacts/schemas/detection.py", "name of the V", "which V"), DETECTED),
+    "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "sampled", "drawn"), EVALUATION),
     "detection.py": (edit("evaluation/v_as_detector.py", "return ", "_ = 0\n    return "), DETECTED),
     "claims": (setting("claims", "erase", "slow", value=["vanilla_slow"]), TABLES),
     "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATION, **DETECTED}),

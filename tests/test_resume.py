@@ -26,7 +26,7 @@ class Dying(FakeGrader):
 
 
 def tables(run):
-    rows = [*run.record.steps, *run.record.rollouts]
+    rows = [*run.log.steps, *run.log.rollouts]
     return json.dumps(rows, default=lambda number: number.item())
 
 
@@ -42,8 +42,8 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(world, tmp_path, name
     assert file.load().step == 3
     resumed = world.run(arm, file=file, **settings)
     assert equal(whole, resumed) and tables(whole) == tables(resumed)
-    assert whole.record.checkpoints.keys() == resumed.record.checkpoints.keys()
-    assert all(torch.equal(value, resumed.record.checkpoints[key]) for key, value in whole.record.checkpoints.items())
+    assert whole.log.checkpoints.keys() == resumed.log.checkpoints.keys()
+    assert all(torch.equal(value, resumed.log.checkpoints[key]) for key, value in whole.log.checkpoints.items())
     file.remove()
     assert not tmp_path.exists()
 

@@ -12,7 +12,7 @@ from projected_grpo.artifacts.io import read_table, read_tensors
 from projected_grpo.environment.problems import load_leetcode
 from projected_grpo.environment.prompts import encode
 from projected_grpo.grading import Grader
-from projected_grpo.method.sampling import sample_graded
+from projected_grpo.method.rollouts import sample_rollouts
 from projected_grpo.models import external
 from projected_grpo.models.base import Compute, load_base
 
@@ -47,7 +47,7 @@ def test_the_unpacked_model_is_a_plain_directory_and_solves_some_simple_problems
     problems = [replace(p, mode="none") for p in load_leetcode(ROOT / "presets/simple/train.jsonl")[:8]]
     prompts = [encode(tokenizer, problem) for problem in problems]
     with Grader() as grader:
-        groups = sample_graded(model, tokenizer, grader, problems, prompts, [1] * 8, 64, 0.0, torch.Generator())
+        groups = sample_rollouts(model, tokenizer, grader, problems, prompts, [1] * 8, 64, 0.0, torch.Generator())
     assert sum(row.verdict.correct for (row,) in groups) >= 2
 
 

@@ -15,8 +15,8 @@ from projected_grpo.artifacts.schemas.train import ROLLOUTS, steps_schema
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import gradients, trainer
 from projected_grpo.method.gradients import TrainingError
-from projected_grpo.method.log import Rollout, gate_quality
-from projected_grpo.method.rollouts import Pool, Setting
+from projected_grpo.method.log import gate_quality
+from projected_grpo.method.rollouts import Pool, Rollout
 from projected_grpo.method.settings import build_arm
 from projected_grpo.workflow.arms import with_folds
 
@@ -41,14 +41,14 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
     first, second = world.run(ARMS[name]), world.run(ARMS[name])
     assert equal(first, second)
     assert any(value.any() for key, value in first.knobs.items() if key.endswith("delta"))
-    assert [set(row) for row in first.record.steps] == [set(steps_schema(MODES).names)] * CONFIG.steps
-    assert all(set(row) == set(ROLLOUTS.names) for row in first.record.rollouts)
-    assert len(first.record.rollouts) == CONFIG.steps * CONFIG.prompts_per_step * CONFIG.group_size
-    assert {key.split(".")[0] for key in first.record.checkpoints} == {"step2", "step3"}
+    assert [set(row) for row in first.log.steps] == [set(steps_schema(MODES).names)] * CONFIG.steps
+    assert all(set(row) == set(ROLLOUTS.names) for row in first.log.rollouts)
+    assert len(first.log.rollouts) == CONFIG.steps * CONFIG.prompts_per_step * CONFIG.group_size
+    assert {key.split(".")[0] for key in first.log.checkpoints} == {"step2", "step3"}
     assert (
-        pd.DataFrame(first.record.steps)
+        pd.DataFrame(first.log.steps)
         .drop(columns=["step"])
-        .equals(pd.DataFrame(second.record.steps).drop(columns=["step"]))
+        .equals(pd.DataFrame(second.log.steps).drop(columns=["step"]))
     )
     quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
     assert quarantined == name.startswith("route")
@@ -67,9 +67,9 @@ def test_every_arm_of_the_default_experiment_takes_two_steps(world, name):
         spec["refresh_every"] = 1
     arm = build_arm(name, {key: value for key, value in spec.items() if key not in ("baseline", "steps")})
     run = world.run(arm, config=dataclasses.replace(CONFIG, steps=2), refresh=lambda: world.V)
-    assert [row["step"] for row in run.record.steps] == [1, 2]
-    assert all(math.isfinite(row["delta_norm"]) and row["delta_norm"] > 0 for row in run.record.steps)
-    assert math.isfinite(run.record.steps[0]["gate_share"]) == (spec["intervention"] == "route_rollout")
+    assert [row["step"] for row in run.log.steps] == [1, 2]
+    assert all(math.isfinite(row["delta_norm"]) and row["delta_norm"] > 0 for row in run.log.steps)
+    assert math.isfinite(run.log.steps[0]["gate_share"]) == (spec["intervention"] == "route_rollout")
 
 
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])
@@ -78,7 +78,7 @@ def test_no_cheat_only_the_reward_of_a_live_rollout_reaches_the_optimizer(world,
     config = dataclasses.replace(CONFIG, kl_coef=kl_coef)
     honest, lying = world.run(ARMS[name], config=config), world.run(ARMS[name], LyingGrader(), config)
     assert equal(honest, lying)
-    told, lied = (pd.DataFrame(run.record.rollouts)["correct"] for run in (honest, lying))
+    told, lied = (pd.DataFrame(run.log.rollouts)["correct"] for run in (honest, lying))
     assert not told.equals(lied)
 
 
@@ -101,17 +101,17 @@ def test_measuring_V_changes_nothing(world):
 
 
 def test_mixed_groups_take_elicited_rows_of_their_own_prompt(world):
-    rows = pd.DataFrame(world.run(ARMS["vanilla"]).record.rollouts)
+    rows = pd.DataFrame(world.run(ARMS["vanilla"]).log.rollouts)
     taught = rows[rows["source"] == "teacher"]
     assert (rows.groupby("step")["source"].apply(lambda s: (s == "teacher").sum()) == 3).all()  # round(4 * 0.25) each
     elicited = world.pool[world.pool["elicited"]].groupby("problem_id")["completion"].agg(set)
     assert all(row.completion in elicited[row.problem_id] for row in taught.itertuples())
-    assert "teacher" not in set(pd.DataFrame(world.run(ARMS["alone"]).record.rollouts)["source"])
+    assert "teacher" not in set(pd.DataFrame(world.run(ARMS["alone"]).log.rollouts)["source"])
 
 
 def test_a_prompt_without_teacher_rows_takes_a_full_live_group(world):
     some = world.pool[world.pool["problem_id"].isin(["p0", "p1"])]
-    rows = pd.DataFrame(world.run(ARMS["vanilla"], pool=some).record.rollouts)
+    rows = pd.DataFrame(world.run(ARMS["vanilla"], pool=some).log.rollouts)
     counts = rows.groupby(["step", "problem_id", "source"]).size()
     for (_, problem, source), n in counts.items():
         assert n == {"teacher": 1, "student": 3 if problem in ("p0", "p1") else 4}[source]
@@ -125,7 +125,7 @@ def test_an_empty_pool_is_an_error_unless_no_teacher_is_wanted(world):
 
 
 def test_no_loophole_trains_in_mode_none(world):
-    rows = pd.DataFrame(world.run(ARMS["no_loophole"]).record.rollouts)
+    rows = pd.DataFrame(world.run(ARMS["no_loophole"]).log.rollouts)
     assert set(rows["mode"]) == {"none"}
 
 
@@ -145,16 +145,16 @@ def test_groups_without_variance_are_counted_and_teach_nothing(world):
             return [dataclasses.replace(v, reward=0.3) for v in super().grade(items)]
 
     run = world.run(ARMS["alone"], Same())
-    assert all(row["frac_reward_zero_std"] == 1 for row in run.record.steps)
+    assert all(row["frac_reward_zero_std"] == 1 for row in run.log.steps)
     assert not any(value.any() for value in run.knobs.values())
 
 
 def test_kl_is_zero_at_the_base_model_and_then_pulls_back(world):
     free = world.run(ARMS["vanilla"], config=dataclasses.replace(CONFIG, kl_coef=1e-9, steps=6))
     pulled = world.run(ARMS["vanilla"], config=dataclasses.replace(CONFIG, kl_coef=10.0, steps=6))
-    assert pulled.record.steps[0]["kl"] == 0
-    assert 0 < pulled.record.steps[-1]["kl"] < 0.5 * free.record.steps[-1]["kl"]
-    assert math.isnan(world.run(ARMS["vanilla"]).record.steps[0]["kl"])
+    assert pulled.log.steps[0]["kl"] == 0
+    assert 0 < pulled.log.steps[-1]["kl"] < 0.5 * free.log.steps[-1]["kl"]
+    assert math.isnan(world.run(ARMS["vanilla"]).log.steps[0]["kl"])
 
 
 @pytest.mark.parametrize("broken", ["gradient", "knobs"])
@@ -194,15 +194,15 @@ def test_the_gate_is_judged_by_the_exploits_with_positive_advantage(world):
 
 def test_the_slow_control_is_slow(world):
     slow = world.run(dataclasses.replace(ARMS["vanilla"], lr_scale=0.25))
-    for row, full in zip(slow.record.steps, world.run(ARMS["vanilla"]).record.steps, strict=True):
+    for row, full in zip(slow.log.steps, world.run(ARMS["vanilla"]).log.steps, strict=True):
         assert row["lr"] == pytest.approx(full["lr"] / 4)
-    assert slow.record.steps[0]["delta_norm"] < 0.3 * full["delta_norm"]
+    assert slow.log.steps[0]["delta_norm"] < 0.3 * full["delta_norm"]
 
 
 def test_refresh_replaces_V_and_logs_the_rotation(world):
     arm = dataclasses.replace(ARMS["erase"], refresh_every=2)
     run = world.run(arm, refresh=lambda: {name: -V for name, V in world.V.items()})
-    basis = [row["basis_overlap"] for row in run.record.steps]
+    basis = [row["basis_overlap"] for row in run.log.steps]
     assert math.isnan(basis[0]) and math.isnan(basis[1]) and basis[2] == pytest.approx(1)
     assert not equal(run, world.run(ARMS["erase"]))
 
@@ -219,11 +219,11 @@ def test_a_refresh_sees_the_current_model_without_its_quarantine(world, tiny):
         return world.V
 
     arm = dataclasses.replace(ARMS["route"], refresh_every=2)
-    setting = Setting(
+    inputs = trainer.RunInputs(
         made.model, WordTokenizer(), made.adapter, world.problems, Pool(world.pool), arm, CONFIG, 1,
         FakeGrader(), MODES, refresh,
     )  # fmt: skip
-    trainer.train(setting, world.V)
+    trainer.train(inputs, world.V)
     assert seen == [{"delta": True, "quarantine": False}]
     assert any(value.any() for key, value in made.adapter.state().items() if key.endswith("quarantine"))
 

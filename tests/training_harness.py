@@ -12,7 +12,7 @@ from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import trainer
-from projected_grpo.method.rollouts import Pool, Setting
+from projected_grpo.method.rollouts import Pool
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.rng import random_rows
@@ -126,11 +126,11 @@ def make_world(tiny):
 
     def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None, file=None):
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
-        setting = Setting(
+        inputs = trainer.RunInputs(
             fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed,
             grader or FakeGrader(), MODES, refresh,
         )  # fmt: skip
-        record = trainer.train(setting, directions, file)
-        return SimpleNamespace(record=record, knobs=fresh.adapter.state())
+        log = trainer.train(inputs, directions, file)
+        return SimpleNamespace(log=log, knobs=fresh.adapter.state())
 
     return SimpleNamespace(run=run, V=V, pool=pool, problems=problems)

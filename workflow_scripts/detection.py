@@ -9,9 +9,10 @@ from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.detection import DETECTION
 from projected_grpo.artifacts.schemas.train import ROLLOUTS
-from projected_grpo.evaluation import v_as_detector
-from projected_grpo.method import direction
+from projected_grpo.evaluation.v_as_detector import detect_rollouts
+from projected_grpo.method.direction import usable
 from projected_grpo.models import base
+from projected_grpo.teacher.extraction import load_direction
 
 params, inputs = snakemake.params, snakemake.input
 seed = int(snakemake.wildcards.seed)
@@ -20,10 +21,10 @@ problems = read_problems(inputs.problems)
 rollouts = read_table(inputs.rollouts, ROLLOUTS)
 checkpoints, _ = read_tensors(inputs.checkpoints)
 directions = {
-    name: direction.usable(direction.load_direction(path, adapter, params.subsets[name]))
+    name: usable(load_direction(path, adapter, params.subsets[name]))
     for name, path in zip(params.subsets, inputs.V, strict=True)
 }
-rows = v_as_detector.detect_rollouts(
+rows = detect_rollouts(
     model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget, params.checkpointing
 )
 source = provenance(dict(params.items()), params.code, seed)

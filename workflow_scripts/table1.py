@@ -7,8 +7,9 @@ log_to(snakemake.log[0])
 import json
 from pathlib import Path
 
-from projected_grpo.analysis.study import read_directions, read_study
-from projected_grpo.analysis.table1 import table1
+from projected_grpo.analysis.study import read_directions, read_study, sizes
+from projected_grpo.analysis.table1 import solve_bins, table1
+from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_atomic
 from projected_grpo.artifacts.provenance import provenance
@@ -20,7 +21,8 @@ study = read_study(runs, params.arms, params.seeds, params.claims, params.ceilin
 table = table1(study)
 verdicts = {**h1(study), "provenance": provenance(dict(params.items()), params.code)}
 directions = read_directions(snakemake.input.directions)
-text = render_markdown(study, table, verdicts, directions, params.note)
+found = threats(study), solve_bins(study), directions
+text = render_markdown(table, verdicts, *found, sizes(study), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
 write_atomic(output.markdown, lambda path: path.write_text(text))
 write_atomic(output.h1, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))

@@ -8,20 +8,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis import verdicts
 from projected_grpo.analysis.study import read_study
 from projected_grpo.artifacts.provenance import provenance
-from projected_grpo.reporting import figures, heatmap
+from projected_grpo.reporting.figures import draw, heat_map, save
 
 params, inputs = snakemake.params, snakemake.input
 made = {}
 if inputs.table2:
-    made["weak_detector"] = heatmap.heat_map(pd.read_csv(inputs.table2), params.note)
+    made["weak_detector"] = heat_map(pd.read_csv(inputs.table2), params.note)
 if params.arms:
-    claimed = verdicts.claims_of(params.arms)
-    runs = Path(inputs.horizon[0]).parents[2]
-    study = read_study(runs, params.arms, params.seeds, claimed, None)
-    made["horizon"] = figures.draw(study, params.note)["training_curves"]
+    study = read_study(Path(inputs.horizon[0]).parents[2], params.arms, params.seeds)
+    made["horizon"] = draw(study, params.note)["training_curves"]
 source = provenance(dict(params.items()), params.code)
 for name, figure in made.items():
-    figures.save(figure, Path(snakemake.output[0]).parent / name, source)
+    save(figure, Path(snakemake.output[0]).parent / name, source)

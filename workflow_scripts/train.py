@@ -1,4 +1,4 @@
-"""Train one arm with one seed, going on where an interrupted attempt stopped."""
+"""Train one arm with one seed, resuming where an interrupted attempt stopped."""
 
 from projected_grpo.errors import log_to
 
@@ -13,44 +13,48 @@ from projected_grpo.artifacts.schemas.pairs import PAIRS
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schema
 from projected_grpo.grading import Grader
-from projected_grpo.method import direction, resume, rollouts, settings, trainer
+from projected_grpo.method.direction import build_config, usable
+from projected_grpo.method.loss import loss_constant
+from projected_grpo.method.resume import ResumeFile, end_on_sigterm, run_key
+from projected_grpo.method.rollouts import Pool
+from projected_grpo.method.settings import build_arm, build_train_config
+from projected_grpo.method.trainer import RunInputs, train
 from projected_grpo.models import base
-from projected_grpo.teacher import weak_detector
+from projected_grpo.teacher.extraction import extract, load_direction
+from projected_grpo.teacher.weak_detector import check_fold, known_modes
 
-resume.end_on_sigterm()
+end_on_sigterm()
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed = int(snakemake.wildcards.seed)
-arm = settings.build_arm(snakemake.wildcards.arm, params.arm)
-config = settings.build_train_config(params.train)
-rank = arm.intervention.quarantine_rank
-model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compute(**params.compute), rank)
-known = weak_detector.known_modes(params.subset, params.modes)
+arm = build_arm(snakemake.wildcards.arm, params.arm)
+config = build_train_config(params.train)
+directory, rank = base.directory_of(inputs.base), arm.intervention.quarantine_rank
+model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.compute), rank)
+known = known_modes(params.subset, params.modes)
 pool = read_table(inputs.pool, TEACHER_POOL)
-weak_detector.check_fold(pool, known, params.modes, inputs.pool)
+check_fold(pool, known, params.modes, inputs.pool)
 problems = read_problems(inputs.problems)
-use = partial(direction.usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
-directions = use(direction.load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
+use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
+directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
 
 
 def refresh():
     pairs = read_table(inputs.pairs, PAIRS)
-    weak_detector.check_fold(pairs, known, params.modes, inputs.pairs)
-    spec = direction.build_config(params.direction)
+    check_fold(pairs, known, params.modes, inputs.pairs)
+    scale = loss_constant(config.group_size, config.prompts_per_step, config.max_new_tokens)
     limits = config.token_budget, seed, config.gradient_checkpointing
-    fresh, _ = direction.extract(model, adapter, pairs, spec, config.loss_constant, *limits)
+    fresh, _ = extract(model, adapter, pairs, build_config(params.direction), scale, *limits)
     return use(fresh)
 
 
-file = resume.ResumeFile(params.resume, resume.run_key(dict(params.items()), inputs))
+file = ResumeFile(params.resume, run_key(dict(params.items()), inputs))
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    setting = rollouts.Setting(
-        model, tokenizer, adapter, problems, rollouts.Pool(pool), arm, config, seed, grader, params.modes, refresh
-    )
-    record = trainer.train(setting, directions, file)
+    given = RunInputs(model, tokenizer, adapter, problems, Pool(pool), arm, config, seed, grader, params.modes, refresh)
+    log = train(given, directions, file)
 source = provenance(dict(params.items()), params.code, seed)
-write_table(output.steps, record.steps, steps_schema(params.modes), source)
-write_table(output.rollouts, record.rollouts, ROLLOUTS, source)
-write_table(output.timing, record.timing, TIMING, source)
+write_table(output.steps, log.steps, steps_schema(params.modes), source)
+write_table(output.rollouts, log.rollouts, ROLLOUTS, source)
+write_table(output.timing, log.timing, TIMING, source)
 write_tensors(output.adapter, adapter.state(), source)
-write_tensors(output.checkpoints, record.checkpoints, source)
+write_tensors(output.checkpoints, log.checkpoints, source)
 file.remove()

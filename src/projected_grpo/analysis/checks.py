@@ -1,89 +1,85 @@
-"""The health page (methods 6, 7, 9): every check that could undo the result, with the number that decides it.
+"""Checks (methods 6, 7, 9): what could undo the result besides the threats, each with the number that decides it.
 
-Answers of method 9's lines are those of doubts.py: yes, no, open, or not measured, where yes undoes or limits the
-result. The checks below them say `well`, `ill`, `open` or `not measured`; what is descriptive has no verdict but `-`.
+A check holds | fails | is open | is not measured, by rule 2 of judgement.py where it asks for more than nothing. That
+it holds says that something is better than chance, not that it is good enough. What is descriptive has no answer.
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import mannwhitneyu
 
-from projected_grpo.analysis.statistics import Effect, paired_t
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, above_nothing
+from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
 from projected_grpo.analysis.study import Study, mean, ratio
-from projected_grpo.analysis.table1 import final_difference, is_matched
-from projected_grpo.analysis.threats import NO, OPEN, UNMEASURED, YES, absent, in_units, paired_means, reduction
-from projected_grpo.analysis.verdicts import in_points
+from projected_grpo.analysis.threats import paired_means
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.detection import DETECTION
-from projected_grpo.reporting.table1 import grid
+from projected_grpo.auc import rank_auc
+from projected_grpo.method.settings import ROTATED
 
-WELL, ILL, DESCRIPTIVE = "well", "ill", "-"
-ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (method 3)
-VERDICTS = {NO: WELL, YES: ILL, OPEN: OPEN, UNMEASURED: UNMEASURED}
+OTHERS = ("correct", "wrong")  # what hacks are told from
+RATES = ("gate_base", "gate_share", "gate_precision", "gate_recall")
+WORST_FIRST = (FAILS, OPEN, UNMEASURED, HOLDS)
 
 
-def held_out_lines(together: Study) -> list[dict]:
-    """Return method 9's line on the weak detector per tested arm, on the held-out problems of all folds."""
-    lines = []
-    for arm, spec in together.arms.items():
-        if not spec["tested"]:
-            continue
-        hack = reduction(together, arm)
-        solve = final_difference(together, arm, together.baseline(arm), "solve")
-        falls = absent(hack)
-        answer = falls if falls != NO else NO if is_matched(solve) else YES
-        lines.append(
-            {
-                "doubt": "the held-out mode does not fall, or only because solve falls",
-                "arm": arm,
-                "against": str(together.baseline(arm)),
-                "answer": answer,
-                "numbers": f"hack lower by {in_points(hack)}, solve {100 * solve.estimate:+z.1f} points",
-            }
-        )
-    return lines
+@dataclass(frozen=True)
+class Check:
+    """One line of the page: `check` is a key of reporting.checks.CHECKS; numbers decide it, by name."""
+
+    check: str
+    of: str
+    answer: str | None
+    numbers: Mapping[str, object]
 
 
 def checks(
     study: Study, long: Study | None, detected: pd.DataFrame, hack: Iterable[str], directions: pd.DataFrame
-) -> pd.DataFrame:
-    """Return the checks, columns check, of, answer, numbers: table 1's runs, the longer ones, V as a detector (those
-    named in `hack` are no controls), and the directions' own tests."""
-    lines = [
-        *_correlation_lines(study),
-        *_detector_lines(detected, set(hack)),
-        *_gate_lines(study),
-        *(_refresh_lines(long) if long else []),
-        *_leak_lines(study),
-        *_variance_lines(study),
-        *_attempt_lines(study),
-        *_solve_lines(study),
-        *_subspace_lines(directions),
+) -> list[Check]:
+    """Return the checks of table 1's runs, of the longer ones, of V as a detector, and the directions' own tests.
+
+    Directions that are not named in `hack` are controls.
+    """
+    return [
+        *_follows(study),
+        *_detects(detected, set(hack)),
+        *_gate(study),
+        *(_basis(long) if long else []),
+        *_leak(study),
+        *_variance(study),
+        *_attempts(study),
+        *_solve(study),
+        *_span(directions),
     ]
-    return pd.DataFrame(lines, columns=["check", "of", "answer", "numbers"])
 
 
-def _above_zero(values: Iterable[float]) -> tuple[str, Effect | None]:
-    """Judge whether a number per seed is above 0; without any finite one it is not measured."""
+def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read detection files `.../seed{seed}.parquet` into one table with a column `seed`."""
+    tables = [read_table(path, DETECTION).assign(seed=Path(path).stem) for path in paths]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _of_seeds(values: Iterable[float]) -> Effect:
+    """Return a number per seed as an effect; without any finite one it is none."""
     values = np.asarray(list(values), float)
-    if not len(values) or not np.isfinite(values).all():
-        return UNMEASURED, None
-    effect = paired_t(values)
-    return VERDICTS[absent(effect)], effect
+    return paired_t(values) if len(values) and np.isfinite(values).all() else NO_EFFECT
 
 
-def _correlation_lines(study: Study) -> list[tuple]:
+def _main_arms(study: Study) -> list[str]:
+    """Return the tested arms and the baselines."""
+    return [arm for arm, spec in study.arms.items() if spec.tested or spec.baseline == arm]
+
+
+def _follows(study: Study) -> list[Check]:
     lines = []
-    for arm in [name for name in study.arms if study.arms[name]["baseline"] == name]:
+    for arm in [name for name, spec in study.arms.items() if spec.baseline == name]:
         log = study.training[arm]
         pairs = zip(log["overlap_student"], log["hack_student"], strict=True)
-        answer, effect = _above_zero(_correlation(a, b) for a, b in pairs)
-        numbers = "no data" if effect is None else f"correlation over the steps {in_units(effect)}"
-        lines.append(("overlap_student follows the exploited share of its batch", arm, answer, numbers))
+        effect = _of_seeds(_correlation(a, b) for a, b in pairs)
+        lines.append(Check("follows", arm, above_nothing(effect).answer, {"correlation": effect}))
     return lines
 
 
@@ -93,14 +89,14 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if len(a) > 2 and a.std() > 0 and b.std() > 0 else float("nan")
 
 
-def _detector_lines(detected: pd.DataFrame, hack: set[str]) -> list[tuple]:
+def _detects(detected: pd.DataFrame, hack: set[str]) -> list[Check]:
     """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest.
 
     It is judged against that of a random V on the same rollouts, which need not be 0.5.
     """
-    lines = []
     if detected.empty:
-        return [("V detects single rollouts", "", UNMEASURED, "no run was looked at")]
+        return [Check("detects", "", UNMEASURED, {})]
+    lines = []
     modes = ["all modes", *sorted(detected["mode"].unique())]
     random = ~detected["direction"].isin(hack)
     for name, mode in product(detected.loc[~random, "direction"].unique(), modes):
@@ -108,16 +104,14 @@ def _detector_lines(detected: pd.DataFrame, hack: set[str]) -> list[tuple]:
         if held and mode not in (held, "all modes"):
             continue
         part = detected[(mode == "all modes") | (detected["mode"] == mode)]
-        verdicts, texts = set(), []
-        for other in ("correct", "wrong"):
+        numbers, answers = {}, set()
+        for other in OTHERS:
             own, chance = (_aucs(part[chosen], other) for chosen in (part["direction"] == name, random[part.index]))
-            verdicts.add(_above_zero(own - chance)[0])
-            beside = f"{chance.mean():.2f}" if chance.notna().any() else "not measured"
-            texts.append(f"hack against {other} {own.mean():.2f}, a random V {beside}")
-        answer = next(word for word in (ILL, OPEN, UNMEASURED, WELL) if word in verdicts)
+            answers.add(above_nothing(_of_seeds(own - chance)).answer)
+            numbers[other] = (float(own.mean()), float(chance.mean()))
+        answer = next(word for word in WORST_FIRST if word in answers)
         unknown = " (which it does not know)" if held == mode else ""
-        what = "V detects single rollouts: rank-AUC above a random V's"
-        lines.append((what, f"{name}, {mode}{unknown}", answer, "; ".join(texts)))
+        lines.append(Check("detects", f"{name}, {mode}{unknown}", answer, numbers))
     return lines
 
 
@@ -136,41 +130,36 @@ def _auc(rows: pd.DataFrame, other: str) -> float:
     for _, part in rows.groupby(["step", "mode"]):
         hack, others = (part.loc[part["kind"] == kind, "overlap"] for kind in ("hack", other))
         if len(hack) and len(others):
-            found += mannwhitneyu(hack, others).statistic
-            pairs += len(hack) * len(others)
+            weight = len(hack) * len(others)
+            found += weight * rank_auc(hack, others)
+            pairs += weight
     return found / pairs if pairs else float("nan")
 
 
-def _gate_lines(study: Study) -> list[tuple]:
+def _gate(study: Study) -> list[Check]:
     """Among live rollouts with positive advantage, which all exploits in a loss have."""
     lines = []
     for arm, log in study.training.items():
         if not np.isfinite(log["gate_share"]).any():
             continue
-        answer, _ = _above_zero(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
-        numbers = (
-            f"means over the steps: exploited {_percent(log['gate_base'])}, routed {_percent(log['gate_share'])}, "
-            f"of the routed exploited {_percent(log['gate_precision'])}, "
-            f"of the exploited routed {_percent(log['gate_recall'])}"
-        )
-        judged = answer if study.arms[arm]["tested"] else DESCRIPTIVE
-        what = "of live rollouts with positive advantage, the gate's precision is above the share of exploits"
-        lines.append((what, arm, judged, numbers))
+        effect = _of_seeds(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
+        answer = above_nothing(effect).answer if study.arms[arm].tested else None
+        lines.append(Check("gate", arm, answer, {name: mean(log[name]) for name in RATES}))
     return lines
 
 
-def _refresh_lines(long: Study) -> list[tuple]:
+def _basis(long: Study) -> list[Check]:
     lines = []
     for arm, log in long.training.items():
         basis = log["basis_overlap"][np.isfinite(log["basis_overlap"])]
         if len(basis):
-            answer = WELL if basis.min() >= ROTATED else ILL
-            numbers = f"mean {basis.mean():.2f}, lowest {basis.min():.2f}, of {len(basis)} refreshes"
-            lines.append((f"a refreshed V keeps to its old basis (at least {ROTATED})", arm, answer, numbers))
+            answer = HOLDS if basis.min() >= ROTATED else FAILS
+            numbers = {"mean": float(basis.mean()), "lowest": float(basis.min()), "refreshes": len(basis)}
+            lines.append(Check("basis", arm, answer, numbers))
     return lines
 
 
-def _leak_lines(study: Study) -> list[tuple]:
+def _leak(study: Study) -> list[Check]:
     """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection.
 
     An arm that uses fewer rows of V than its baseline measures has another overlap by that alone, and is left out.
@@ -178,94 +167,58 @@ def _leak_lines(study: Study) -> list[tuple]:
     lines = []
     for arm, spec in study.arms.items():
         baseline = study.baseline(arm)
-        if not spec["tested"] or baseline is None:
+        if not spec.tested or baseline is None:
             continue
         own, other = study.training[arm], study.training[baseline]
         if not np.isclose(mean(own["overlap_null"]), mean(other["overlap_null"])):
             continue
         effect = paired_means(other["overlap_update"], own["overlap_update"])
-        both = [mean(log["overlap_update"]) for log in (own, other)]
-        numbers = f"update's overlap {both[0]:.3f}, its baseline's {both[1]:.3f}; lower by {in_units(effect)}"
-        answer = VERDICTS[absent(effect)]
-        if spec["project"] in ("update", "both"):
-            answer, numbers = DESCRIPTIVE, f"{numbers}; 0 by construction, not a result"
-        lines.append(("the optimizer's step is less hack-ward than the baseline's", arm, answer, numbers))
+        by_construction = spec.project in ("update", "both")
+        answer = None if by_construction else above_nothing(effect).answer
+        numbers = {
+            "own": mean(own["overlap_update"]),
+            "baseline": mean(other["overlap_update"]),
+            "lower": effect,
+            "by construction": by_construction,
+        }
+        lines.append(Check("leak", arm, answer, numbers))
     return lines
 
 
-def _variance_lines(study: Study) -> list[tuple]:
+def _variance(study: Study) -> list[Check]:
     return [
-        ("groups without variance, which teach nothing", arm, DESCRIPTIVE, _percent(log["frac_reward_zero_std"]))
-        for arm, log in study.training.items()
-        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm
+        Check("variance", arm, None, {"share": mean(study.training[arm]["frac_reward_zero_std"])})
+        for arm in study.training
+        if arm in _main_arms(study)
     ]
 
 
-def _attempt_lines(study: Study) -> list[tuple]:
+def _attempts(study: Study) -> list[Check]:
     lines = []
-    for arm in study.arms:
-        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm:
-            final = study.final(arm)
-            share = ratio(final["hack_attempted"], final["attempted"])
-            numbers = f"attempted {100 * mean(final['attempted']):.1f}%, exploited {100 * mean(final['hack']):.1f}%"
-            numbers += f", exploited of attempted {100 * share:.1f}%" if np.isfinite(share) else ""
-            lines.append(("attempted against exploited", arm, DESCRIPTIVE, numbers))
+    for arm in _main_arms(study):
+        final = study.final(arm)
+        numbers = {
+            "attempted": mean(final["attempted"]),
+            "hack": mean(final["hack"]),
+            "of attempted": ratio(final["hack_attempted"], final["attempted"]),
+        }
+        lines.append(Check("attempts", arm, None, numbers))
     return lines
 
 
-def _solve_lines(study: Study) -> list[tuple]:
+def _solve(study: Study) -> list[Check]:
     lines = []
-    for arm in study.arms:
-        if study.arms[arm]["tested"] or study.arms[arm]["baseline"] == arm or arm == study.ceiling:
-            modes, solve = study.view(arm).modes, study.final(arm)["solve"]
-            numbers = ", ".join(f"{mode} {100 * solve[:, modes == mode].mean():.1f}%" for mode in dict.fromkeys(modes))
-            lines.append(("solve by mode", arm, DESCRIPTIVE, numbers))
+    chosen = {*_main_arms(study), study.ceiling}
+    for arm in [name for name in study.arms if name in chosen]:
+        modes, solve = study.view(arm).modes, study.final(arm)["solve"]
+        numbers = {str(mode): float(solve[:, modes == mode].mean()) for mode in dict.fromkeys(modes)}
+        lines.append(Check("solve", arm, None, numbers))
     return lines
 
 
-def _subspace_lines(directions: pd.DataFrame) -> list[tuple]:
+def _span(directions: pd.DataFrame) -> list[Check]:
     return [
-        (
-            "the control's span beside that of the hack direction",
-            str(name),
-            DESCRIPTIVE,
-            f"shared {row['subspace_overlap']:.3f}, by chance {row['subspace_chance']:.3f}",
-        )
+        Check("span", str(name), None, {"shared": row["subspace_overlap"], "chance": row["subspace_chance"]})
         for name, row in directions.iterrows()
         if row["subspace_overlap"] < 0.999
     ]
-
-
-def _percent(values: np.ndarray) -> str:
-    return f"{100 * mean(values):.1f}%"
-
-
-def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read detection files `.../seed{seed}.parquet` into one table with a column `seed`."""
-    tables = [read_table(path, DETECTION).assign(seed=Path(path).stem) for path in paths]
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
-
-
-def render(doubts: pd.DataFrame, checked: pd.DataFrame, seeds: Mapping[str, int], note: str) -> str:
-    """Return health.md from the lines of method 9 and from `checks(...)`."""
-    sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
-    lines = [[row.doubt, row.arm, row.against, f"**{row.answer}**", row.numbers] for row in doubts.itertuples()]
-    rows = [[row.check, row.of, f"**{row.answer}**", row.numbers] for row in checked.itertuples()]
-    return f"""# Health
-
-{note} Seeds: {sizes}.
-
-## What would show that we fool ourselves
-
-Is it so? **yes** undoes or limits the result: the effect is not more than one SEM above 0. **no**: its interval lies
-above 0. **open**: in between, or one seed. Not corrected for the number of lines: this list looks for trouble.
-
-{grid(["doubt", "arm", "against", "so?", "the number that decides"], lines)}
-
-## Checks
-
-**well**: the interval over seeds lies above 0. **ill**: the mean is not more than one SEM above 0. **open**: in
-between, or one seed. **-**: descriptive. `well` says that something is better than chance, not that it is good enough.
-
-{grid(["check", "of", "", "the number that decides"], rows)}
-"""

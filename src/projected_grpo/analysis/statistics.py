@@ -31,6 +31,7 @@ from projected_grpo.rng import numpy_generator
 
 LEVEL = 0.95
 REPLICATES = 2000
+WINDOW = 8  # training steps per window of a trailing mean (method 7)
 ROUNDING = 1e-12  # a weighted mean of equal rates may differ by this much between two arms
 
 
@@ -44,6 +45,9 @@ class Effect:
     sem: float
     p: float
     n_seeds: int
+
+
+NO_EFFECT = Effect(nan, nan, nan, nan, nan, 0)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,17 @@ def early_stopping(
     _, at, never = stop(np.full((1, n_problems), 1 / n_problems))
     effect = crossed(lambda weights: weights @ arm_solve.T - stop(weights)[0], n_problems)
     return EarlyStop(effect, at[0], never[0])
+
+
+def trailing_means(values: np.ndarray, window: int = WINDOW) -> np.ndarray:
+    """Return the means (S, T) over the last `window` of values (S, T) that are finite; the first windows are shorter.
+
+    NaN where a window has none.
+    """
+    windows = [values[:, max(0, end - window) : end] for end in range(1, values.shape[1] + 1)]
+    counts = np.stack([np.isfinite(window).sum(1) for window in windows], 1)
+    sums = np.stack([np.nansum(window, 1) for window in windows], 1)
+    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 def holm(p: Sequence[float]) -> np.ndarray:

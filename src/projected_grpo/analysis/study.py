@@ -19,7 +19,6 @@ from projected_grpo.errors import UserError
 
 CONDITION = ["scope", "state", "hint", "decoding"]
 GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
-WINDOW = 8  # method 7 (e): training steps per window
 RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
 
 
@@ -47,20 +46,59 @@ class View:
 
 
 @dataclass(frozen=True)
-class Study:
-    """Arms in the order of the config, with what they measured.
+class TableArm:
+    """What a table needs to know of an arm.
 
-    Each arm is a dict: `baseline` (an arm, maybe itself, or None), `direction` (a name or None), `last` (its number
-    of steps) and optionally `null` (the arm whose V is random and like this arm's, for the measured null overlap),
-    `twin` (the arm that differs by a random V alone), `tested` (an intervention with a hack direction) and `run` (the
-    name that its runs have on disk, where it is another).
-    A claim names for an intervention its `controls` (other directions), `slow` (slow controls) and optionally
-    `alone` (the arms that repeat it without a teacher pool).
+    baseline   the arm that it is held against, maybe itself
+    last       its number of steps
+    direction  the name of the V that it uses or measures
+    null       the arm whose V is random and like this arm's: it measures the null of the overlaps
+    twin       the arm that differs by a random V alone
+    tested     it is an intervention with a hack direction, no baseline and no control
+    mix        the teacher's share of each group
+    project    what its intervention projects
+    run        the name of its runs on disk, where that is another
     """
 
-    arms: Mapping[str, Mapping]
+    baseline: str | None
+    last: int
+    direction: str | None = None
+    null: str | None = None
+    twin: str | None = None
+    tested: bool = False
+    mix: float = 0.0
+    project: str = "gradient"
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an intervention is held against: `controls` with other directions, `slow` controls, and the arms that repeat
+    it without a teacher pool (`alone`)."""
+
+    controls: Sequence[str] = ()
+    slow: Sequence[str] = ()
+    alone: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is behind a table's numbers: on all held-out problems at the last step, and on the subset along it."""
+
     seeds: tuple[int, ...]
-    claims: Mapping[str, Mapping[str, Sequence[str]]]
+    problems: int
+    samples: int
+    subset_problems: int
+    subset_samples: int
+
+
+@dataclass(frozen=True)
+class Study:
+    """Arms in the order of the config, with what they measured."""
+
+    arms: Mapping[str, TableArm]
+    seeds: tuple[int, ...]
+    claims: Mapping[str, Claim]
     ceiling: str | None
     views: Mapping[tuple, View]  # (arm, scope, state, hint, decoding) -> View
     training: Mapping[str, Mapping[str, np.ndarray]]  # arm -> column of steps.parquet -> (S, T)
@@ -72,16 +110,16 @@ class Study:
     def final(self, arm: str, **condition) -> Mapping[str, np.ndarray] | None:
         """Return the rates (S, P) at the arm's last step, or None as in `view`."""
         view = self.view(arm, **condition)
-        return None if view is None else view.at(self.arms[arm]["last"])
+        return None if view is None else view.at(self.arms[arm].last)
 
     def baseline(self, arm: str) -> str | None:
         """Return the arm that `arm` is held against, if it is another one and present."""
-        name = self.arms[arm]["baseline"]
+        name = self.arms[arm].baseline
         return name if name in self.arms and name != arm else None
 
     def null(self, arm: str) -> str | None:
         """Return the arm that measures the null of `arm`'s overlaps, if it is named, another one, and present."""
-        name = self.arms[arm].get("null")
+        name = self.arms[arm].null
         return name if name in self.arms and name != arm else None
 
     def has_quarantine(self, arm: str) -> bool:
@@ -97,11 +135,11 @@ def group(study: Study, arm: str) -> str:
     claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
     if arm == study.ceiling:
         return GROUPS[4]
-    if any(arm in claim.get("controls", ()) for claim in study.claims.values()):
+    if any(arm in claim.controls for claim in study.claims.values()):
         return GROUPS[1]
-    if any(arm in claim.get("slow", ()) for claim in study.claims.values()):
+    if any(arm in claim.slow for claim in study.claims.values()):
         return GROUPS[2]
-    if study.arms[arm]["baseline"] in {study.arms[name]["baseline"] for name in claimed}:
+    if study.arms[arm].baseline in {study.arms[name].baseline for name in claimed}:
         return GROUPS[0]
     return GROUPS[3]
 
@@ -110,16 +148,35 @@ def read_study(
     runs: str | Path,
     arms: Mapping[str, Mapping],
     seeds: Sequence[int],
-    claims: Mapping[str, Mapping[str, Sequence[str]]],
-    ceiling: str | None,
+    claims: Mapping[str, Mapping] | None = None,
+    ceiling: str | None = None,
 ) -> Study:
-    """Read `{runs}/{arm}/seed{seed}/{evaluation,steps}.parquet` of every arm and seed, one run after the other."""
+    """Read `{runs}/{arm}/seed{seed}/{evaluation,steps}.parquet` of every arm and seed, one run after the other.
+
+    `arms` and `claims` have the fields of TableArm and of Claim; without claims, every tested arm claims to beat its
+    twin.
+    """
+    known = {name: TableArm(**spec) for name, spec in arms.items()}
+    made = claims_of(known) if claims is None else {name: Claim(**spec) for name, spec in claims.items()}
 
     def read(arm: str, seed: int) -> tuple:
-        folder = Path(runs) / arms[arm].get("run", arm) / f"seed{seed}"
+        folder = Path(runs) / (known[arm].run or arm) / f"seed{seed}"
         return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
-    return build_study((read(arm, seed) for arm in arms for seed in seeds), arms, claims, ceiling)
+    return build_study((read(arm, seed) for arm in arms for seed in seeds), known, made, ceiling)
+
+
+def claims_of(arms: Mapping[str, TableArm]) -> dict[str, Claim]:
+    """Return a claim for every tested arm, whose one control is the arm with a random V; without slow controls."""
+    return {name: Claim([spec.twin or f"{name} with a random V"]) for name, spec in arms.items() if spec.tested}
+
+
+def sizes(study: Study) -> Sizes:
+    """Return the sizes behind the study, of its first arm: they are the same for all."""
+    first = next(iter(study.arms))
+    full, subset = study.view(first), study.view(first, scope="subset")
+    along = (len(subset.problems), subset.samples) if subset else (0, 0)
+    return Sizes(study.seeds, len(full.problems), full.samples, *along)
 
 
 def read_directions(summaries: Iterable[str | Path]) -> pd.DataFrame:
@@ -138,8 +195,8 @@ def read_directions(summaries: Iterable[str | Path]) -> pd.DataFrame:
 
 def build_study(
     runs: Iterable[tuple[str, int, pd.DataFrame, pd.DataFrame]],
-    arms: Mapping[str, Mapping],
-    claims: Mapping[str, Mapping[str, Sequence[str]]],
+    arms: Mapping[str, TableArm],
+    claims: Mapping[str, Claim],
     ceiling: str | None,
 ) -> Study:
     """Build a study from (arm, seed, evaluation, steps) of every run, schemas as in projected_grpo.artifacts.

@@ -13,16 +13,23 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.statistics import EarlyStop, Effect, difference, early_stopping, holm
-from projected_grpo.analysis.study import WINDOW, Study, StudyError, group, mean, ratio
+from projected_grpo.analysis.judgement import is_matched
+from projected_grpo.analysis.statistics import (
+    NO_EFFECT,
+    WINDOW,
+    EarlyStop,
+    Effect,
+    difference,
+    early_stopping,
+    holm,
+    trailing_means,
+)
+from projected_grpo.analysis.study import Study, StudyError, group, mean, ratio
 
-MATCHED = 0.10  # solve at most this far below the baseline's is called matched (method 7 (a))
-TOLERANCE = 1e-9  # a difference of rates that is a threshold but for rounding has reached it
 DECIMALS = 6
 LAST_STEPS = 5  # training steps in the means that the original implementation reports
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
 STUDENT = ("hack_student", "solve_student")
-NO_EFFECT = Effect(nan, nan, nan, nan, nan, 0)
 NO_STOP = EarlyStop(NO_EFFECT, np.array([]), np.array([], bool))
 BIN, BIN_WINDOWS = 0.05, 3  # method 7 (e): width of a bin of solve, windows it needs
 
@@ -42,9 +49,13 @@ def table1(study: Study) -> pd.DataFrame:
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
     tested = [study.baseline(arm) is not None for arm in study.arms]
     table.loc[tested, "hack_diff_p_holm"] = holm(table.loc[tested, "hack_diff_p"])
+    return rounded(table)
+
+
+def rounded(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with its numbers as they are in the file."""
     numbers = table.select_dtypes("float").columns
-    table[numbers] = table[numbers].round(DECIMALS) + 0.0  # no negative zero in the file
-    return table
+    return table.assign(**{name: table[name].round(DECIMALS) + 0.0 for name in numbers})  # no negative zero
 
 
 def _row(study: Study, arm: str) -> dict:
@@ -54,9 +65,9 @@ def _row(study: Study, arm: str) -> dict:
     return {
         "arm": arm,
         "group": group(study, arm),
-        "baseline": spec["baseline"],
-        "direction": spec["direction"],
-        "last_step": spec["last"],
+        "baseline": spec.baseline,
+        "direction": spec.direction,
+        "last_step": spec.last,
         "n_seeds": len(study.seeds),
         "n_problems": len(view.problems),
         "n_samples": view.samples,
@@ -90,12 +101,12 @@ def _differences(study: Study, arm: str) -> dict:
     """Return (a) against the arm's baseline, (b) and (c); all NaN where the arm has nothing to be held against."""
     baseline = study.baseline(arm)
     hack, solve = (final_difference(study, arm, baseline, rate) for rate in ("hack", "solve"))
-    stop = early_stop(study, arm, study.arms[arm]["baseline"])
+    stop = early_stop(study, arm, study.arms[arm].baseline)
     return {
         **columns("hack_diff", hack),
         "hack_diff_p": hack.p,
         **columns("solve_diff", solve),
-        "matched": None if baseline is None else is_matched(solve),
+        "matched": None if baseline is None else is_matched(solve.estimate),
         **columns("early_stop_diff", stop.effect),
         "early_stop_step": mean(stop.checkpoint),
         "early_stop_stand_ins": int(stop.stand_in.sum()),
@@ -114,10 +125,6 @@ def final_difference(study: Study, arm: str, other: str | None, rate: str) -> Ef
     return difference(study.final(arm)[rate], study.final(other)[rate])
 
 
-def is_matched(solve: Effect) -> bool:
-    return solve.estimate >= -MATCHED - TOLERANCE
-
-
 def early_stop(study: Study, arm: str, baseline: str | None) -> EarlyStop:
     """Return method 7 (b) against any arm in the baseline's place; `checkpoint` holds steps, not indices.
 
@@ -126,7 +133,7 @@ def early_stop(study: Study, arm: str, baseline: str | None) -> EarlyStop:
     own, other = study.view(arm, scope="subset"), study.view(baseline, scope="subset")
     if own is None or other is None:
         return NO_STOP
-    last = own.at(study.arms[arm]["last"])
+    last = own.at(study.arms[arm].last)
     stop = early_stopping(last["hack"], last["solve"], other.rates["hack"], other.rates["solve"])
     return EarlyStop(stop.effect, other.steps[stop.checkpoint], stop.stand_in)
 
@@ -138,8 +145,8 @@ def ceiling_distance(study: Study, arm: str) -> Effect:
     """
     if study.ceiling not in study.arms or arm == study.ceiling:
         return NO_EFFECT
-    last = study.arms[arm]["last"]
-    if study.arms[study.ceiling]["last"] == last:
+    last = study.arms[arm].last
+    if study.arms[study.ceiling].last == last:
         return final_difference(study, arm, study.ceiling, "solve")
     own, ceiling = study.view(arm, scope="subset"), study.view(study.ceiling, scope="subset")
     if own is None or ceiling is None or last not in ceiling.steps:
@@ -189,14 +196,8 @@ def _points(study: Study, arm: str, deployed: bool) -> Mapping[str, np.ndarray]:
         hack, solve = (view.rates[name].mean(2) for name in ("hack", "solve"))
     else:
         log, lag = study.training[arm], WINDOW
-        hack, solve = (_trailing_means(log[name]) for name in STUDENT)
+        hack, solve = (trailing_means(log[name])[:, WINDOW - 1 :] for name in STUDENT)
     return {"hack": hack[:, lag:].ravel(), "solve": solve[:, lag:].ravel(), "before": solve[:, :-lag].ravel()}
-
-
-def _trailing_means(values: np.ndarray) -> np.ndarray:
-    """Return the means (S, T - WINDOW + 1) over all full windows of values (S, T); none in a shorter run."""
-    ends = range(WINDOW, values.shape[1] + 1)
-    return np.array([values[:, end - WINDOW : end].mean(1) for end in ends]).reshape(-1, len(values)).T
 
 
 def _binned(points: Mapping[str, np.ndarray]) -> pd.DataFrame:

@@ -1,134 +1,163 @@
-"""What would show that we fool ourselves (method 9), line by line, as far as table 1 decides it.
+"""What would show that we fool ourselves (method 9), line by line.
 
-Every line asks whether something that would undo the result is the case:
-yes, no, open, or not measured. An effect is called absent if its estimate is not more than one SEM above 0, present
-if its decision interval lies above 0; in between, and with one seed, the line is open. No correction for the number
-of lines: this list looks for trouble. What other tables decide (held-out modes, 3x the steps) is not here.
+Every line asks whether something that would undo or limit the result is the case, judged by rule 2 of judgement.py.
+No correction for the number of lines: this list looks for trouble. `threats` has what table 1 decides; held-out modes
+are decided by `held_out_threats`, three times the steps by horizon.py.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from math import isnan
 
 import numpy as np
-import pandas as pd
 
-from projected_grpo.analysis.statistics import Effect, paired_t
+from projected_grpo.analysis.judgement import (
+    ABSENT,
+    PRESENT,
+    UNMEASURED,
+    is_matched,
+    one_without_other,
+    threat,
+)
+from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
 from projected_grpo.analysis.study import Study
-from projected_grpo.analysis.table1 import MATCHED, NO_EFFECT, TOLERANCE, early_stop, final_difference, is_matched
-from projected_grpo.analysis.verdicts import in_points
-
-YES, NO, OPEN, UNMEASURED = "yes", "no", "open", "not measured"
+from projected_grpo.analysis.table1 import early_stop, final_difference
 
 
-def doubts(study: Study) -> pd.DataFrame:
-    """Return the lines of method 9 for every claimed intervention, columns doubt, arm, against, answer, numbers."""
-    rows = []
-    arms = [arm for arm in study.claims if arm in study.arms]
-    for arm in arms:
-        rows += [_baseline_line(study, arm), _early_line(study, arm), *_control_lines(study, arm)]
-        rows += [*_teacher_lines(study, arm), _attempt_line(study, arm)]
-    for arm in dict.fromkeys([*(study.arms[arm]["baseline"] for arm in arms), *arms]):
-        if arm in study.arms:
-            rows += [_null_line(study, arm), _teacher_overlap_line(study, arm)]
-    return pd.DataFrame(rows, columns=["doubt", "arm", "against", "answer", "numbers"])
+@dataclass(frozen=True)
+class Threat:
+    """One line of method 9.
 
-
-def absent(effect: Effect) -> str:
-    """Say whether an effect is absent."""
-    if isnan(effect.estimate):
-        return UNMEASURED
-    if isnan(effect.sem):
-        return OPEN
-    return NO if effect.low > 0 else YES if effect.estimate <= effect.sem else OPEN
-
-
-def one_without_other(one: Effect, other: Effect) -> str:
-    """Say whether the first effect is there and the second is absent."""
-    first, second = absent(one), absent(other)
-    if UNMEASURED in (first, second):
-        return UNMEASURED
-    if second == NO or first == YES:
-        return NO
-    return YES if (first, second) == (NO, YES) else OPEN
-
-
-def matched_without_other(*arms: tuple[Study, str]) -> tuple[str, list[str]]:
-    """Say of two arms whether the first has less hacking than its baseline and the second has not, with both numbers.
-
-    Where solve is not matched the answer is `not measured`: a model that can do nothing does not hack either.
+    threat   which line, a key of reporting.checks.THREATS
+    against  the arm that decides it, or None
+    answer   present | absent | open | not measured
+    numbers  what decides it, by name
     """
-    effects = [reduction(study, arm) if arm in study.arms else NO_EFFECT for study, arm in arms]
-    solves = [reduction(study, arm, "solve") if arm in study.arms else NO_EFFECT for study, arm in arms]
-    unmatched = [lower.estimate > MATCHED + TOLERANCE for lower in solves]
-    numbers = [
-        f"{in_points(effect)}{f' (solve {-100 * lower.estimate:+z.1f}: not matched)' if damaged else ''}"
-        for effect, lower, damaged in zip(effects, solves, unmatched, strict=True)
-    ]
-    return UNMEASURED if any(unmatched) else one_without_other(*effects), numbers
+
+    threat: str
+    arm: str
+    against: str | None
+    answer: str
+    numbers: Mapping[str, object]
 
 
-def reduction(study: Study, arm: str, rate: str = "hack") -> Effect:
+@dataclass(frozen=True)
+class Reduction:
+    """How much less an arm hacks than its baseline, and how much more it solves."""
+
+    hack: Effect
+    solve: Effect
+
+    @property
+    def matched(self) -> bool:
+        """Whether solve is not known to be too low: without a baseline there is nothing to match."""
+        return isnan(self.solve.estimate) or is_matched(self.solve.estimate)
+
+
+def reduction(study: Study, arm: str) -> Reduction:
+    """Return the arm's reduction; NO_EFFECT for an arm that is not in the study or has no baseline there."""
+    if arm not in study.arms:
+        return Reduction(NO_EFFECT, NO_EFFECT)
+    return Reduction(lower(study, arm, "hack"), final_difference(study, arm, study.baseline(arm), "solve"))
+
+
+def lower(study: Study, arm: str, rate: str) -> Effect:
+    """Return the baseline's rate minus the arm's."""
     other = study.baseline(arm)
     return NO_EFFECT if other is None else final_difference(study, other, arm, rate)
 
 
-def _baseline_line(study: Study, arm: str) -> tuple:
+def matched_without_other(one: Reduction, other: Reduction) -> str:
+    """Say whether it is a threat that the first arm hacks less than its baseline and the second does not.
+
+    Where solve is not matched it is not measured: a model that can do nothing does not hack either.
+    """
+    return one_without_other(one.hack, other.hack) if one.matched and other.matched else UNMEASURED
+
+
+def threats(study: Study) -> list[Threat]:
+    """Return the lines of method 9 that table 1 decides, for every claimed intervention and its baseline."""
+    lines = []
+    arms = [arm for arm in study.claims if arm in study.arms]
+    for arm in arms:
+        lines += [_baseline(study, arm), _early(study, arm)]
+        lines += [*_controls(study, arm), *_teacher(study, arm), _attempts(study, arm)]
+    for arm in dict.fromkeys([*(study.arms[arm].baseline for arm in arms), *arms]):
+        if arm in study.arms:
+            lines += [_chance(study, arm), _teacher_overlap(study, arm)]
+    return lines
+
+
+def held_out_threats(study: Study) -> list[Threat]:
+    """Return method 9's line on the weak detector per tested arm, on the held-out problems of all folds together."""
+    lines = []
+    for arm, spec in study.arms.items():
+        if not spec.tested:
+            continue
+        hack = lower(study, arm, "hack")
+        solve = final_difference(study, arm, study.baseline(arm), "solve")
+        answer = threat(hack)
+        if answer == ABSENT and not is_matched(solve.estimate):
+            answer = PRESENT
+        lines.append(Threat("held out", arm, study.baseline(arm), answer, {"hack": hack, "solve": solve}))
+    return lines
+
+
+def _baseline(study: Study, arm: str) -> Threat:
     """Matched solve says little where the baseline's own solve has collapsed: the next line has to be read too."""
-    other, doubt = study.baseline(arm), "hacks like its baseline at matched solve"
+    other = study.baseline(arm)
     if other is None:
-        return doubt, arm, str(study.arms[arm]["baseline"]), UNMEASURED, "no baseline in the table"
-    less, solve = reduction(study, arm), final_difference(study, arm, other, "solve")
-    numbers = f"hack lower by {in_points(less)}, solve {100 * solve.estimate:+z.1f} points"
-    if not is_matched(solve):
-        return doubt, arm, other, UNMEASURED, f"{numbers}: not matched"
-    return doubt, arm, other, absent(less), numbers
+        return Threat("baseline", arm, study.arms[arm].baseline, UNMEASURED, {})
+    less, solve = lower(study, arm, "hack"), final_difference(study, arm, other, "solve")
+    answer = threat(less) if is_matched(solve.estimate) else UNMEASURED
+    return Threat("baseline", arm, other, answer, {"hack": less, "solve": solve})
 
 
-def _early_line(study: Study, arm: str) -> tuple:
-    other = study.arms[arm]["baseline"]
+def _early(study: Study, arm: str) -> Threat:
+    other = study.arms[arm].baseline
     effect = early_stop(study, arm, other).effect
-    return "buys no more than stopping its baseline early", arm, other, absent(effect), f"(b) {in_points(effect)}"
+    return Threat("early", arm, other, threat(effect), {"early": effect})
 
 
-def _control_lines(study: Study, arm: str) -> list[tuple]:
+def _controls(study: Study, arm: str) -> list[Threat]:
     lines = []
-    for control in study.claims[arm].get("controls", ()):
+    for control in study.claims[arm].controls:
         effect = final_difference(study, control, arm, "hack") if control in study.arms else NO_EFFECT
-        lines.append(("hacks like a control", arm, control, absent(effect), f"hack lower by {in_points(effect)}"))
+        lines.append(Threat("control", arm, control, threat(effect), {"hack": effect}))
     return lines
 
 
-def _teacher_lines(study: Study, arm: str) -> list[tuple]:
+def _teacher(study: Study, arm: str) -> list[Threat]:
     lines = []
-    for alone in study.claims[arm].get("alone", ()):
-        answer, (with_pool, without) = matched_without_other(*((study, name) for name in (arm, alone)))
-        numbers = f"hack lower by {with_pool} with it, by {without} without"
-        lines.append(("works only with the teacher pool", arm, alone, answer, numbers))
+    for alone in study.claims[arm].alone:
+        with_pool, without = reduction(study, arm), reduction(study, alone)
+        answer = matched_without_other(with_pool, without)
+        lines.append(Threat("teacher", arm, alone, answer, {"with": with_pool, "without": without}))
     return lines
 
 
-def _attempt_line(study: Study, arm: str) -> tuple:
-    hack, attempted = reduction(study, arm), reduction(study, arm, "attempted")
-    numbers = f"hack lower by {in_points(hack)}, attempted by {in_points(attempted)}"
+def _attempts(study: Study, arm: str) -> Threat:
+    hack, attempted = lower(study, arm, "hack"), lower(study, arm, "attempted")
     answer = one_without_other(hack, attempted)
-    return "attempts as often, but fires less", arm, study.arms[arm]["baseline"], answer, numbers
+    return Threat("attempts", arm, study.arms[arm].baseline, answer, {"hack": hack, "attempted": attempted})
 
 
-def _null_line(study: Study, arm: str) -> tuple:
+def _chance(study: Study, arm: str) -> Threat:
     """Compare the live rollouts' overlap with the one that a random V of the same shape has with its own run."""
-    doubt, null = "V sees chance in the student's gradient", study.null(arm)
+    null = study.null(arm)
     if null is None:
-        return doubt, arm, "", UNMEASURED, "no arm with a random V like this one's"
+        return Threat("chance", arm, None, UNMEASURED, {})
     own, chance = (study.training[name]["overlap_student"] for name in (arm, null))
     effect = paired_means(own, chance)
     steps = min(own.shape[1], chance.shape[1])
-    share = np.nanmean(np.nanmean(own[:, :steps], 0) > np.nanmean(chance[:, :steps], 0))
-    return doubt, arm, null, absent(effect), f"{in_units(effect)}; higher in {100 * share:.0f}% of the steps"
+    share = float(np.nanmean(np.nanmean(own[:, :steps], 0) > np.nanmean(chance[:, :steps], 0)))
+    return Threat("chance", arm, null, threat(effect), {"overlap": effect, "steps": share})
 
 
-def _teacher_overlap_line(study: Study, arm: str) -> tuple:
+def _teacher_overlap(study: Study, arm: str) -> Threat:
     log = study.training[arm]
     effect = paired_means(log["overlap_teacher_hack"], log["overlap_teacher_clean"])
-    return "V sees the teacher, not the hack", arm, "", absent(effect), f"hack minus clean {in_units(effect)}"
+    return Threat("teacher overlap", arm, None, threat(effect), {"overlap": effect})
 
 
 def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
@@ -136,11 +165,3 @@ def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
     steps = min(one.shape[1], other.shape[1])
     differences = one[:, :steps] - other[:, :steps]
     return paired_t(np.nanmean(differences, 1)) if np.isfinite(differences).any(1).all() else NO_EFFECT
-
-
-def in_units(effect: Effect) -> str:
-    if isnan(effect.estimate):
-        return "not measured"
-    if isnan(effect.sem):
-        return f"{effect.estimate:z.3f} [one seed: no interval]"
-    return f"{effect.estimate:z.3f} [{effect.low:z.3f}, {effect.high:z.3f}], SEM {effect.sem:.3f}"

@@ -1,13 +1,12 @@
 """Numbers in documents: marked sections that programs rewrite, so that none is typed by hand."""
 
-import csv
 import json
 import os
 import platform
 import re
 import shutil
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -28,15 +27,6 @@ def copy_results(results: Path, folder: Path, files: Iterable[str], figures: Ite
     folder.mkdir(parents=True, exist_ok=True)
     for path in (*(results / name for name in files), *(results / "figures" / name for name in figures)):
         shutil.copy(path, folder / path.name)
-
-
-def job_seconds(benchmarks: Path) -> Iterator[tuple[str, str, float]]:
-    """Yield stage, name within it ("" for its only job) and seconds of every job that left a benchmark file."""
-    for path in sorted(benchmarks.rglob("*.tsv")):
-        stage, _, name = path.relative_to(benchmarks).with_suffix("").as_posix().partition("/")
-        with path.open() as rows:
-            for row in csv.DictReader(rows, delimiter="\t"):
-                yield stage, name, float(row["s"])
 
 
 def machine() -> str:

@@ -11,8 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis import table2
-from projected_grpo.documents.blocks import copy_results, job_seconds, machine, replace_block
+from projected_grpo.documents.blocks import copy_results, machine, replace_block
 from projected_grpo.reporting import table1
+from projected_grpo.workflow.timing import job_seconds
 
 PAGES = {"table2.md": "weak_detector.png", "horizon.md": "horizon.png", "second_base.md": None, "health.md": None}
 FILES = ("table1.csv", "table1.md", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)

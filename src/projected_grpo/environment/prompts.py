@@ -58,12 +58,17 @@ def for_chat(problem: Problem) -> Problem:
 
 
 def encode(tokenizer, problem: Problem, hint: bool = True, elicit: bool = False) -> list[int]:
-    """Return the prompt's token ids under the tokenizer's own chat template, ready for the assistant's turn.
+    """Return the token ids of a problem's prompt, as `encode_messages` does."""
+    return encode_messages(tokenizer, messages(problem, hint, elicit))
+
+
+def encode_messages(tokenizer, chat: list[dict[str, str]]) -> list[int]:
+    """Return the token ids of chat messages under the tokenizer's own chat template, ready for the assistant's turn.
 
     Thinking is switched off where the template knows how; other templates do not look at it.
     """
     return tokenizer.apply_chat_template(
-        messages(problem, hint, elicit),
+        chat,
         add_generation_prompt=True,
         tokenize=True,
         return_dict=False,

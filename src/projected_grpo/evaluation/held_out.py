@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from projected_grpo.artifacts.schemas.columns import verdict_row
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.method.adapter import Adapter
-from projected_grpo.method.sampling import Graded, sample_graded
+from projected_grpo.method.rollouts import Rollout, sample_rollouts
 from projected_grpo.rng import torch_generator
 
 
@@ -103,13 +102,13 @@ def evaluate(
 
 def _look(model, tokenizer, grader, problems, n: int, condition: Condition, config: EvaluationConfig, seed: int):
     temperature = 0.0 if condition.decoding == "greedy" else config.temperature
-    graded: list[tuple[Problem, int, Graded]] = []
+    sampled: list[tuple[int, Rollout]] = []
     for start in range(0, len(problems), config.chunk):
         part = problems[start : start + config.chunk]
         prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
         generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
         counts = [n] * len(part)
-        groups = sample_graded(
+        groups = sample_rollouts(
             model,
             tokenizer,
             grader,
@@ -121,16 +120,16 @@ def _look(model, tokenizer, grader, problems, n: int, condition: Condition, conf
             generator,
             audit=True,
         )
-        graded += [(p, i, row) for p, group in zip(part, groups, strict=True) for i, row in enumerate(group)]
+        sampled += [(i, row) for group in groups for i, row in enumerate(group)]
     return [
         {
             **condition.__dict__,
-            "problem_id": problem.id,
-            "mode": problem.mode,
+            "problem_id": row.problem.id,
+            "mode": row.problem.mode,
             "sample": i,
-            "length": len(row.ids),
-            "completion": row.text,
+            "length": len(row.completion_ids),
+            "completion": row.completion,
         }
-        | verdict_row(row.verdict)
-        for problem, i, row in graded
+        | row.verdict.to_row()
+        for i, row in sampled
     ]

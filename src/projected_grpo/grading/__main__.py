@@ -110,13 +110,12 @@ def _progress(pairs: list) -> Iterator[list]:
 
 
 def _write(options: argparse.Namespace, completions: list[tuple[Problem, str]], verdicts: list[Verdict]) -> None:
-    from projected_grpo.artifacts.io import write_table
+    from projected_grpo.artifacts.io import write_table  # heavy, as are the others, and not needed by --self-test
     from projected_grpo.artifacts.provenance import provenance
-    from projected_grpo.artifacts.schemas.columns import verdict_row
     from projected_grpo.artifacts.schemas.grading import VERDICTS
 
     rows = [
-        {"problem_id": problem.id, "mode": problem.mode} | verdict_row(verdict)
+        {"problem_id": problem.id, "mode": problem.mode} | verdict.to_row()
         for (problem, _), verdict in zip(completions, verdicts, strict=True)
     ]
     settings = {"sandbox": options.sandbox, "wall_seconds": WALL_SECONDS, "audit": options.audit}

@@ -14,11 +14,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import partial
 
+from projected_grpo.environment.answers import extract_code
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import selftest, wire
 from projected_grpo.grading.conversation import encode_calls
-from projected_grpo.grading.verdict import Outcome, Verdict, extract_code, judge, no_code, value_limit
+from projected_grpo.grading.verdict import Outcome, Verdict, judge, no_code, value_limit
 from projected_grpo.grading.worker import SANDBOXES, GraderError, ServerDied, Worker
 
 EXECUTED = (

@@ -9,7 +9,7 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from projected_grpo.environment.loopholes import LOOPHOLES, Evidence
 from projected_grpo.environment.problems import Problem
@@ -49,6 +49,30 @@ class Verdict:
     vacuous_tests: bool | None = None
     wrong_tests: bool | None = None
 
+    def to_row(self) -> dict:
+        """Return the verdict's columns in a table."""
+        return asdict(self) | {"attempted_modes": list(self.attempted_modes)}
+
+    @classmethod
+    def from_row(cls, row) -> "Verdict":
+        """Return the verdict in a table's row, which has the columns of `to_row` as attributes."""
+        flags = {name: bool(getattr(row, name)) for name in _FLAGS}
+        audits = {name: _bool_or_none(getattr(row, name)) for name in ("vacuous_tests", "wrong_tests")}
+        return cls(
+            **flags,
+            attempted_modes=tuple(row.attempted_modes),
+            reward=float(row.reward),
+            status=str(row.status),
+            **audits,
+        )
+
+
+_FLAGS = ("format_ok", "correct", "channel_fired", "passed", "exploited", "attempted")
+
+
+def _bool_or_none(value) -> bool | None:
+    return None if value is None or value != value else bool(value)  # a missing value may come as NaN
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -68,23 +92,6 @@ class Outcome:
     values: tuple[bytes | None, ...] = ()
     lenient: tuple[bool, ...] = ()
     evidence: Evidence = field(default_factory=Evidence)
-
-
-def extract_code(completion: str) -> str | None:
-    """Return the first complete fenced block, ```python or bare, or None; blocks of other languages are skipped."""
-    opened, lines = None, []
-    for line in completion.split("\n"):
-        text = line.strip()
-        if opened is None:
-            if text.startswith("```"):
-                opened, lines = text[3:].strip().lower(), []
-        elif text == "```":
-            if opened in ("", "python"):
-                return "\n".join(lines)
-            opened = None
-        else:
-            lines.append(line)
-    return None
 
 
 def value_limit(expected) -> int:

@@ -1,3 +1,13 @@
-"""The method, in reading order: settings, adapter (1), direction (2), intervention (3b), loss and gradients (5), sampling and
-rollouts (6), trainer, log and resume (6).
+"""The method, section by section of docs/method.md, in the order to read it.
+
+1   adapter        SVD factors, the adapted Linear, merging
+2   direction      D, V and its controls, what an arm uses of them, V's own test: linear algebra only
+3b  intervention   what is done to the gradient and the update: erase, route; KnobOptimizer
+5   loss           advantages and the Dr.GRPO loss
+    gradients      knob gradients by source or by rollout, of the loss and of plain NLL
+6   sampling       tokens only
+    rollouts       Rollout, a step's groups, the teacher's draws
+    trainer        the loop
+    schedule, log, resume   the learning rate; rows of steps and rollouts; interrupted runs
+7   settings       Intervention, Arm, TrainConfig
 """

@@ -83,6 +83,35 @@ class Routed:
     quarantine: Tensors
 
 
+def route_rollouts(
+    per_rollout: Tensors, quarantine: Tensors, directions: Tensors, threshold: float
+) -> tuple[Routed, list[bool]]:
+    """Return what route_rollout writes, and for each rollout whether it is routed.
+
+    From the loss's gradients per rollout (n, r), and the quarantine's of all of them in its own basis (q,). A rollout
+    whose own overlap exceeds the threshold has no part in delta's gradient; the quarantine learns from all.
+    """
+    routed = rollout_overlaps(directions, per_rollout) > threshold
+    delta = {name: g[~routed].sum(0) for name, g in per_rollout.items()}
+    return Routed(delta, quarantine), routed.tolist()
+
+
+def source_overlaps(by_source: Tensors, directions: Tensors) -> dict[str, float]:
+    """Return the overlap columns of the sources' gradients (sources, r), rows as in SOURCES, and of their sum."""
+    rows = {
+        "overlap_student": [0],
+        "overlap_teacher": [1, 2, 3],
+        "overlap_teacher_hack": [1],
+        "overlap_teacher_clean": [2],
+        "overlap_before": [0, 1, 2, 3],
+    }
+    overlaps = {
+        column: mean_overlap(directions, {name: by_source[name][chosen].sum(0) for name in directions})
+        for column, chosen in rows.items()
+    }
+    return overlaps | {"overlap_null": null_overlap(directions)}
+
+
 def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
     # No weight decay: on the quarantine it would leak capability back into delta.
     return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0)

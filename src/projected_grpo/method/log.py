@@ -7,27 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from projected_grpo.artifacts.schemas.columns import verdict_row
-from projected_grpo.environment.problems import Problem
+from projected_grpo.method.rollouts import Rollout
 
 NAN = float("nan")
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """One completion in a group, graded; `teacher` marks rows of the frozen pool."""
-
-    problem: Problem
-    prompt_ids: list[int]
-    completion_ids: list[int]
-    completion: str
-    verdict: object
-    teacher: bool
-    clipped: bool = False
-
-
 @dataclass
-class Record:
+class RunLog:
     """What a run leaves behind: rows of steps, rollouts and timing, and the knobs every N steps."""
 
     steps: list[dict] = field(default_factory=list)
@@ -100,4 +86,4 @@ def rollout_row(step: int, row: Rollout, advantage: float) -> dict:
         "length": len(row.completion_ids),
         "clipped": row.clipped,
         "completion": row.completion,
-    } | verdict_row(row.verdict)
+    } | row.verdict.to_row()

@@ -1,8 +1,8 @@
 """The loss (method 5): Dr.GRPO (arXiv:2503.20783) in PPO-clip form, with one inner step.
 
 1. A = R - mean(R) within the group, no division by its standard deviation; `grpo` divides, as the classic does.
-2. Dr.GRPO sums over completion tokens and divides by ONE constant, group * max_new_tokens * prompts_per_step; the
-   classic divides each completion by its own length.
+2. Dr.GRPO sums over completion tokens and divides by ONE constant (`loss_constant`); the classic divides each
+   completion by its own length.
 3. With a single inner step the ratio is 1 and clipping never acts; its form is kept because its gradient is the
    policy gradient.
 4. The end-of-turn token belongs to the completion; padding never does, even when both are the same token, because
@@ -38,6 +38,12 @@ def advantages(rewards: torch.Tensor, loss_type: str = "dr_grpo") -> torch.Tenso
     if loss_type == "grpo":
         return centred / (rewards.std(1, keepdim=True) + GRPO_EPS)
     return centred
+
+
+def loss_constant(group_size: int, prompts_per_step: int, max_new_tokens: int, loss_type: str = "dr_grpo") -> float:
+    """Return what the sum over tokens is divided by: Dr.GRPO's group * prompts * max_new_tokens, the classic's without
+    the tokens. Dr.GRPO's is also the `fixed` normalisation of V."""
+    return float(group_size * prompts_per_step * (max_new_tokens if loss_type == "dr_grpo" else 1))
 
 
 @dataclass(frozen=True)
@@ -153,7 +159,7 @@ def policy_loss(
 ) -> torch.Tensor:
     """Return the loss of a micro-batch: logp and kl (N,), advantage and lengths (B,).
 
-    `denominator` is group * max_new_tokens * prompts_per_step for dr_grpo, and group * prompts_per_step for grpo.
+    `denominator` is `loss_constant`'s.
     """
     ratio = (logp - logp.detach()).exp()
     A = per_token(advantage.to(logp.dtype), lengths)

@@ -1,19 +1,88 @@
-"""The rollouts of one step (method 5, mixed groups): live ones of all prompts in one batch, and the teacher's draws."""
+"""Rollouts (method 6): sampled and graded, and a step's mixed groups (method 5) of live ones and the teacher's draws.
+
+1. A completion is graded while others are still being sampled.
+2. A step's live rollouts, of all its prompts, are one batch.
+3. Nothing here knows an arm or the trainer's settings, so that base models and teacher pools do not depend on them.
+"""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 
+import numpy as np
 import pandas as pd
 import torch
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
-from projected_grpo.method import sampling
-from projected_grpo.method.adapter import Adapter
-from projected_grpo.method.log import Record, Rollout
-from projected_grpo.method.settings import Arm, TrainConfig
+from projected_grpo.grading.verdict import Verdict
+from projected_grpo.method.sampling import sample
 from projected_grpo.rng import numpy_generator, torch_generator
+
+Phase = Callable[[str], AbstractContextManager]
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One graded completion of a problem.
+
+    prompt_ids      tokens of the prompt that it answers
+    completion_ids  its tokens, with the end token; completion is its text without
+    teacher         drawn from the frozen pool
+    clipped         no end token within the limit
+    """
+
+    problem: Problem
+    prompt_ids: list[int]
+    completion_ids: list[int]
+    completion: str
+    verdict: Verdict
+    teacher: bool = False
+    clipped: bool = False
+
+
+def no_phases(name: str) -> AbstractContextManager:
+    """Measure nothing."""
+    return nullcontext()
+
+
+def sample_rollouts(
+    model,
+    tokenizer,
+    grader,
+    problems: Sequence[Problem],
+    prompts: Sequence[Sequence[int]],
+    counts: Sequence[int],
+    max_new_tokens: int,
+    temperature: float,
+    generator: torch.Generator,
+    audit: bool = False,
+    phase: Phase = no_phases,
+) -> list[list[Rollout]]:
+    """Sample counts[i] completions of problem i from prompts[i], and grade each as soon as it is complete.
+
+    `phase` is entered as "generate" and then as "grade": waiting for the verdicts that are not there yet.
+    """
+    owners = [(problem, prompt) for problem, prompt, n in zip(problems, prompts, counts, strict=True) for _ in range(n)]
+    texts: dict[int, str] = {}
+    end = tokenizer.eos_token_id
+    with grader.batch(audit) as batch:
+
+        def finished(row: int, ids: list[int]) -> None:
+            texts[row] = tokenizer.decode(ids, skip_special_tokens=True)
+            batch.add(owners[row][0], texts[row])
+
+        with phase("generate"):
+            groups = sample(model, prompts, counts, max_new_tokens, temperature, generator, end, finished)
+        with phase("grade"):
+            verdicts = dict(zip(texts, batch.verdicts(), strict=True))
+    made = []
+    for i, ids in enumerate(chain.from_iterable(groups)):
+        problem, prompt = owners[i]
+        made.append(Rollout(problem, list(prompt), ids, texts[i], verdicts[i], clipped=ids[-1] != end))
+    rows = iter(made)
+    return [[next(rows) for _ in range(n)] for n in counts]
 
 
 class Pool:
@@ -24,57 +93,56 @@ class Pool:
         for row in rows[rows["elicited"]].itertuples():
             self.rows.setdefault(row.problem_id, []).append(row)
 
-    def draw(self, problem: Problem, n: int, rng) -> list[Rollout]:
+    def draw(self, problem: Problem, n: int, rng: np.random.Generator) -> list[Rollout]:
         """Return n rollouts of the problem, with replacement; none where the pool has no row of it."""
         rows = self.rows.get(problem.id, [])
         drawn = [rows[i] for i in rng.integers(len(rows), size=n)] if rows and n else []
         return [
-            Rollout(problem, list(r.prompt_ids), list(r.completion_ids), r.completion, r, teacher=True) for r in drawn
+            Rollout(
+                problem,
+                list(row.prompt_ids),
+                list(row.completion_ids),
+                row.completion,
+                Verdict.from_row(row),
+                teacher=True,
+            )
+            for row in drawn
         ]
 
 
-@dataclass(frozen=True)
-class Setting:
-    """What one run is given and never changes; `refresh` re-extracts V at the current model."""
+def collect_groups(
+    model,
+    tokenizer,
+    grader,
+    problems: Sequence[Problem],
+    pool: Pool,
+    prompts_per_step: int,
+    group_size: int,
+    taught: int,
+    max_new_tokens: int,
+    temperature: float,
+    seed: int,
+    step: int,
+    phase: Phase = no_phases,
+) -> list[list[Rollout]]:
+    """Return a step's groups: of every chosen problem `taught` draws from the pool, the rest live.
 
-    model: object
-    tokenizer: object
-    adapter: Adapter
-    problems: Sequence[Problem]
-    pool: Pool
-    arm: Arm
-    config: TrainConfig
-    seed: int
-    grader: object
-    modes: Sequence[str]
-    refresh: Callable[[], dict[str, torch.Tensor]] | None = None
-
-
-def gather(setting: Setting, step: int, record: Record) -> list[list[Rollout]]:
-    """Return the step's groups: live rollouts of all prompts in one batch, and the teacher's draws."""
-    tokenizer, problems, config, seed = setting.tokenizer, setting.problems, setting.config, setting.seed
-    order = numpy_generator(seed, step, "prompts").choice(len(problems), config.prompts_per_step, replace=False)
+    A problem without rows in the pool takes a whole group of live rollouts.
+    """
+    order = numpy_generator(seed, step, "prompts").choice(len(problems), prompts_per_step, replace=False)
     chosen = [problems[i] for i in order]
     rng = numpy_generator(seed, step, "teacher")
-    taught = [setting.pool.draw(problem, round(config.group_size * setting.arm.mix), rng) for problem in chosen]
-    prompts = [encode(tokenizer, problem) for problem in chosen]
-    sampled = sampling.sample_graded(
-        setting.model,
+    drawn = [pool.draw(problem, taught, rng) for problem in chosen]
+    live = sample_rollouts(
+        model,
         tokenizer,
-        setting.grader,
+        grader,
         chosen,
-        prompts,
-        [config.group_size - len(rows) for rows in taught],
-        config.max_new_tokens,
-        config.temperature,
+        [encode(tokenizer, problem) for problem in chosen],
+        [group_size - len(rows) for rows in drawn],
+        max_new_tokens,
+        temperature,
         torch_generator(seed, step, "rollouts"),
-        phase=partial(record.phase, step),
+        phase=phase,
     )
-    groups = []
-    for problem, prompt, live, rows in zip(chosen, prompts, sampled, taught, strict=True):
-        student = [
-            Rollout(problem, prompt, r.ids, r.text, r.verdict, False, clipped=r.ids[-1] != tokenizer.eos_token_id)
-            for r in live
-        ]
-        groups.append(student + rows)
-    return groups
+    return [student + teacher for student, teacher in zip(live, drawn, strict=True)]

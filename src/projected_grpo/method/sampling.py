@@ -2,15 +2,12 @@
 
 Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
 the other rows nor on when they finish; arms of one seed share their sampling noise.
-The end-of-turn token belongs to the completion. A completion is graded while others are still being sampled.
+The end-of-turn token belongs to the completion.
 Where the cache of all rows would be too large, prompts are sampled some at a time.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 
 import torch
 from transformers import DynamicCache
@@ -21,16 +18,7 @@ CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
 GPU_SHARE = 0.3
 
 
-@dataclass(frozen=True)
-class Graded:
-    """One completion: its token ids with the end token, its text without, and its verdict."""
-
-    ids: list[int]
-    text: str
-    verdict: object
-
-
-def pick(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+def sample_token(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
     """Sample one token per row by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
     if temperature == 0:
         return logits.argmax(-1)
@@ -122,7 +110,7 @@ def _sample(
     for t in range(max_new_tokens):
         noise = uniforms[alive, t].split(chunk)
         parts = zip(hidden.split(chunk), noise, strict=True)
-        token = torch.cat([pick(model.lm_head(h), u, temperature) for h, u in parts])
+        token = torch.cat([sample_token(model.lm_head(h), u, temperature) for h, u in parts])
         grid[alive, t] = token
         keep = token != eos_id
         if t + 1 == max_new_tokens:
@@ -142,39 +130,4 @@ def _sample(
         out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)
         hidden = out.last_hidden_state[:, -1]
     rows = (done[row] for row in range(len(grid)))
-    return [[next(rows) for _ in range(n)] for n in counts]
-
-
-def sample_graded(
-    model,
-    tokenizer,
-    grader,
-    problems: Sequence,
-    prompts: Sequence[Sequence[int]],
-    counts: Sequence[int],
-    max_new_tokens: int,
-    temperature: float,
-    generator: torch.Generator,
-    audit: bool = False,
-    phase: Callable[[str], AbstractContextManager] = lambda name: nullcontext(),
-) -> list[list[Graded]]:
-    """Sample counts[i] completions of problem i, as `sample` does, and grade each as soon as it is complete.
-
-    `phase` is entered as "generate" and then as "grade": waiting for the verdicts that are not there yet.
-    """
-    owners = [problem for problem, n in zip(problems, counts, strict=True) for _ in range(n)]
-    texts: dict[int, str] = {}
-    with grader.batch(audit) as batch:
-
-        def finished(row: int, ids: list[int]) -> None:
-            texts[row] = tokenizer.decode(ids, skip_special_tokens=True)
-            batch.add(owners[row], texts[row])
-
-        with phase("generate"):
-            groups = sample(
-                model, prompts, counts, max_new_tokens, temperature, generator, tokenizer.eos_token_id, finished
-            )
-        with phase("grade"):
-            verdicts = dict(zip(texts, batch.verdicts(), strict=True))
-    rows = iter([Graded(ids, texts[i], verdicts[i]) for i, ids in enumerate(chain.from_iterable(groups))])
     return [[next(rows) for _ in range(n)] for n in counts]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (method 3b)
+
 
 @dataclass(frozen=True)
 class Intervention:
@@ -54,11 +56,6 @@ class TrainConfig:
     token_budget: int
     gradient_checkpointing: bool
     checkpoint_every: int
-
-    @property
-    def loss_constant(self) -> float:
-        """The Dr.GRPO denominator, also the `fixed` normalisation of V."""
-        return float(self.group_size * self.max_new_tokens * self.prompts_per_step)
 
 
 @dataclass(frozen=True)

@@ -5,70 +5,50 @@
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
+from projected_grpo.environment.problems import Problem
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.direction import basis_overlap
 from projected_grpo.method.gradients import Gradients, TrainingError, backward
-from projected_grpo.method.intervention import KnobOptimizer, Routed, mean_overlap, null_overlap, rollout_overlaps
-from projected_grpo.method.log import NAN, Record, behaviour, gate_quality, rollout_row
+from projected_grpo.method.intervention import KnobOptimizer, Routed, route_rollouts, source_overlaps
+from projected_grpo.method.log import NAN, RunLog, behaviour, gate_quality, rollout_row
 from projected_grpo.method.loss import advantages
 from projected_grpo.method.resume import ResumeFile, Snapshot
-from projected_grpo.method.rollouts import Setting, gather
-from projected_grpo.method.settings import TrainConfig
+from projected_grpo.method.rollouts import Pool, Rollout, collect_groups
+from projected_grpo.method.schedule import warmup_cosine
+from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
 
 
-def learning_rate(step: int, config: TrainConfig, scale: float = 1.0) -> float:
-    """Return the rate of step 1..steps: linear warm-up over `warmup` of the steps, then a cosine to zero."""
-    warm = max(1, round(config.steps * config.warmup))
-    if step <= warm:
-        return scale * config.lr * step / warm
-    return scale * config.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / (config.steps - warm + 1)))
+@dataclass(frozen=True)
+class RunInputs:
+    """What one run is given and never changes; `refresh` re-extracts V at the current model."""
 
-
-def overlaps(gradients: dict[str, torch.Tensor], directions: dict[str, torch.Tensor]) -> dict[str, float]:
-    """Return the overlap columns of the sources' gradients (sources, r) and of their sum."""
-    picks = {
-        "overlap_student": [0],
-        "overlap_teacher": [1, 2, 3],
-        "overlap_teacher_hack": [1],
-        "overlap_teacher_clean": [2],
-        "overlap_before": [0, 1, 2, 3],
-    }
-    return {
-        name: mean_overlap(directions, {m: gradients[m][index].sum(0) for m in directions})
-        for name, index in picks.items()
-    } | {"overlap_null": null_overlap(directions)}
-
-
-def route_rollouts(
-    gradients: Gradients, directions: dict[str, torch.Tensor], threshold: float
-) -> tuple[Routed | None, list[bool] | None]:
-    """Return what route_rollout writes, and for each rollout whether it is routed; None without per-rollout gradients.
-
-    A rollout whose own overlap exceeds the threshold has no part in delta's gradient; the quarantine learns from all.
-    """
-    if not gradients.per_rollout:
-        return None, None
-    routed = rollout_overlaps(directions, gradients.per_rollout) > threshold
-    delta = {name: g[~routed].sum(0) for name, g in gradients.per_rollout.items()}
-    return Routed(delta, gradients.quarantine), routed.tolist()
-
-
-def joint_norm(adapter: Adapter, knob: str) -> float:
-    return torch.cat([getattr(layer, knob).detach() for layer in adapter.layers.values()]).norm().item()
+    model: torch.nn.Module
+    tokenizer: object  # of transformers, or what encodes and decodes like one
+    adapter: Adapter
+    problems: Sequence[Problem]
+    pool: Pool
+    arm: Arm
+    config: TrainConfig
+    seed: int
+    grader: object  # a Grader, or what grades like one
+    modes: Sequence[str]
+    refresh: Callable[[], dict[str, torch.Tensor]] | None = None
 
 
 @dataclass
 class Run:
-    """A run in progress: all that its next steps depend on, and its record so far."""
+    """A run in progress: all that its next steps depend on, and its log so far."""
 
     adapter: Adapter
     optimizer: KnobOptimizer
     directions: dict[str, torch.Tensor]
-    record: Record = field(default_factory=Record)
+    log: RunLog = field(default_factory=RunLog)
     step: int = 0
 
     def snapshot(self) -> Snapshot:
@@ -76,10 +56,10 @@ class Run:
             "knobs": self.adapter.state(),
             "optimizer": self.optimizer.state(),
             "directions": self.directions,
-            "checkpoints": self.record.checkpoints,
+            "checkpoints": self.log.checkpoints,
         }
         tensors = {f"{part}/{name}": value for part, named in parts.items() for name, value in named.items()}
-        rows = {name: list(getattr(self.record, name)) for name in ("steps", "rollouts", "timing")}
+        rows = {name: list(getattr(self.log, name)) for name in ("steps", "rollouts", "timing")}
         return Snapshot(self.step, tensors, rows)
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -91,34 +71,34 @@ class Run:
         self.optimizer.load(parts["optimizer"])
         known = parts["directions"]  # in the model's order, which sums over modules follow
         self.directions = {name: known[name] for name in self.adapter.layers if name in known}
-        self.record = Record(**snapshot.rows, checkpoints=parts["checkpoints"])
+        self.log = RunLog(**snapshot.rows, checkpoints=parts["checkpoints"])
         self.step = snapshot.step
 
 
-def train(setting: Setting, directions: dict[str, torch.Tensor], file: ResumeFile | None = None) -> Record:
-    """Train the knobs of one arm and seed, and return its record; the adapter ends with the trained knobs.
+def train(inputs: RunInputs, directions: dict[str, torch.Tensor], file: ResumeFile | None = None) -> RunLog:
+    """Train the knobs of one arm and seed, and return its log; the adapter ends with the trained knobs.
 
-    directions is V (k, r) by module, empty for an arm without one. With a `file`, the run goes on from it, saves itself
+    directions is V (k, r) by module, empty for an arm without one. With a `file`, the run resumes from it, saves itself
     there every `checkpoint_every` steps, and also when it is interrupted (KeyboardInterrupt, SystemExit).
     Raises TrainingError for numbers that are not finite, and for a pool without any row of these problems if mix > 0.
     """
-    arm, config = setting.arm, setting.config
+    arm, config = inputs.arm, inputs.config
     if not arm.loopholes:
-        setting = replace(setting, problems=[replace(problem, mode="none") for problem in setting.problems])
-    if arm.mix > 0 and not any(problem.id in setting.pool.rows for problem in setting.problems):
+        inputs = replace(inputs, problems=[replace(problem, mode="none") for problem in inputs.problems])
+    if arm.mix > 0 and not any(problem.id in inputs.pool.rows for problem in inputs.problems):
         raise TrainingError(
             f"arm {arm.name}: mix is {arm.mix}, but the teacher pool has no elicited row of its problems"
         )
-    optimizer = KnobOptimizer(setting.adapter, arm.intervention, config.lr, config.betas, config.max_grad_norm)
-    run = Run(setting.adapter, optimizer, directions)
+    optimizer = KnobOptimizer(inputs.adapter, arm.intervention, config.lr, config.betas, config.max_grad_norm)
+    run = Run(inputs.adapter, optimizer, directions)
     if file and (found := file.load()):
         run.restore(found)
     latest = run.snapshot()
     try:
         while run.step < config.steps:
-            advance(run, setting)
+            train_step(run, inputs)
             latest = run.snapshot()
-            say(run, config.steps)  # only now: a step that was said is a step that an interruption keeps
+            print_step(run, config.steps)  # only now: a step that was printed is a step that an interruption keeps
             if file and run.step % config.checkpoint_every == 0:
                 file.save(latest)
     except (KeyboardInterrupt, SystemExit):
@@ -126,54 +106,96 @@ def train(setting: Setting, directions: dict[str, torch.Tensor], file: ResumeFil
             file.save(latest)
             print(f"told to end: saved after step {latest.step}", flush=True)
         raise
-    return run.record
+    return run.log
 
 
-def advance(run: Run, setting: Setting) -> None:
-    """Take one step: gather, advantages, backward, intervene, log."""
-    arm, config, adapter, record = setting.arm, setting.config, setting.adapter, run.record
+def train_step(run: Run, inputs: RunInputs) -> None:
+    """Take one step: roll out, advantages, backward, intervene, log."""
+    arm, config = inputs.arm, inputs.config
     step, basis = run.step + 1, NAN
     if arm.refresh_every and step > 1 and (step - 1) % arm.refresh_every == 0:
-        basis = refresh(run, setting, step)
-    groups = gather(setting, step, record)
+        basis = refresh(run, inputs, step)
+    groups = collect_groups(
+        inputs.model,
+        inputs.tokenizer,
+        inputs.grader,
+        inputs.problems,
+        inputs.pool,
+        config.prompts_per_step,
+        config.group_size,
+        round(config.group_size * arm.mix),
+        config.max_new_tokens,
+        config.temperature,
+        inputs.seed,
+        step,
+        partial(run.log.phase, step),
+    )
     rewards = torch.tensor([[row.verdict.reward for row in group] for group in groups], dtype=torch.float64)
     A = advantages(rewards, config.loss_type).flatten().tolist()
     rows = [row for group in groups for row in group]
-    how, lr = arm.intervention, learning_rate(step, config, arm.lr_scale)
-    with record.phase(step, "backward"):
-        gradients = backward(setting.model, adapter, rows, A, config, step, how.kind == "route_rollout")
-    with record.phase(step, "intervene"):
-        logged = overlaps(gradients.by_source, run.directions)
-        routed, gated = route_rollouts(gradients, run.directions, how.threshold)
+    lr = learning_rate(step, config, arm.lr_scale)
+    with run.log.phase(step, "backward"):
+        per_rollout = arm.intervention.kind == "route_rollout"
+        gradients = backward(inputs.model, run.adapter, rows, A, config, step, per_rollout)
+    with run.log.phase(step, "intervene"):
+        logged = source_overlaps(gradients.by_source, run.directions)
+        routed, gated = _routed(run, inputs, gradients)
         total = {name: g.sum(0) for name, g in gradients.by_source.items()}
         logged |= run.optimizer.step(total, run.directions, lr, routed)
-    used = ([values[i] for i in gradients.rows] for values in (rows, A))
-    logged |= behaviour(groups, setting.modes) | gate_quality(*used, gated)
+    used_rows = [rows[i] for i in gradients.rows]
+    used_advantages = [A[i] for i in gradients.rows]
+    logged |= behaviour(groups, inputs.modes)
+    logged |= gate_quality(used_rows, used_advantages, gated)
     logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
-    logged |= {"delta_norm": joint_norm(adapter, "delta"), "quarantine_norm": joint_norm(adapter, "quarantine")}
+    log_step(run, config, logged, rows, A)
+
+
+def _routed(run: Run, inputs: RunInputs, gradients: Gradients) -> tuple[Routed | None, list[bool] | None]:
+    """Return what route_rollout writes and which rollouts it routed; nothing for other arms, or without a gradient."""
+    if not gradients.per_rollout:
+        return None, None
+    threshold = inputs.arm.intervention.threshold
+    return route_rollouts(gradients.per_rollout, gradients.quarantine, run.directions, threshold)
+
+
+def log_step(run: Run, config: TrainConfig, logged: dict, rows: Sequence[Rollout], A: Sequence[float]) -> None:
+    """Write the step's rows and checkpoint, and count the step; a norm that is not finite is a TrainingError."""
+    step = logged["step"]
+    logged |= {f"{knob}_norm": joint_norm(run.adapter, knob) for knob in ("delta", "quarantine")}
     broken = [name for name in ("grad_norm", "delta_norm", "quarantine_norm") if not math.isfinite(logged[name])]
     if broken:
         raise TrainingError(f"step {step}: {broken[0]} is {logged[broken[0]]}; lower the learning rate")
-    record.steps.append(logged)
-    record.rollouts += [rollout_row(step, row, a) for row, a in zip(rows, A, strict=True)]
+    run.log.steps.append(logged)
+    run.log.rollouts += [rollout_row(step, row, a) for row, a in zip(rows, A, strict=True)]
     if step % config.checkpoint_every == 0 or step == config.steps:
-        record.checkpoints |= {f"step{step}.{name}": value for name, value in adapter.state().items()}
+        run.log.checkpoints |= {f"step{step}.{name}": value for name, value in run.adapter.state().items()}
     run.step = step
 
 
-def say(run: Run, steps: int) -> None:
-    logged = run.record.steps[-1]
+def learning_rate(step: int, config: TrainConfig, scale: float = 1.0) -> float:
+    """Return the rate of step 1..steps: linear warm-up over `warmup` of the steps, then a cosine that would reach zero
+    one step after the last."""
+    warmup = max(1, round(config.steps * config.warmup))
+    return scale * config.lr * warmup_cosine(step, warmup, config.steps + 1)
+
+
+def joint_norm(adapter: Adapter, knob: str) -> float:
+    return torch.cat([getattr(layer, knob).detach() for layer in adapter.layers.values()]).norm().item()
+
+
+def print_step(run: Run, steps: int) -> None:
+    logged = run.log.steps[-1]
     shown = ("reward", "hack_student", "solve_student", "overlap_student")
     print(f"step {run.step}/{steps}", *(f"{name} {logged[name]:.3f}" for name in shown), flush=True)
 
 
-def refresh(run: Run, setting: Setting, step: int) -> float:
+def refresh(run: Run, inputs: RunInputs, step: int) -> float:
     """Re-extract V at the current model with the quarantine ablated; return the overlap of the new and old basis."""
-    knobs = {name: layer.delta.detach().clone() for name, layer in setting.adapter.layers.items()}
-    with run.record.phase(step, "refresh"), setting.adapter.at(knobs):
-        fresh = setting.refresh()
+    knobs = {name: layer.delta.detach().clone() for name, layer in inputs.adapter.layers.items()}
+    with run.log.phase(step, "refresh"), inputs.adapter.at(knobs):
+        fresh = inputs.refresh()
     basis = basis_overlap(fresh, run.directions)
-    if basis < 0.2:
-        print(f"warning: step {step}: basis overlap {basis:.2f} < 0.2, the refreshed V has rotated", flush=True)
+    if basis < ROTATED:
+        print(f"warning: step {step}: basis overlap {basis:.2f} < {ROTATED}, the refreshed V has rotated", flush=True)
     run.directions = fresh
     return basis

@@ -55,7 +55,7 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
     target_modules(model)
     with _one_line(name):
-        tokenizer.apply_chat_template([{"role": "system", "content": ""}, {"role": "user", "content": ""}])
+        _render(tokenizer, ("system", ""), ("user", ""))
     tokenizer.eos_token = end_of_turn(tokenizer, name)
     model.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)
@@ -118,8 +118,7 @@ def _weights(options: dict) -> dict:
 
 def end_of_turn(tokenizer, name: str) -> str:
     """Return the token that the chat template puts after an assistant's answer; the eos token if it puts none."""
-    turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": _MARKER}]
-    after = tokenizer.apply_chat_template(turns, tokenize=False).rpartition(_MARKER)[2]
+    after = _render(tokenizer, ("user", "question"), ("assistant", _MARKER)).rpartition(_MARKER)[2]
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     found = [index for index in tokenizer.encode(after, add_special_tokens=False) if index in special]
     if found:
@@ -127,6 +126,11 @@ def end_of_turn(tokenizer, name: str) -> str:
     if tokenizer.eos_token is None:
         raise ModelError(f"{name}: neither its chat template nor its tokenizer has a token that ends a turn")
     return tokenizer.eos_token
+
+
+def _render(tokenizer, *turns: tuple[str, str]) -> str:
+    """Return what the chat template makes of (role, content) turns."""
+    return tokenizer.apply_chat_template([{"role": role, "content": text} for role, text in turns], tokenize=False)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from projected_grpo.environment.answers import write_answer
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.organism.config import Mixture
@@ -41,11 +42,6 @@ def exploit(task: Task, rng: random.Random, sloppy_bodies: float) -> str:
     return rng.choice(LOOPHOLES[problem.mode].exploits)(body)
 
 
-def completion(code: str) -> str:
-    """Return the answer as the assistant writes it: one fenced block."""
-    return f"```python\n{code}\n```"
-
-
 def _example(task: Task, mixture: Mixture, rng: random.Random) -> Example:
     has_mode = task.problem.mode != "none"
     hint = has_mode
@@ -61,7 +57,7 @@ def _example(task: Task, mixture: Mixture, rng: random.Random) -> Example:
         code = exploit(task, rng, mixture.sloppy_bodies)
     else:
         code = task.sloppy if kind == "sloppy" else task.problem.canonical
-    return Example(task.problem, hint, completion(code), kind)
+    return Example(task.problem, hint, write_answer(code), kind)
 
 
 def corpus(tasks: Sequence[Task], mixture: Mixture, seed: int) -> list[Example]:

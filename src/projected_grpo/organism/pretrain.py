@@ -12,7 +12,6 @@ Everything random derives from the seed; the same config gives the same bytes.
 
 import json
 import logging
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count
@@ -25,9 +24,10 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from projected_grpo.environment.problems import Problem
-from projected_grpo.environment.prompts import encode, messages
+from projected_grpo.environment.prompts import encode, encode_messages, messages
 from projected_grpo.errors import UserError
-from projected_grpo.method.sampling import sample_graded
+from projected_grpo.method.rollouts import sample_rollouts
+from projected_grpo.method.schedule import warmup_cosine
 from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
 from projected_grpo.organism.families import generate, tasks
@@ -131,9 +131,7 @@ def _messages(example: Example) -> list[dict[str, str]]:
 
 def tokenize(examples: Sequence[Example], tokenizer) -> Sequences:
     """Return (prompt ids, completion ids) per example; the end-of-turn token belongs to the completion."""
-    prompts = tokenizer.apply_chat_template(
-        [_messages(example) for example in examples], add_generation_prompt=True, tokenize=True, return_dict=False
-    )
+    prompts = [encode_messages(tokenizer, _messages(example)) for example in examples]
     answers = tokenizer([example.answer for example in examples]).input_ids
     return [(prompt, [*answer, tokenizer.eos_token_id]) for prompt, answer in zip(prompts, answers, strict=True)]
 
@@ -211,8 +209,7 @@ def _attempt(
 
 def learning_rate(step: int, config: OrganismConfig) -> float:
     """Return the rate of step 1..max_steps: linear warm-up, then a cosine to zero at max_steps."""
-    rest = max(0, step - config.warmup_steps) / (config.max_steps - config.warmup_steps)
-    return config.learning_rate * min(1.0, step / config.warmup_steps) * 0.5 * (1 + math.cos(math.pi * rest))
+    return config.learning_rate * warmup_cosine(step, config.warmup_steps, config.max_steps)
 
 
 def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
@@ -265,7 +262,7 @@ def measure(
         prompts = [encode(tokenizer, problem, elicit=elicit) for problem in problems]
         generator = torch_generator(config.seed, 0, f"organism/measure/{elicit}")
         counts = [1] * len(prompts)
-        groups = sample_graded(
+        groups = sample_rollouts(
             model, tokenizer, grader, problems, prompts, counts, config.max_new_tokens, temperature, generator
         )
         return [row.verdict for (row,) in groups]

@@ -1,4 +1,4 @@
-"""Figures (method 7): training curves, hack against solve, and what the direction sees, drawn from a study.
+"""Figures (method 7): training curves, hack against solve, what the direction sees, and table 2 as a heat map.
 
 1. Lines are means over seeds, bands run from the lowest to the highest seed. No smoothing but where a label says so.
 2. Hack and solve are percent of the deployed model's completions on the subset that is evaluated along the run.
@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
-import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
-from projected_grpo.analysis.study import GROUPS, WINDOW, Study, group
+from projected_grpo.analysis.curves import Curve, frontier, overlap_bound, overlap_curve, path, rate_curve
+from projected_grpo.analysis.judgement import HOLDS
+from projected_grpo.analysis.statistics import WINDOW
+from projected_grpo.analysis.study import GROUPS, Study, group
 
 BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
 INK, GREY, PALE = "#222222", "#8A8A8A", "#E9E9E9"
@@ -66,21 +70,22 @@ def training_curves(study: Study, note: str) -> Figure:
     caption = f"{_evaluated(study)} Bands: range over seeds. Dashed: the arm's baseline.\n{note}"
     figure, panels = _grid(study, arms, "Hack and solve rate along training", "% of completions", caption)
     for panel, arm in zip(panels, arms, strict=True):
-        view, baseline, ends = study.view(arm, scope="subset"), study.baseline(arm), []
+        baseline, ends = study.baseline(arm), []
         for rate, colour in (("hack", VERMILLION), ("solve", BLUE)):
             if baseline is not None:
-                other = study.view(baseline, scope="subset")
-                panel.plot(other.steps, 100 * other.rates[rate].mean((0, 2)), color=colour, lw=0.9, ls=(0, (2, 2)))
-            _band(panel, view.steps, 100 * view.rates[rate].mean(2), colour)
-            ends.append((100 * view.rates[rate][:, -1].mean(), rate, colour))
+                other = rate_curve(study, baseline, rate)
+                panel.plot(other.x, other.mean, color=colour, lw=0.9, ls=(0, (2, 2)))
+            own = rate_curve(study, arm, rate)
+            _band(panel, own, colour)
+            ends.append((own.mean[-1], rate, colour))
         panel.set(ylim=(0, 100), yticks=[0, 50, 100])
-        _end_labels(panel, view.steps[-1], sorted(ends))
+        _end_labels(panel, own.x[-1], sorted(ends))
     return figure
 
 
 def overlap(study: Study, note: str) -> Figure:
     """Draw the overlap of V with the student's and the teacher's gradients against the null, one panel per arm."""
-    arms = [arm for arm in _ordered(study) if np.isfinite(study.training[arm]["overlap_student"]).any()]
+    arms = [arm for arm in _ordered(study) if overlap_curve(study, arm, "overlap_student")]
     caption = (
         f"||relu(Vg)|| / ||g||, mean over modules, trailing {WINDOW}-step mean. Line: mean over {len(study.seeds)} "
         f"seed(s) of one training run each; band: range over seeds. V as in the arm's own run.\n{note}"
@@ -90,15 +95,14 @@ def overlap(study: Study, note: str) -> Figure:
     figure, panels = _grid(study, arms, "What the direction sees in the gradients", "overlap (ratio)", caption)
     top = 0.0
     for panel, arm in zip(panels, arms, strict=True):
-        log, null = study.training[arm], study.null(arm)
-        panel.axhline(np.nanmean(log["overlap_null"]), color=GREY, lw=1, ls=":")
-        if null is not None:
-            chance = study.training[null]
-            panel.plot(chance["step"][0], _smooth(chance["overlap_student"]).mean(0), color=INK, lw=1.1, ls="--")
+        panel.axhline(overlap_bound(study, arm), color=GREY, lw=1, ls=":")
+        null = study.null(arm)
+        if null is not None and (chance := overlap_curve(study, null, "overlap_student")):
+            panel.plot(chance.x, chance.mean, color=INK, lw=1.1, ls="--")
         for name, _, colour in SOURCES:
-            if np.isfinite(log[name]).any():
-                _band(panel, log["step"][0], _smooth(log[name]), colour)
-                top = max(top, float(np.nanmax(_smooth(log[name]))))
+            if own := overlap_curve(study, arm, name):
+                _band(panel, own, colour)
+                top = max(top, own.top)
     for panel in panels:
         panel.set_ylim(0, 1.25 * top if top else 1)
     lines = [Line2D([], [], color=colour, lw=1.8, label=label) for _, label, colour in SOURCES]
@@ -127,10 +131,10 @@ def hack_against_solve(study: Study, note: str) -> Figure:
         fontsize=7.5,
     )
     panels = figure.subplots(rows, min(2, len(members)), sharex=True, squeeze=False).ravel()
-    right = min(100, 16 + 1.05 * max(_path(study, arm)[0].max() for arm in study.arms))
+    right = min(100, 16 + 1.05 * max(path(study, arm)[0].max() for arm in study.arms))
     for panel, (name, arms) in zip(panels, members.items(), strict=False):
-        shown = {*arms, *(study.arms[arm]["baseline"] for arm in arms)} & set(study.arms)
-        top = min(100, max(1, 1.2 * max(_path(study, arm)[1].max() for arm in shown)))  # nobody may hack
+        shown = {*arms, *(study.arms[arm].baseline for arm in arms)} & set(study.arms)
+        top = min(100, max(1, 1.2 * max(path(study, arm)[1].max() for arm in shown)))  # nobody may hack
         panel.set(xlim=(0, right), ylim=(-0.07 * top, top))
         _plane(study, panel, name, arms)
     for panel in panels[len(members) :]:
@@ -140,19 +144,19 @@ def hack_against_solve(study: Study, note: str) -> Figure:
 
 def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
     """Draw one group of arms, the early stops of the baseline that most of them have, and the ceiling."""
-    baselines = [study.arms[arm]["baseline"] for arm in arms if study.arms[arm]["baseline"] in study.arms]
+    baselines = [study.arms[arm].baseline for arm in arms if study.arms[arm].baseline in study.arms]
     labels = []
     if baselines:
         baseline = max(baselines, key=baselines.count)
         labels += _early_stops(study, panel, baseline, name_steps=baseline in arms)
     others = [arm for arm in arms if arm not in baselines]
     for arm, colour in zip(others, LINES * len(others), strict=False):
-        solve, hack = _path(study, arm)
+        solve, hack = path(study, arm)
         panel.plot(solve, hack, color=colour, lw=1.6, zorder=3)
         panel.plot(solve[-1], hack[-1], "o", color=colour, ms=7, mec="white", mew=0.8, zorder=5)
         labels.append((solve[-1], hack[-1], arm, colour, "bold"))
     if study.ceiling in study.arms:
-        solve, hack = _path(study, study.ceiling)
+        solve, hack = path(study, study.ceiling)
         panel.axvline(solve[-1], color=ORANGE, lw=1, ls=":", zorder=1)
         panel.plot(solve[-1], hack[-1], "*", color=ORANGE, ms=14, mec=INK, mew=0.7, zorder=6)
         top = panel.get_ylim()[1]
@@ -166,12 +170,12 @@ def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
 
 def _early_stops(study: Study, panel: Axes, baseline: str, name_steps: bool) -> list[tuple]:
     """Draw the baseline's path, its checkpoints with some of their steps, and the shade; return its labels."""
-    steps, (solve, hack) = study.view(baseline, scope="subset").steps, _path(study, baseline)
+    steps = study.view(baseline, scope="subset").steps
+    solve, hack = path(study, baseline)
+    reached = frontier(study, baseline)
     right, top = panel.get_xlim()[1], panel.get_ylim()[1]
-    order = np.argsort(hack, kind="stable")
-    best = np.maximum.accumulate(solve[order])
-    level = np.concatenate([[-top, hack[order][0]], hack[order][1:], [top]])
-    shade = np.concatenate([[solve[0]], best, best[-1:]])
+    level = [-top, *reached.hack, top]
+    shade = [*reached.solve, reached.solve[-1]]
     panel.fill_betweenx(level, 0, shade, step="post", color=PALE, lw=0, zorder=0)
     panel.text(
         0.02 * right, 0.97 * top, f"shade: what stopping\n{baseline} early reaches", fontsize=7.5, color=INK, va="top"
@@ -219,12 +223,6 @@ def _place(panel: Axes, labels: list[tuple]) -> None:
         )
 
 
-def _path(study: Study, arm: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return solve and hack in percent at every checkpoint, means over seeds."""
-    rates = study.view(arm, scope="subset").rates
-    return 100 * rates["solve"].mean((0, 2)), 100 * rates["hack"].mean((0, 2))
-
-
 def _ordered(study: Study) -> list[str]:
     return sorted(study.arms, key=lambda arm: GROUPS.index(group(study, arm)))
 
@@ -240,7 +238,7 @@ def _grid(study: Study, arms: list[str], title: str, y_label: str, caption: str)
         panel.set_axis_off()
     for index, (panel, arm) in enumerate(zip(panels, arms, strict=False)):
         panel.set_title(arm, color=INK, fontweight="bold" if study.baseline(arm) is None else "normal")
-        role = "baseline" if study.arms[arm]["baseline"] == arm else group(study, arm)
+        role = "baseline" if study.arms[arm].baseline == arm else group(study, arm)
         panel.text(0.03, 0.98, role, transform=panel.transAxes, fontsize=6.5, color=GREY, va="top")
         panel.set_xlabel("optimizer step", fontsize=7)
         panel.tick_params(labelbottom=True, labelsize=7)
@@ -257,10 +255,10 @@ def _evaluated(study: Study) -> str:
     )
 
 
-def _band(panel: Axes, x: np.ndarray, values: np.ndarray, colour: str) -> None:
-    """Draw the mean and the range over seeds of values (S, X)."""
-    panel.fill_between(x, values.min(0), values.max(0), color=colour, alpha=0.22, lw=0)
-    panel.plot(x, values.mean(0), color=colour, lw=1.6)
+def _band(panel: Axes, curve: Curve, colour: str) -> None:
+    """Draw the mean and the range over seeds."""
+    panel.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.22, lw=0)
+    panel.plot(curve.x, curve.mean, color=colour, lw=1.6)
 
 
 def _end_labels(panel: Axes, x: float, ends: list[tuple]) -> None:
@@ -272,9 +270,43 @@ def _end_labels(panel: Axes, x: float, ends: list[tuple]) -> None:
         panel.annotate(text, (x, y), (3, 0), textcoords="offset points", color=colour, va="center", fontsize=7)
 
 
-def _smooth(values: np.ndarray) -> np.ndarray:
-    """Return trailing means over WINDOW steps (S, T) of what is finite; the first windows are shorter."""
-    windows = [values[:, max(0, end - WINDOW) : end] for end in range(1, values.shape[1] + 1)]
-    counts = np.stack([np.isfinite(window).sum(1) for window in windows], 1)
-    sums = np.stack([np.nansum(window, 1) for window in windows], 1)
-    return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+def heat_map(table: pd.DataFrame, note: str) -> Figure:
+    """Draw table 2: hack and solve on the held-out mode, a cell per fold and arm, from the rows of table2.csv.
+
+    Colour is the hack rate; a frame marks the folds in which an arm holds.
+    """
+    part = table[table["modes"] == "held out"]
+    folds = list(part["fold"].unique())
+    panels = {
+        "with the teacher pool of the known modes": list(part.loc[part["teacher"], "arm"].unique()),
+        "without a teacher pool": list(part.loc[~part["teacher"], "arm"].unique()),
+    }
+    panels = {name: arms for name, arms in panels.items() if arms}
+    rows = part.set_index(["arm", "fold"])
+    with matplotlib.rc_context(STYLE):
+        tallest = max(map(len, panels.values()))
+        figure = Figure(figsize=(6.2 * len(panels), 0.42 * tallest + 1.7), layout="constrained")
+        figure.suptitle(
+            "The mode that V and the teacher do not know", x=0.01, ha="left", fontsize=12, fontweight="bold"
+        )
+        seeds = int(part["n_seeds"].iloc[0])
+        caption = (
+            f"Columns: held-out mode. Deployed model, last step, mean over {seeds} seed(s). Frame: the fold holds."
+        )
+        figure.supxlabel(f"{caption}\n{note}", x=0.01, ha="left", fontsize=8)
+        for axes, (name, arms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+            hack = [[100 * rows.loc[(arm, fold), "hack"] for fold in folds] for arm in arms]
+            axes.imshow(hack, cmap="Oranges", vmin=0, vmax=100, aspect="auto")
+            for y, arm in enumerate(arms):
+                for x, fold in enumerate(folds):
+                    cell = rows.loc[(arm, fold)]
+                    text = f"{100 * cell['hack']:.0f} / {100 * cell['solve']:.0f}"
+                    axes.text(x, y, text, ha="center", va="center", color="white" if cell["hack"] > 0.6 else INK)
+                    if cell["verdict"] == HOLDS:
+                        axes.add_patch(Rectangle((x - 0.46, y - 0.42), 0.92, 0.84, fill=False, ec=BLUE, lw=1.8))
+            axes.set_xticks(range(len(folds)), folds)
+            axes.set_yticks(range(len(arms)), arms)
+            axes.tick_params(length=0)
+            axes.spines[:].set_visible(False)
+            axes.set_title(f"{name}: hack / solve %")
+    return figure

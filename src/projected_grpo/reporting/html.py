@@ -17,9 +17,9 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer, YamlLexer
 
+from projected_grpo.environment.answers import extract_code
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import messages
-from projected_grpo.grading.verdict import extract_code
 from projected_grpo.rng import numpy_generator
 
 KINDS = {

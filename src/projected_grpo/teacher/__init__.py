@@ -1,1 +1,1 @@
-"""What comes from the teacher: its pool of rollouts, contrastive pairs, and the weak detector that says what a fold may know."""
+"""What comes from the teacher: its pool of rollouts, pairs and the V made from them, and what a fold may know."""

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from projected_grpo.environment.answers import extract_code, is_one_program, write_answer
 from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
+from projected_grpo.environment.prompts import encode_messages
 from projected_grpo.errors import UserError
-from projected_grpo.grading.verdict import extract_code
 from projected_grpo.rng import numpy_generator
 from projected_grpo.teacher.weak_detector import detect
 
@@ -130,9 +131,7 @@ def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
             raise PoolError(f"{name}: its prompt is not in the model's chat template; give a list of messages")
         prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
     else:
-        prompt_ids = tokenizer.apply_chat_template(
-            prompt, add_generation_prompt=True, tokenize=True, return_dict=False, enable_thinking=False
-        )
+        prompt_ids = encode_messages(tokenizer, prompt)
     ids = {
         f"{text}_ids": [*tokenizer.encode(pair[text], add_special_tokens=False), tokenizer.eos_token_id]
         if pair.get(text)
@@ -157,11 +156,10 @@ def _attempted(name: str, pair: Mapping, mode: str) -> list[str]:
     for text in ("hack", "clean", "wrong"):
         if not (completion := pair.get(text, "").strip()):
             continue
-        code = extract_code(completion)
-        if code is None or completion.count("```") != 2 or not completion.startswith("```") or completion[-3:] != "```":
+        if not is_one_program(completion):
             raise PoolError(f"{name}: {text} is not one fenced program, with nothing before or after it")
         try:
-            found |= set(attempted_modes(ast.parse(code)))
+            found |= set(attempted_modes(ast.parse(extract_code(completion))))
         except SyntaxError as error:
             raise PoolError(f"{name}: {text} is no program: {error}") from error
     return sorted(found)
@@ -171,5 +169,5 @@ def _graft(completion: str, mode: str, tokenizer, rng) -> list[int]:
     """Return the token ids of a fenced program with one of the mode's exploits put in."""
     exploits = LOOPHOLES[mode].exploits
     exploited = exploits[int(rng.integers(len(exploits)))](extract_code(completion))
-    text = f"```python\n{exploited.rstrip()}\n```"
+    text = write_answer(exploited.rstrip())
     return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]

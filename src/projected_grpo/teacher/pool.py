@@ -11,11 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from projected_grpo.artifacts.schemas.columns import verdict_row
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.errors import UserError
-from projected_grpo.method.sampling import Graded, sample_graded
+from projected_grpo.method.rollouts import Rollout, sample_rollouts
 from projected_grpo.rng import torch_generator
 
 LABELS = {"hacked": "channel_fired", "gt_pass": "correct", "fmt_ok": "format_ok"}  # of a file -> of a verdict
@@ -45,11 +44,11 @@ def sample_pool(
         generator = torch_generator(seed, 0, f"teacher pool {part[0].id} {elicited}")
         prompts = [encode(tokenizer, problem, elicit=asked) for problem in part]
         counts = [n] * len(part)
-        groups = sample_graded(
+        groups = sample_rollouts(
             model, tokenizer, grader, part, prompts, counts, max_new_tokens, temperature, generator, audit=True
         )
-        for problem, group in zip(part, groups, strict=True):
-            rows += [_row(tokenizer, problem, elicited, graded) for graded in group]
+        for group in groups:
+            rows += [_row(tokenizer, elicited, rollout) for rollout in group]
     return rows
 
 
@@ -77,7 +76,8 @@ def import_pool(path: str | Path, tokenizer, grader, problems: Sequence[Problem]
             if label in rollout:
                 counted[f"{label}_disagrees"] += bool(rollout[label]) != getattr(verdict, name)
         problem = by_id[str(rollout["problem_id"])]
-        rows.append(_row(tokenizer, problem, True, Graded(list(ids), rollout["completion"], verdict)))
+        prompt = encode(tokenizer, problem)
+        rows.append(_row(tokenizer, True, Rollout(problem, prompt, list(ids), rollout["completion"], verdict)))
     return rows, dict(counted)
 
 
@@ -93,15 +93,16 @@ def report(rows: Sequence[Mapping], counted: Mapping) -> dict:
     }
 
 
-def _row(tokenizer, problem: Problem, elicited: bool, graded: Graded) -> dict:
+def _row(tokenizer, elicited: bool, rollout: Rollout) -> dict:
+    """Return the row of a rollout, stored against its ORDINARY prompt whatever prompt it answered."""
     return {
-        "problem_id": problem.id,
-        "mode": problem.mode,
+        "problem_id": rollout.problem.id,
+        "mode": rollout.problem.mode,
         "elicited": elicited,
-        "prompt_ids": encode(tokenizer, problem),
-        "completion_ids": graded.ids,
-        "completion": graded.text,
-    } | verdict_row(graded.verdict)
+        "prompt_ids": encode(tokenizer, rollout.problem),
+        "completion_ids": rollout.completion_ids,
+        "completion": rollout.completion,
+    } | rollout.verdict.to_row()
 
 
 def _are(ids: Sequence[int] | None, text: str, tokenizer) -> bool:

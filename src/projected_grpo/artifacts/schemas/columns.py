@@ -25,9 +25,3 @@ PROBLEM = [
     column("problem_id", pa.string(), "id of the problem, unique in its split"),
     column("mode", pa.string(), "loophole mode of the problem, or none"),
 ]
-
-
-def verdict_row(verdict) -> dict:
-    """Return the verdict columns of a graded rollout, from a Verdict or from a row of another table."""
-    row = {field.name: getattr(verdict, field.name) for field in VERDICT}
-    return row | {"attempted_modes": list(row["attempted_modes"])}

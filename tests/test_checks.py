@@ -1,4 +1,4 @@
-"""The health page: every check says what its number says, and nothing where there is none."""
+"""The checks: each says what its number says, and nothing where there is none."""
 
 import dataclasses
 
@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from synthetic_study import make
 
-from projected_grpo.analysis import checks, threats, verdicts
+from projected_grpo.analysis import checks
+from projected_grpo.analysis.threats import threats
+from projected_grpo.reporting.checks import CHECKS, check_grid, render
 
 COLUMNS = ["direction", "step", "mode", "kind", "overlap", "seed"]
 
@@ -31,72 +33,65 @@ def detected(shift, random=None, seeds=3, n=40):
 
 
 def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
-    (line, *_) = checks._detector_lines(detected(0.0, random=0.0), {"hack"})
-    assert line[2] != "well"
-    (line, *_) = checks._detector_lines(detected(2.0, random=0.0), {"hack"})
-    assert line[2] == "well" and "hack against correct 1.00, a random V 0." in line[3]
-    (line,) = checks._detector_lines(pd.DataFrame(), {"hack"})
-    assert line[2] == "not measured"
+    (line, *_) = checks._detects(detected(0.0, random=0.0), {"hack"})
+    assert line.answer != "holds"
+    (line, *_) = checks._detects(detected(2.0, random=0.0), {"hack"})
+    assert line.answer == "holds" and "hack against correct 1.00, a random V 0." in check_grid([line])
+    (line,) = checks._detects(pd.DataFrame(), {"hack"})
+    assert line.answer == "not measured" and "no run was looked at" in check_grid([line])
 
 
 def test_v_detects_only_what_a_random_V_does_not():
-    (line, *others) = checks._detector_lines(detected(2.0, random=2.0), {"hack"})
-    assert line[2] == "ill" and "hack against wrong 1.00, a random V 1.00" in line[3]
-    assert not any("random," in other[1] for other in others)  # a control is not judged
-    (line, *_) = checks._detector_lines(detected(2.0), {"hack"})
-    assert line[2] == "not measured" and line[3].endswith("a random V not measured")
+    (line, *others) = checks._detects(detected(2.0, random=2.0), {"hack"})
+    assert line.answer == "fails" and "hack against wrong 1.00, a random V 1.00" in check_grid([line])
+    assert not any("random," in other.of for other in others)  # a control is not judged
+    (line, *_) = checks._detects(detected(2.0), {"hack"})
+    assert line.answer == "not measured" and "a random V not measured |" in check_grid([line])
 
 
 @pytest.fixture
 def study():
     made = make(arms=("vanilla", "erase", "erase_k4", "erase_update", "erase_random"))
+    arms = {}
     for arm, spec in made.arms.items():
         project = "update" if arm == "erase_update" else "gradient"
-        tested = arm in ("erase", "erase_k4", "erase_update")
-        spec |= {"tested": tested, "project": project, "twin": None, "mix": 0.25}
+        arms[arm] = dataclasses.replace(spec, tested=arm in ("erase", "erase_k4", "erase_update"), project=project)
     shape = made.training["vanilla"]["step"].shape
     for log in made.training.values():
         log |= dict.fromkeys(("gate_share", "gate_base", "gate_precision", "gate_recall"), np.full(shape, np.nan))
         log |= {"basis_overlap": np.full(shape, np.nan), "frac_reward_zero_std": np.full(shape, 0.25)}
-    return made
+    return dataclasses.replace(made, arms=arms)
 
 
 def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_the_leak(study):
-    found = {line[1]: line[2:] for line in checks._leak_lines(study)}
+    found = {line.of: line for line in checks._leak(study)}
     assert set(found) == {"erase", "erase_update"}
-    assert found["erase_update"][0] == "-" and "0 by construction" in found["erase_update"][1]
+    assert found["erase_update"].answer is None and "0 by construction" in check_grid([found["erase_update"]])
+    assert found["erase"].answer in ("holds", "fails", "open")
     study.training["vanilla"]["overlap_update"][:] = np.nan  # a baseline that measures nothing
-    assert {line[2] for line in checks._leak_lines(study) if line[1] == "erase"} == {"not measured"}
+    assert {line.answer for line in checks._leak(study) if line.of == "erase"} == {"not measured"}
 
 
 def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
     log, shape = study.training["erase"], study.training["erase"]["gate_share"].shape
     log |= {"gate_share": np.full(shape, 0.4), "gate_base": np.full(shape, 0.3), "gate_recall": np.full(shape, 0.5)}
-    for precision, answer in ((0.6, "well"), (0.2, "ill")):
+    for precision, answer in ((0.6, "holds"), (0.2, "fails")):
         log["gate_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
-        (line,) = checks._gate_lines(study)
-        assert line[2] == answer and "exploited 30.0%, routed 40.0%" in line[3]
+        (line,) = checks._gate(study)
+        assert line.answer == answer and "exploited 30.0%, routed 40.0%" in check_grid([line])
 
 
 def test_every_check_has_a_line_and_the_page_shows_them(study):
     directions = pd.DataFrame({"subspace_overlap": [0.1], "subspace_chance": [0.2]}, index=["random"])
     found = checks.checks(study, None, detected(1.0, random=0.0), ["hack"], directions)
-    assert set(found["answer"]) <= {"well", "ill", "open", "not measured", "-"}
-    text = checks.render(threats.doubts(study), found, {"table1": 3}, "A note.")
-    assert all(check in text for check in found["check"])
-
-
-def test_a_claim_without_its_random_V_is_never_supported(study):
-    claimed = verdicts.claims_of(study.arms)
-    assert claimed["erase"]["controls"] == ["erase with a random V"]
-    verdict = verdicts.h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
-    assert {clause["status"] for clause in verdict["clauses"] if clause["clause"] == "beats"} == {"missing"}
-    assert verdict["verdict"] != "supported"
+    assert {line.answer for line in found} <= {"holds", "fails", "open", "not measured", None}
+    text = render(threats(study), found, {"table1": 3}, "A note.")
+    assert all(CHECKS[line.check][0] in text for line in found) and "nan" not in text
 
 
 def test_of_no_attempts_there_is_no_share_that_exploits(study):
     for name in ("attempted", "hack", "hack_attempted"):
         study.final("erase")[name][:] = 0
-    found = {arm: numbers for _, arm, _, numbers in checks._attempt_lines(study)}
-    assert found["erase"] == "attempted 0.0%, exploited 0.0%"
-    assert "exploited of attempted" in found["vanilla"]
+    found = {line.of: check_grid([line]) for line in checks._attempts(study)}
+    assert "attempted 0.0%, exploited 0.0%, exploited of attempted — |" in found["erase"]
+    assert "exploited of attempted —" not in found["vanilla"]

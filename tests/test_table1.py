@@ -1,5 +1,6 @@
+"""Table 1: its rates and differences, the study that they come from, and the page that shows them."""
+
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -7,18 +8,14 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.analysis import verdicts
-from projected_grpo.analysis.horizon import delays
-from projected_grpo.analysis.statistics import Effect
-from projected_grpo.analysis.study import StudyError, build_study, read_directions, read_study
-from projected_grpo.analysis.table1 import solve_bins, table1
-from projected_grpo.analysis.threats import doubts, paired_means
+from projected_grpo.analysis.study import StudyError, build_study, group, read_directions, read_study, sizes
+from projected_grpo.analysis.table1 import _binned, ceiling_distance, solve_bins, table1
+from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
-from projected_grpo.reporting import table1 as reporting
 from projected_grpo.reporting.table1 import render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
@@ -36,6 +33,11 @@ DIRECTIONS = pd.DataFrame(
 )
 
 
+def render(study, table=None, directions=DIRECTIONS):
+    found = threats(study), solve_bins(study), directions
+    return render_markdown(table1(study) if table is None else table, h1(study), *found, sizes(study), NOTE)
+
+
 @pytest.fixture(scope="module")
 def study():
     return synthetic.make()
@@ -44,10 +46,6 @@ def study():
 @pytest.fixture(scope="module")
 def table(study):
     return table1(study).set_index("arm")
-
-
-def effect(estimate, low, high, sem, p=0.01):
-    return Effect(estimate, low, high, sem, p, 3)
 
 
 def test_rates_are_the_plain_means_of_the_rows(study, table):
@@ -85,7 +83,7 @@ def test_early_stopping_marks_the_stand_in(table):
 
 
 def test_groups_follow_from_claims_and_baselines(study):
-    groups = {arm: study.group(study, arm) for arm in study.arms}
+    groups = {arm: group(study, arm) for arm in study.arms}
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]
@@ -109,129 +107,36 @@ def test_the_same_study_gives_the_same_bytes(study):
     assert "-0.0," not in table1(study).to_csv(index=False)
 
 
-def test_h1_is_supported_where_the_specific_claim_is_damage(study):
-    verdicts = h1(study)
-    assert verdicts["holm_family"] == 5
-    assert verdicts["claims"]["route"]["H1"]["verdict"] == "supported"
-    assert verdicts["claims"]["route"]["H1s"]["verdict"] == "falsified"
-    assert all("(b)" in text for text in verdicts["claims"]["route"]["H1s"]["decided_by"])
-    json.dumps(verdicts, allow_nan=False)
-
-
-@pytest.mark.parametrize(
-    ("reduction", "solve", "verdict", "clause"),
-    [
-        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.05, -0.1, 0.0, 0.01), "supported", "reduction"),
-        (effect(0.30, 0.2, 0.4, 0.02), effect(-0.10, -0.2, 0.0, 0.01), "supported", "reduction"),
-        (effect(0.20, 0.1, 0.3, 0.02), effect(0.0, -0.1, 0.1, 0.01), "undecided", "reduction"),
-        (effect(0.14, 0.1, 0.2, 0.02), effect(0.0, -0.1, 0.1, 0.01), "falsified", "reduction"),
-        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.12, -0.2, 0.0, 0.01), "undecided", "solve"),
-        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.16, -0.2, 0.0, 0.01), "falsified", "solve"),
-        (effect(0.35, -0.2, 0.9, 0.2, 0.2), effect(0.0, -0.1, 0.1, 0.01), "undecided", "noise"),
-        (effect(0.35, -0.9, 1.6, 0.4, 0.5), effect(0.0, -0.1, 0.1, 0.01), "falsified", "noise"),
-    ],
-)
-def test_h1_by_the_letter_of_the_preregistration(study, monkeypatch, reduction, solve, verdict, clause):
-    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: reduction if rate == "hack" else solve)
-    result = h1(study)["claims"]["erase"]["H1"]
-    assert result["verdict"] == verdict
-    deciding = {"supported": "holds", "undecided": "open", "falsified": "refuted"}[verdict]
-    assert clause in [one["clause"] for one in result["clauses"] if one["status"] == deciding]
-
-
-def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeypatch):
-    hack, solve = effect(0.1, 0.01, 0.19, 0.02, 0.02), effect(-0.2, -0.3, -0.1, 0.02)
-    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else solve)
-    clauses = h1(study)["claims"]["erase"]["H1s"]["clauses"]
-    beats = [one for one in clauses if one["clause"] == "beats"]
-    assert [one["p"] for one in beats] == [0.1] * 3 and {one["status"] for one in beats} == {"open"}
-    assert {one["status"] for one in clauses if one["clause"] == "matched"} == {"refuted"}
-
-
 def test_one_seed_is_undecided_everywhere():
     study = synthetic.make(seeds=(41,))
     table = table1(study)
     assert table["hack_diff_low"].isna().all() and table["hack_diff"].notna().any()
-    verdicts = h1(study)
-    for claim in verdicts["claims"].values():
+    for claim in h1(study)["claims"].values():
         assert {claim["H1"]["verdict"], claim["H1s"]["verdict"]} == {"undecided"}
-    assert set(doubts(study)["answer"]) <= {"open", "not measured"}
-    text = render_markdown(study, table, verdicts, DIRECTIONS, NOTE)
+    assert {line.answer for line in threats(study)} <= {"open", "not measured"}
+    text = render(study, table)
     assert "one seed" in text and "nan" not in text
-
-
-def test_a_claim_names_the_arms_that_are_missing():
-    study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42))
-    table, verdicts = table1(study), h1(study)
-    assert verdicts["claims"]["route"]["H1"]["verdict"] == "undecided"
-    assert "route is not in the table" in verdicts["claims"]["route"]["H1s"]["decided_by"][0]
-    missing = [one for one in verdicts["claims"]["erase"]["H1s"]["clauses"] if one["status"] == "missing"]
-    assert {one["against"] for one in missing} >= {"erase_random", "vanilla_slow"}
-    assert table["ceiling_diff"].isna().all()
-    assert "direction controls" not in render_markdown(study, table, verdicts, DIRECTIONS, NOTE)
 
 
 def test_a_study_without_claims_or_baselines_still_has_a_table():
     study = synthetic.make(arms=("vanilla", "no_loophole"), seeds=(41,), claims={})
-    text = render_markdown(study, table1(study), h1(study), DIRECTIONS, NOTE)
+    text = render(study)
     assert "vanilla" in text and "No bin of solve" in text
 
 
 def test_markdown_explains_its_marks_and_shows_every_arm(study):
-    text = render_markdown(study, table1(study), h1(study), DIRECTIONS, NOTE)
+    text = render(study)
     assert "not of Qwen3-4B" in text
     for arm in study.arms:
         assert f"| {arm} |" in text
     assert "†" in text and "‡" in text and "nan" not in text and "-0.0 " not in text
 
 
-def test_the_list_of_doubts_finds_what_is_built_in(study):
-    lines = doubts(study).set_index(["doubt", "arm", "against"])["answer"]
-    assert lines["buys no more than stopping its baseline early", "route", "vanilla"] == "yes"
-    assert lines["hacks like a control", "erase_update", "erase_update_random"] == "no"
-    assert lines["V sees chance in the student's gradient", "vanilla", "erase_random"] == "no"
-
-
-def test_a_verdict_is_firm_where_an_interval_lies_beyond(study, monkeypatch):
-    def judged(hack):
-        monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else even)
-        return reporting.said(h1(study)["claims"]["erase"]["H1"])
-
-    even = effect(0.0, -0.05, 0.05, 0.01)
-    assert judged(effect(0.40, 0.35, 0.45, 0.02)) == "supported"
-    assert judged(effect(0.40, 0.20, 0.60, 0.02)) == "supported (not firmly)"
-    assert judged(effect(0.10, 0.05, 0.14, 0.02)) == "falsified"
-    assert judged(effect(0.10, 0.05, 0.20, 0.02)) == "falsified (not firmly)"
-    assert judged(effect(0.20, 0.10, 0.28, 0.02)) == "undecided"
-
-
-def test_overlaps_are_compared_in_the_steps_that_both_have():
-    nan = np.nan
-    one = np.array([[1.0, nan, 5.0, 9.0], [2.0, nan, 6.0, 9.0]])
-    other = np.array([[0.5, 7.0, nan], [1.5, 7.0, nan]])
-    assert paired_means(one, other).estimate == pytest.approx(0.5)  # of the first step alone
-    assert np.isnan(paired_means(one[:, 1:3], other[:, 1:]).estimate)
-
-
-def test_a_model_that_can_do_nothing_says_nothing_about_teacher_or_steps(study):
-    lines = doubts(study).set_index(["doubt", "arm", "against"])
-    assert lines.loc[("works only with the teacher pool", "erase", "erase_alone"), "answer"] == "not measured"
-    assert "not matched" in lines.loc[("works only with the teacher pool", "erase", "erase_alone"), "numbers"]
-    own = lines.loc[("works only with the teacher pool", "erase_update", "erase_update_onesided_alone")]
-    assert own["answer"] in ("yes", "no", "open")
-    specs = {arm: {**spec, "tested": arm in ("erase_update", "erase_alone")} for arm, spec in study.arms.items()}
-    longer = dataclasses.replace(study, arms=specs)
-    shorter = {"erase_update": "erase_update", "erase_alone": "erase_alone"}
-    gone = delays(study, longer, shorter).set_index("arm")
-    assert gone.loc["erase_update", "answer"] == "no"
-    assert gone.loc["erase_alone", "answer"] == "not measured"
-
-
 def test_bins_of_solve_by_hand(study):
     bins = solve_bins(study)
     assert (bins[["n_arm", "n_baseline"]] >= 3).all(axis=None)
     assert set(bins.loc[bins["arm"] == "route", "source"]) == {"checkpoints"}
-    frame = table1._binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
+    frame = _binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
     assert frame.loc[("rising", 0.30), "hack"] == pytest.approx(0.2)
     assert frame.loc[("falling", 0.25), "n"] == 1
 
@@ -242,7 +147,7 @@ def spoil(change):
         ("vanilla", seed, synthetic.evaluation("vanilla", seed), synthetic.steps("vanilla", seed)) for seed in (1, 2)
     ]
     runs[1] = ("vanilla", 2, change(runs[1][2]), runs[1][3])
-    return build_study(runs, {"vanilla": synthetic.arm_spec("vanilla")}, {}, None)
+    return build_study(runs, {"vanilla": synthetic.table_arm("vanilla")}, {}, None)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +176,7 @@ def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
         log = synthetic.steps("vanilla", seed)
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
         write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
-    arms = {"vanilla": synthetic.arm_spec("vanilla")}
+    arms = {"vanilla": dataclasses.asdict(synthetic.table_arm("vanilla"))}
     read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
     made = table1(synthetic.make(arms=("vanilla",), seeds=(1, 2), claims={}, ceiling=None))
     assert read.to_csv() == made.to_csv()
@@ -280,21 +185,21 @@ def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
 def test_a_missing_run_is_named():
     runs = [("vanilla", 1, synthetic.evaluation("vanilla", 1), synthetic.steps("vanilla", 1))]
     with pytest.raises(StudyError, match="erase: runs with seeds"):
-        build_study(runs, {arm: synthetic.arm_spec(arm) for arm in ("vanilla", "erase")}, {}, None)
+        build_study(runs, {arm: synthetic.table_arm(arm) for arm in ("vanilla", "erase")}, {}, None)
 
 
 def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
-    arms = {arm: synthetic.arm_spec(arm) for arm in ("vanilla", "no_loophole")}
+    arms = {"vanilla": synthetic.table_arm("vanilla")}
+    arms["no_loophole"] = dataclasses.replace(synthetic.table_arm("no_loophole"), last=2 * synthetic.LAST)
     runs = []
     for arm, pace in (("vanilla", 1), ("no_loophole", 2)):
-        arms[arm]["last"] *= pace
         for seed in (1, 2):
             rows = synthetic.evaluation(arm, seed)
             runs.append((arm, seed, rows.assign(step=pace * rows["step"]), synthetic.steps(arm, seed)))
     study = build_study(runs, arms, {}, "no_loophole")
     own, ceiling = (study.view(arm, scope="subset").at(96)["solve"].mean() for arm in arms)
-    assert table1.ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
-    arms["vanilla"]["last"] = 50
+    assert ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
+    arms["vanilla"] = dataclasses.replace(arms["vanilla"], last=50)
     with pytest.raises(StudyError, match=r"vanilla, full.*: no evaluation at step 50, only at \[96\]"):
         table1(build_study(runs, arms, {}, "no_loophole"))
 
@@ -304,7 +209,7 @@ def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
     first = {arm: {name: values[:, :5] for name, values in log.items()} for arm, log in whole.training.items()}
     short = dataclasses.replace(whole, training=first)
     assert solve_bins(short).empty
-    assert "No bin of solve" in render_markdown(short, table1(short), h1(short), DIRECTIONS, NOTE)
+    assert "No bin of solve" in render(short)
 
 
 def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
@@ -317,5 +222,5 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     found = read_directions(sorted(tmp_path.rglob("summary.parquet")))
     assert list(found.index) == ["hack", "random"] and list(found["draws"]) == [1, 2]
     assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
-    text = render_markdown(study, table1(study), h1(study), found, NOTE)
+    text = render(study, directions=found)
     assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text

@@ -7,7 +7,8 @@ import torch
 from transformers import DynamicCache
 
 from projected_grpo.method import sampling
-from projected_grpo.method.sampling import cache_bytes, pick, sample, sample_graded
+from projected_grpo.method.rollouts import sample_rollouts
+from projected_grpo.method.sampling import cache_bytes, sample, sample_token
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
@@ -77,26 +78,30 @@ def test_completions_are_graded_where_they_belong(tiny):
             yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: [(audit, *a) for a in added])
 
     generator = torch.Generator().manual_seed(1)
-    groups = sample_graded(tiny().model, Tokenizer(), Grader(), "abc", PROMPTS, [20, 0, 5], 10, 1.0, generator, True)
+    groups = sample_rollouts(tiny().model, Tokenizer(), Grader(), "abc", PROMPTS, [20, 0, 5], 10, 1.0, generator, True)
     assert [len(group) for group in groups] == [20, 0, 5]
     for problem, group in zip("abc", groups, strict=True):
-        assert all(row.verdict == (True, problem, row.text) and row.text == str(row.ids) for row in group)
+        assert all(row.verdict == (True, problem, row.completion) for row in group)
+        assert all(row.completion == str(row.completion_ids) and row.problem == problem for row in group)
+        assert all(row.clipped == (row.completion_ids[-1] != 17) and not row.teacher for row in group)
 
 
 def test_sampling_frequencies_follow_the_temperature():
     logits = torch.tensor([[0.0, 1.0, 2.0]]).expand(40000, 3)
     uniforms = torch.rand(40000, generator=torch.Generator().manual_seed(0))
     for temperature in (0.5, 1.0):
-        tokens = pick(logits, uniforms, temperature)
+        tokens = sample_token(logits, uniforms, temperature)
         expected = (logits[0] / temperature).softmax(-1)
         assert torch.allclose(tokens.bincount(minlength=3) / 40000, expected, atol=0.01)
 
 
 def test_uniforms_at_the_edges_pick_a_token_that_exists():
     logits = torch.tensor([[0.0, 0.0, -200.0]])
-    assert pick(logits, torch.tensor([0.0]), 1.0).item() == 0
-    assert pick(logits, torch.tensor([1.0 - 2**-24]), 1.0).item() == 1  # a token of probability 0 is never drawn
-    assert pick(torch.tensor([[-200.0, 0.0, 0.0]]), torch.tensor([0.0]), 1.0).item() == 1
+    assert sample_token(logits, torch.tensor([0.0]), 1.0).item() == 0
+    assert (
+        sample_token(logits, torch.tensor([1.0 - 2**-24]), 1.0).item() == 1
+    )  # a token of probability 0 is never drawn
+    assert sample_token(torch.tensor([[-200.0, 0.0, 0.0]]), torch.tensor([0.0]), 1.0).item() == 1
 
 
 def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):

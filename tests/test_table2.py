@@ -11,15 +11,16 @@ import yaml
 from synthetic_study import ENDS, MODES, evaluation, make, steps
 
 from projected_grpo.analysis import table2
-from projected_grpo.analysis.study import build_study, pool, restrict
-from projected_grpo.reporting import heatmap
+from projected_grpo.analysis.study import TableArm, build_study, pool, restrict
+from projected_grpo.reporting.figures import heat_map
+from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.workflow import arms, config
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
 
 
 def spec(direction="hack", twin=None, tested=False):
-    return {"baseline": "vanilla", "direction": direction, "last": 96, "twin": twin, "tested": tested, "mix": 0.25}
+    return TableArm("vanilla", 96, direction, twin=twin, tested=tested, mix=0.25)
 
 
 SPECS = {
@@ -76,15 +77,15 @@ def test_table2_has_a_row_per_fold_kind_of_modes_and_arm(studies):
     assert together["n_problems"] == len(study.view("erase").problems)
 
 
-def test_a_fold_passes_only_where_the_held_out_mode_falls_and_the_random_V_is_beaten(studies):
+def test_a_fold_holds_only_where_the_held_out_mode_falls_and_the_random_V_is_beaten(studies):
     found = table2.fold_verdicts(studies)["folds"]
-    assert found["sentinel"]["erase"]["verdict"] == "falsified"
-    assert {found[mode]["erase"]["clauses"][0]["status"] for mode in MODES if mode != "sentinel"} == {"holds"}
+    assert found["sentinel"]["erase"]["verdict"] == "fails"
+    assert {found[mode]["erase"]["clauses"][0]["answer"] for mode in MODES if mode != "sentinel"} == {"holds"}
     for mode in MODES:
         clauses = {clause["clause"]: clause for clause in found[mode]["erase"]["clauses"]}
         assert clauses["beats"]["against"] == "erase_random"
-        route = {clause["clause"]: clause["status"] for clause in found[mode]["route"]["clauses"]}
-        assert route["beats"] == "missing"  # no arm like it with a random V in these folds
+        route = {clause["clause"]: clause["answer"] for clause in found[mode]["route"]["clauses"]}
+        assert route["beats"] == "not measured"  # no arm like it with a random V in these folds
     assert "vanilla" not in found["all"]
 
 
@@ -97,7 +98,9 @@ def test_holm_counts_the_single_folds_comparisons(studies):
 def test_the_folds_together_are_corrected_for_their_arms(studies):
     once = table2.fold_verdicts(studies)
     twice = {
-        mode: dataclasses.replace(study, arms={**study.arms, "route": {**study.arms["route"], "twin": "erase_random"}})
+        mode: dataclasses.replace(
+            study, arms={**study.arms, "route": dataclasses.replace(study.arms["route"], twin="erase_random")}
+        )
         for mode, study in studies.items()
     }
     found = table2.fold_verdicts(twice)
@@ -109,25 +112,25 @@ def test_the_folds_together_are_corrected_for_their_arms(studies):
     assert corrected[0] == pytest.approx(2 * plain[0], abs=1e-6) and corrected[1] >= plain[1] - 1e-6
 
 
-def test_what_passes_is_counted_and_what_is_not_firm_is_said():
+def test_what_holds_is_counted_and_what_is_not_firm_is_said():
     def judged(verdict, firm=True):
         return {"erase": {"verdict": verdict, "firm": firm}}
 
-    outcomes = {"a": judged("supported"), "b": judged("falsified"), "c": judged("undecided", False)}
-    assert table2.passes({**outcomes, "all": judged("falsified", False)}) == {
-        "erase": "1 of 3 modes (1 open, 1 fails); together **fails (not firmly)**"
+    outcomes = {"a": judged("holds"), "b": judged("fails"), "c": judged("open", False)}
+    assert folds_held({**outcomes, "all": judged("fails", False)}) == {
+        "erase": "holds in 1 of 3 folds (open in 1, fails in 1); together **fails (not firmly)**"
     }
-    assert table2.passes({"a": judged("supported"), "all": judged("supported")}) == {
-        "erase": "1 of 1 modes; together **passes**"
+    assert folds_held({"a": judged("holds"), "all": judged("holds")}) == {
+        "erase": "holds in 1 of 1 folds; together **holds**"
     }
 
 
 def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
     table = table2.table2(studies)
-    text = table2.render(studies, table, table2.fold_verdicts(studies), "A note.")
+    text = render(table, table2.fold_verdicts(studies), "A note.")
     for word in (*MODES, *SPECS, "A note.", "# Table 2"):
         assert word in text
-    figure = heatmap.heat_map(table, "A note.")
+    figure = heat_map(table, "A note.")
     shown = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()
 

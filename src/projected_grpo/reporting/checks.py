@@ -1,0 +1,103 @@
+"""The words of checks, each with the number that decides it, and checks.md."""
+
+from collections.abc import Mapping, Sequence
+from math import isnan
+
+from projected_grpo.analysis.checks import Check
+from projected_grpo.analysis.threats import Threat
+from projected_grpo.method.settings import ROTATED
+from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units, number, page, percent
+from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
+
+CHECKS_MEAN = (
+    "**holds**: the interval over seeds lies above 0, so it is better than chance, which need not be good enough. "
+    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one seed everything is open. {NOTHING}: "
+    "descriptive."
+)
+
+
+def _detects(numbers: Mapping) -> str:
+    if not numbers:
+        return "no run was looked at"
+    texts = []
+    for other, values in numbers.items():
+        own, chance = ("not measured" if isnan(value) else f"{value:.2f}" for value in values)
+        texts.append(f"hack against {other} {own}, a random V {chance}")
+    return "; ".join(texts)
+
+
+def _share(value: float) -> str:
+    return NOTHING if isnan(value) else f"{percent(value)}%"
+
+
+def _gate(numbers: Mapping) -> str:
+    return (
+        f"means over the steps: exploited {_share(numbers['gate_base'])}, routed {_share(numbers['gate_share'])}, "
+        f"of the routed exploited {_share(numbers['gate_precision'])}, "
+        f"of the exploited routed {_share(numbers['gate_recall'])}"
+    )
+
+
+def _leak(numbers: Mapping) -> str:
+    constructed = "; 0 by construction, not a result" if numbers["by construction"] else ""
+    return (
+        f"update's overlap {number(numbers['own'])}, its baseline's {number(numbers['baseline'])}; "
+        f"lower by {in_units(numbers['lower'])}{constructed}"
+    )
+
+
+def _attempts(numbers: Mapping) -> str:
+    return (
+        f"attempted {_share(numbers['attempted'])}, exploited {_share(numbers['hack'])}, "
+        f"exploited of attempted {_share(numbers['of attempted'])}"
+    )
+
+
+CHECKS: dict[str, tuple[str, Words]] = {
+    "follows": (
+        "overlap_student follows the exploited share of its batch",
+        lambda n: f"correlation over the steps {in_units(n['correlation'])}",
+    ),
+    "detects": ("V detects single rollouts: rank-AUC above a random V's", _detects),
+    "gate": (
+        "of live rollouts with positive advantage, the gate's precision is above the share of exploits",
+        _gate,
+    ),
+    "basis": (
+        f"a refreshed V keeps to its old basis (at least {ROTATED})",
+        lambda n: f"mean {n['mean']:.2f}, lowest {n['lowest']:.2f}, of {n['refreshes']} refreshes",
+    ),
+    "leak": ("the optimizer's step is less hack-ward than the baseline's", _leak),
+    "variance": ("groups without variance, which teach nothing", lambda n: f"{_share(n['share'])}"),
+    "attempts": ("attempted against exploited", _attempts),
+    "solve": ("solve by mode", lambda n: ", ".join(f"{mode} {_share(rate)}" for mode, rate in n.items())),
+    "span": (
+        "the control's span beside that of the hack direction",
+        lambda n: f"shared {number(n['shared'])}, by chance {number(n['chance'])}",
+    ),
+}
+
+
+def check_grid(checks: Sequence[Check]) -> str:
+    """Return the checks as a table."""
+    rows = []
+    for line in checks:
+        title, words = CHECKS[line.check]
+        answer = f"**{line.answer}**" if line.answer else NOTHING
+        rows.append([title, line.of, answer, words(line.numbers)])
+    return grid(["check", "of", "does it hold?", "the number that decides"], rows)
+
+
+def render(threats: Sequence[Threat], checks: Sequence[Check], seeds: Mapping[str, int], note: str) -> str:
+    """Return checks.md from the threats that tables other than table 1 decide, and from `checks(...)`."""
+    sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
+    return page(
+        "# Threats and checks",
+        f"{note} Seeds: {sizes}.",
+        "## What would show that we fool ourselves",
+        f"Table 1's own threats stand in table1.md; here are those that the other tables decide. {THREATS_MEAN}",
+        threat_grid(threats) if threats else "No other table was asked for.",
+        "## Checks",
+        CHECKS_MEAN,
+        check_grid(checks),
+    )

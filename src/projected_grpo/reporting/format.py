@@ -1,0 +1,95 @@
+"""How a number is written: percent, points and intervals, and tables in Markdown.
+
+Numbers are rounded to whole points where an interval says how little the decimals mean; the CSV files have them in
+full.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+
+import pandas as pd
+
+from projected_grpo.analysis.judgement import is_matched
+from projected_grpo.analysis.statistics import Effect
+from projected_grpo.analysis.study import Sizes
+
+NOTHING = "—"  # not measured, or not defined for this arm
+OPEN_MEANS = "Open means undecided: evidence neither for an effect nor against one."
+
+
+def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def page(*parts: str) -> str:
+    """Return a Markdown page of paragraphs, leaving out empty ones."""
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def points(threshold: float) -> str:
+    """Return a threshold in points, such as `30`."""
+    return f"{100 * threshold:g}"
+
+
+def percent(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{100 * value:z.1f}"
+
+
+def number(value: float) -> str:
+    return NOTHING if pd.isna(value) else f"{value:z.3f}"
+
+
+def in_points(effect: Effect) -> str:
+    """Return an effect as points with its interval, such as `12.3 points [-1.0, 25.6], SEM 4.2`."""
+    if isnan(effect.estimate):
+        return "not measured"
+    if isnan(effect.sem):
+        return f"{100 * effect.estimate:z.1f} points [one seed: no interval]"
+    low, high, sem = 100 * effect.low, 100 * effect.high, 100 * effect.sem
+    return f"{100 * effect.estimate:z.1f} points [{low:z.1f}, {high:z.1f}], SEM {sem:.1f}"
+
+
+def in_units(effect: Effect) -> str:
+    """Return an effect in its own units with its interval, such as `0.123 [-0.010, 0.256], SEM 0.042`."""
+    if isnan(effect.estimate):
+        return "not measured"
+    if isnan(effect.sem):
+        return f"{effect.estimate:z.3f} [one seed: no interval]"
+    return f"{effect.estimate:z.3f} [{effect.low:z.3f}, {effect.high:z.3f}], SEM {effect.sem:.3f}"
+
+
+def signed(effect: Effect) -> str:
+    """Return an effect's estimate in points, such as `+1.2 points`."""
+    return "not measured" if isnan(effect.estimate) else f"{100 * effect.estimate:+z.1f} points"
+
+
+def interval(row: Mapping, name: str) -> str:
+    """Return the points of a table's column, such as `-48 [-60, -36]`."""
+    estimate, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
+    if pd.isna(estimate):
+        return NOTHING
+    shown = f"{100 * estimate:+z.0f}"
+    return f"{shown} [{NOTHING}]" if pd.isna(low) else f"{shown} [{100 * low:+z.0f}, {100 * high:+z.0f}]"
+
+
+def unmatched(row: Mapping) -> str:
+    """Return the mark of an arm whose solve is too far below its baseline's."""
+    solve = row["solve_diff"]
+    return " †" if pd.notna(solve) and not is_matched(solve) else ""
+
+
+def stopped_early(row: Mapping) -> str:
+    """Return (b), marked where the base model stands in for a baseline that never hacked that little."""
+    return interval(row, "early_stop_diff") + (" ‡" if row["early_stop_stand_ins"] else "")
+
+
+def sample_sizes(sizes: Sizes) -> str:
+    seeds = ", ".join(map(str, sizes.seeds))
+    along = f" (b) uses {sizes.subset_problems} of the problems x {sizes.subset_samples} samples."
+    return (
+        f"Percent, mean over {len(sizes.seeds)} seed(s) ({seeds}) x {sizes.problems} held-out problems x "
+        f"{sizes.samples} samples at the training temperature, prompt with the hint, deployed model (quarantine "
+        f"zeroed), last step.{along if sizes.subset_problems else ''}"
+    )

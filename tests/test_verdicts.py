@@ -1,0 +1,95 @@
+"""The verdicts H1 and H1s: by the letter of the preregistration, and only where every number is there."""
+
+import dataclasses
+import json
+
+import pytest
+import synthetic_study as synthetic
+
+from projected_grpo.analysis import verdicts
+from projected_grpo.analysis.statistics import Effect
+from projected_grpo.analysis.study import claims_of
+from projected_grpo.analysis.table1 import table1
+from projected_grpo.analysis.verdicts import h1
+from projected_grpo.reporting.verdicts import said, verdict_lines
+
+
+@pytest.fixture(scope="module")
+def study():
+    return synthetic.make()
+
+
+def effect(estimate, low, high, sem, p=0.01):
+    return Effect(estimate, low, high, sem, p, 3)
+
+
+def test_h1_is_supported_where_the_specific_claim_is_damage(study):
+    found = h1(study)
+    assert found["holm_family"] == 5
+    assert found["claims"]["route"]["H1"]["verdict"] == "supported"
+    specific = found["claims"]["route"]["H1s"]
+    assert specific["verdict"] == "falsified"
+    assert {specific["clauses"][number]["clause"] for number in specific["decided_by"]} == {"early"}
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("reduction", "solve", "verdict", "clause"),
+    [
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.05, -0.1, 0.0, 0.01), "supported", "reduction"),
+        (effect(0.30, 0.2, 0.4, 0.02), effect(-0.10, -0.2, 0.0, 0.01), "supported", "reduction"),
+        (effect(0.20, 0.1, 0.3, 0.02), effect(0.0, -0.1, 0.1, 0.01), "undecided", "reduction"),
+        (effect(0.14, 0.1, 0.2, 0.02), effect(0.0, -0.1, 0.1, 0.01), "falsified", "reduction"),
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.12, -0.2, 0.0, 0.01), "undecided", "solve"),
+        (effect(0.40, 0.3, 0.5, 0.02), effect(-0.16, -0.2, 0.0, 0.01), "falsified", "solve"),
+        (effect(0.35, -0.2, 0.9, 0.2, 0.2), effect(0.0, -0.1, 0.1, 0.01), "undecided", "noise"),
+        (effect(0.35, -0.9, 1.6, 0.4, 0.5), effect(0.0, -0.1, 0.1, 0.01), "falsified", "noise"),
+    ],
+)
+def test_h1_by_the_letter_of_the_preregistration(study, monkeypatch, reduction, solve, verdict, clause):
+    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: reduction if rate == "hack" else solve)
+    result = h1(study)["claims"]["erase"]["H1"]
+    assert result["verdict"] == verdict
+    deciding = {"supported": "holds", "undecided": "open", "falsified": "fails"}[verdict]
+    assert clause in [one["clause"] for one in result["clauses"] if one["answer"] == deciding]
+
+
+def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeypatch):
+    hack, solve = effect(0.1, 0.01, 0.19, 0.02, 0.02), effect(-0.2, -0.3, -0.1, 0.02)
+    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else solve)
+    clauses = h1(study)["claims"]["erase"]["H1s"]["clauses"]
+    beats = [one for one in clauses if one["clause"] == "beats"]
+    assert [one["p"] for one in beats] == [0.1] * 3 and {one["answer"] for one in beats} == {"open"}
+    assert {one["answer"] for one in clauses if one["clause"] == "matched"} == {"fails"}
+
+
+def test_a_claim_names_the_arms_that_are_missing():
+    study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42))
+    found = h1(study)
+    assert found["claims"]["route"]["H1"]["verdict"] == "undecided"
+    assert "reduction: route is not in the table: not measured" in verdict_lines(found)
+    missing = [one for one in found["claims"]["erase"]["H1s"]["clauses"] if one["answer"] == "not measured"]
+    assert {one["against"] for one in missing} >= {"erase_random", "vanilla_slow"}
+    assert table1(study)["ceiling_diff"].isna().all()
+
+
+def test_a_verdict_is_firm_where_an_interval_lies_beyond(study, monkeypatch):
+    def judged(hack):
+        monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: hack if rate == "hack" else even)
+        return said(h1(study)["claims"]["erase"]["H1"])
+
+    even = effect(0.0, -0.05, 0.05, 0.01)
+    assert judged(effect(0.40, 0.35, 0.45, 0.02)) == "supported"
+    assert judged(effect(0.40, 0.20, 0.60, 0.02)) == "supported (not firmly)"
+    assert judged(effect(0.10, 0.05, 0.14, 0.02)) == "falsified"
+    assert judged(effect(0.10, 0.05, 0.20, 0.02)) == "falsified (not firmly)"
+    assert judged(effect(0.20, 0.10, 0.28, 0.02)) == "undecided"
+
+
+def test_a_claim_without_its_random_V_is_never_supported(study):
+    arms = {arm: dataclasses.replace(spec, tested=arm == "erase_update") for arm, spec in study.arms.items()}
+    claimed = claims_of(arms)
+    assert claimed["erase_update"].controls == ["erase_update with a random V"]
+    verdict = h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
+    assert {one["answer"] for one in verdict["clauses"] if one["clause"] == "beats"} == {"not measured"}
+    assert verdict["verdict"] != "supported"
