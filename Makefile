@@ -36,6 +36,7 @@ lint: $(VENV)/.installed
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
+	lint-imports --no-logo --no-cache
 	snakemake --lint
 
 test: $(VENV)/.installed lint
@@ -58,7 +59,7 @@ golden: $(VENV)/.installed
 	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/table1.csv
 	mkdir -p tests/golden
 	cp results/smoke/table1.csv tests/golden/
-	python -m projected_grpo.documents > tests/golden/source.json
+	python -m projected_grpo.documents.blocks > tests/golden/source.json
 
 $(VENV)-trl/.installed: requirements-bench.lock
 	$(PYTHON) -m venv $(VENV)-trl

@@ -24,7 +24,7 @@ from projected_grpo.grading.verdict import no_code
 from projected_grpo.method.adapter import Factors, attach, target_modules
 from projected_grpo.method.gradients import backward
 from projected_grpo.method.intervention import KnobOptimizer
-from projected_grpo.method.log import Rollout
+from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.sampling import sample
 from projected_grpo.method.settings import Intervention, TrainConfig, build_train_config
 from projected_grpo.rng import random_rows

@@ -98,7 +98,7 @@ def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
 
     from projected_grpo.environment.problems import Problem
     from projected_grpo.grading.verdict import no_code
-    from projected_grpo.method.log import Rollout
+    from projected_grpo.method.rollouts import Rollout
 
     rng = np.random.default_rng(0)
     problem = Problem("p", "", "f", ())
@@ -155,7 +155,7 @@ def ratios() -> dict:
     import torch
 
     from projected_grpo.method import gradients
-    from projected_grpo.method.direction import completion_gradients
+    from projected_grpo.method.gradients import completion_gradients
     from projected_grpo.method.loss import collate, completion_logprobs
 
     model, adapter = build(96, 3, 256, 720)

@@ -7,8 +7,6 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from projected_grpo.workflow import code_version as versions
-from projected_grpo.workflow.config import ConfigError, check
-from projected_grpo.workflow.timing import stage_minutes
 from projected_grpo.workflow.arms import (
     canonical,
     direction_of,
@@ -25,6 +23,8 @@ from projected_grpo.workflow.arms import (
     training_spec,
     with_folds,
 )
+from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.workflow.timing import stage_minutes
 
 # Not workflow.basedir, which is another workflow's where this one is its module.
 HOME = Path(str(workflow.current_basedir)).parent
@@ -108,7 +108,7 @@ PACKAGES = versions.package_versions()
 def needs(rule, mem_mb, runtime, resumes=False):
     """Return a rule's resources, or what config.resources has instead; a job tried again gets more of them.
 
-    A job that resumes goes on where its time ran out, and gets no more of that.
+    A job that resumes does so where its time ran out, and gets no more of that.
     """
     own = {"mem_mb": mem_mb, "runtime": runtime} | config["resources"].get(rule, {})
     return {

@@ -6,7 +6,7 @@ out  {results}/runs/{arm}/seed{seed}/steps.parquet              one row per opti
      {results}/runs/{arm}/seed{seed}/timing.parquet             seconds per phase, exempt from byte-identity
      {results}/runs/{arm}/seed{seed}/adapter.safetensors        the trained knobs
      {results}/runs/{arm}/seed{seed}/checkpoints.safetensors    the knobs every N steps
-     {results}/runs/{arm}/seed{seed}/resume/    undeclared: where an interrupted run goes on; removed when it is complete
+     {results}/runs/{arm}/seed{seed}/resume/    undeclared: where an interrupted run resumes; removed when it is complete
 """
 
 

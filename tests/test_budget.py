@@ -122,7 +122,7 @@ def measure(dtype: str, checkpointing: bool) -> None:
 def test_a_backward_pass_holds_no_more_than_is_said_and_not_much_less(dtype, checkpointing):
     """What the process holds, not what malloc keeps for later: every tensor is given back as soon as it is freed."""
     command = f"import test_budget; test_budget.measure({dtype!r}, {checkpointing})"
-    path = os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])
+    path = os.pathsep.join(str(ROOT / name) for name in ("src", "tests", "benchmarks"))
     environment = {**os.environ, "PYTHONPATH": path, "MALLOC_MMAP_THRESHOLD_": "65536"}
     done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr

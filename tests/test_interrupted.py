@@ -93,7 +93,7 @@ def test_killed_at_five_random_moments_it_ends_with_the_same_bytes(copy, undistu
     for step in sorted(rng.sample(range(1, STEPS - 5), 5)):
         process = start(copy)
         wait_for(copy, process, f"step {step}/")
-        resumed.append("going on after step" in log.read_text())
+        resumed.append("resuming after step" in log.read_text())
         time.sleep(rng.uniform(0, 0.2))
         os.kill(trainer_of(process), signal.SIGKILL)
         assert process.wait(60) != 0, process.stdout.read()
@@ -123,7 +123,7 @@ def test_an_interrupted_run_goes_on_with_the_same_command(copy, undisturbed, how
     done = snakemake(copy, *COMMAND)
     assert done.returncode == 0, done.stdout + done.stderr
     log = (copy / LOG).read_text()
-    after = int(log.split("going on after step ")[1].split(",")[0])
+    after = int(log.split("resuming after step ")[1].split(",")[0])
     assert after >= 4 and f"step {after + 1}/" in log and f"step {after}/" not in log
     assert outputs(copy) == undisturbed
 

@@ -113,7 +113,7 @@ def test_the_preset_runs_whole_with_a_small_model_in_place(run):
     report = json.loads((run / "base/model.json").read_text())
     assert report["dtype"] == "bfloat16" and report["end_of_turn"] == "<|im_end|>"
     assert len(list((run / "base/factors").glob("*.safetensors"))) == 2
-    assert (run / "health.md").exists() and (run / "pages/table1.html").exists()
+    assert (run / "checks.md").exists() and (run / "pages/table1.html").exists()
 
 
 def test_the_files_beside_the_presets_are_what_their_script_writes(tmp_path):

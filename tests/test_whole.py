@@ -39,7 +39,7 @@ def test_table_2_and_its_picture(whole):
     assert len(table) == 5 * (2 * len(MODES) + 1)
     assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
     assert (results / "figures/weak_detector.png").stat().st_size > 10_000
-    assert "## Folds that pass" in (results / "table2.md").read_text()
+    assert "## Folds that hold" in (results / "table2.md").read_text()
 
 
 def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
@@ -66,26 +66,32 @@ def test_more_steps_and_another_base(whole):
     assert bases[0] != bases[1]
 
 
-def test_the_health_page_names_a_number_for_every_claim_of_method_9(whole):
+def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decides_it(whole):
     _, results, _ = whole
-    text = (results / "health.md").read_text()
-    for doubt in (
-        "hacks like its baseline at matched solve",
-        "buys no more than stopping its baseline early",
-        "hacks like a control",
-        "works only with the teacher pool",
-        "attempts as often, but fires less",
-        "V sees chance in the student's gradient",
-        "V sees the teacher, not the hack",
-        "the held-out mode does not fall, or only because solve falls",
-        "the effect is gone after 8 steps",
-        "V detects single rollouts",
-        "overlap_student follows the exploited share",
-        "groups without variance",
-        "attempted against exploited",
-        "solve by mode",
-    ):
-        assert f"| {doubt}" in text, doubt
+    pages = {
+        "table1.md": (
+            "hacks like its baseline at matched solve",
+            "buys no more than stopping its baseline early",
+            "hacks like a control",
+            "works only with the teacher pool",
+            "attempts as often, but fires less",
+            "V sees chance in the student's gradient",
+            "V sees the teacher, not the hack",
+        ),
+        "checks.md": (
+            "the held-out mode does not fall, or only because solve falls",
+            "the effect is gone after more steps",
+            "V detects single rollouts",
+            "overlap_student follows the exploited share",
+            "groups without variance",
+            "attempted against exploited",
+            "solve by mode",
+        ),
+    }
+    for page, lines in pages.items():
+        text = (results / page).read_text()
+        for line in lines:
+            assert f"| {line}" in text, line
     rows = read_table(results / "detection/seed41.parquet", DETECTION)
     assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
     assert rows["overlap"].between(0, 1).all()

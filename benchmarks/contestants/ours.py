@@ -15,10 +15,13 @@ from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.grading import Grader
-from projected_grpo.method import direction, rollouts, trainer
+from projected_grpo.method import trainer
+from projected_grpo.method.direction import usable
 from projected_grpo.method.intervention import KnobOptimizer
+from projected_grpo.method.rollouts import Pool
 from projected_grpo.method.settings import Arm, Intervention, build_train_config
 from projected_grpo.models import base
+from projected_grpo.teacher.extraction import load_direction
 
 # The policy stays what it is (lr 0), so that every step is the same work.
 SETTINGS = build_train_config({**TRAIN, "steps": 1000, "lr": 0.0, "checkpoint_every": 1000})
@@ -28,28 +31,28 @@ ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
 def main(results: Path) -> None:
     torch.set_num_threads(1)
     with Grader() as grader:
-        run, setting = prepare(results, grader)
+        run, inputs = prepare(results, grader)
 
         def step(_: int) -> dict[str, float]:
-            started, before = time.perf_counter(), len(run.record.timing)
+            started, before = time.perf_counter(), len(run.log.timing)
             with contextlib.redirect_stdout(None):
-                trainer.advance(run, setting)
-            phases = {row["phase"]: row["seconds"] for row in run.record.timing[before:]}
+                trainer.train_step(run, inputs)
+            phases = {row["phase"]: row["seconds"] for row in run.log.timing[before:]}
             return {**phases, "step": time.perf_counter() - started}
 
         serve(step)
 
 
 def prepare(results: Path, grader):
-    """Return the run before its first step, and its setting, from a results directory's base, pool and V."""
+    """Return the run before its first step, and what it is given, from a results directory's base, pool and V."""
     model, tokenizer, adapter = base.load_adapted(results / "base", base.Compute(1))
     problems = read_problems(results / "problems/train.parquet")
-    pool = rollouts.Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
-    V = direction.load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
+    pool = Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
+    V = load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
-    setting = rollouts.Setting(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
+    inputs = trainer.RunInputs(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
     optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.lr, SETTINGS.betas, SETTINGS.max_grad_norm)
-    return trainer.Run(adapter, optimizer, direction.usable(V, k=None, drop_bottom_frac=0.0)), setting
+    return trainer.Run(adapter, optimizer, usable(V)), inputs
 
 
 if __name__ == "__main__":

@@ -168,8 +168,8 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on_where_it_was(submit
     submitted.said()
     trained = [(state, mb) for _, rule, state, mb in jobs(submitted) if rule.startswith("rule_train_wildcards_erase")]
     assert trained == [("CANCELLED", "2000M"), ("COMPLETED", "4000M")]
-    going_on = re.match(r"going on after step (\d+), ", (submitted.folder / LOG).read_text())
-    assert going_on and 3 <= int(going_on[1]) < EVERY
+    resumed = re.match(r"resuming after step (\d+), ", (submitted.folder / LOG).read_text())
+    assert resumed and 3 <= int(resumed[1]) < EVERY
     assert not (submitted.folder / RUN / "resume").exists()
 
 
@@ -178,7 +178,7 @@ def test_it_leaves_the_bytes_of_a_training_that_was_not_cancelled(submitted, loc
     submitted.said()
     said = local.said()
     assert local.process.returncode == 0, said[-6000:]
-    assert "going on" not in (local.folder / LOG).read_text()
+    assert "resuming" not in (local.folder / LOG).read_text()
     assert (submitted.folder / RUN / file).read_bytes() == (local.folder / RUN / file).read_bytes()
 
 

@@ -31,7 +31,7 @@ LAST_STEPS = 5  # training steps in the means that the original implementation r
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
 STUDENT = ("hack_student", "solve_student")
 NO_STOP = EarlyStop(NO_EFFECT, np.array([]), np.array([], bool))
-BIN, BIN_WINDOWS = 0.05, 3  # method 7 (e): width of a bin of solve, windows it needs
+BIN, BIN_WINDOWS = 0.05, 3  # method 7: width of a bin of solve, windows it needs
 
 
 def table1(study: Study) -> pd.DataFrame:
@@ -167,7 +167,7 @@ def _training(study: Study, arm: str) -> dict:
 
 
 def solve_bins(study: Study) -> pd.DataFrame:
-    """Return method 7 (e), descriptive only: mean hack of an arm and of its baseline per 5-point bin of solve.
+    """Return method 7, descriptive only: mean hack of an arm and of its baseline per 5-point bin of solve.
 
     A point is a trailing 8-step window of a run's live rollouts; for an arm with a quarantine, and then for its
     baseline too, a checkpoint of the deployed model. It is rising or falling by its solve against the window

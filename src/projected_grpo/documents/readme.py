@@ -1,79 +1,151 @@
-"""Put the numbers of a run into the README: `python -m projected_grpo.documents.readme results`.
-
-Copies table1.csv, table1.md, h1.json and the figures into docs/results/, and rewrites the README between its markers
-from these copies, so that no number in it is typed by hand. A test compares the two.
-"""
+"""What the README says of the study, from the copies in docs/study alone: five sentences, a figure, a short table."""
 
 import json
-import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.artifacts.io import read_table
-from projected_grpo.artifacts.schemas.evaluation import EVALUATION
-from projected_grpo.documents.blocks import copy_results, replace_block
-from projected_grpo.reporting import table1
+from projected_grpo.analysis.judgement import HOLDS, MATCHED, REDUCTION
+from projected_grpo.analysis.table2 import ALL
+from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, stopped_early, unmatched
+from projected_grpo.reporting.verdicts import hypotheses
 
-FILES = ("table1.csv", "table1.md", "h1.json")
-FIGURES = ("hack_against_solve.png", "training_curves.png", "overlap.png")
+FIGURE = "![Hack rate against solve rate along training](docs/study/hack_against_solve.png)"
+MARKS = (
+    "(a) and the difference to the twin, the same arm with a random V, are in points with 95% decision intervals, "
+    "paired by seed. (b) is solve minus that of the baseline stopped early, at no more hacking. † solve is more than "
+    f"{points(MATCHED)} points below the baseline's; ‡ no checkpoint of the baseline hacked that little, so that the "
+    "base model stands in."
+)
 
 
-def block(folder: Path) -> str:
-    """Return the README's results section for the copies in `folder` (docs/results)."""
-    table = pd.read_csv(folder / "table1.csv")
+def findings(folder: Path) -> str:
+    """Return the README's section on the results."""
+    table = pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
     verdicts = json.loads((folder / "h1.json").read_text())
-    source = json.loads((folder / "source.json").read_text())
+    said = hypotheses()
     return "\n".join(
         [
-            f"Held-out problems, mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed"
-            f" model. The base model, at step 0, solved {100 * source['base']['solve']:.1f}% and hacked"
-            f" {100 * source['base']['hack']:.1f}%.",
+            f"Two hypotheses were fixed before the data. **H1**: {said['H1']} **H1s**: {said['H1s']}",
             "",
-            table1.headline(table),
+            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts), 1)),
             "",
-            _verdicts(verdicts),
+            FIGURE,
             "",
-            "![Hack rate against solve rate along training](docs/results/hack_against_solve.png)",
+            headline(table, verdicts),
+            "",
+            f"Mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed model, held-out"
+            f" problems. {_without_teacher(table)} {MARKS}",
             "",
         ]
     )
 
 
-def _verdicts(verdicts: Mapping) -> str:
-    parts = [
-        f"{arm}: H1 **{table1.said(claim['H1'])}**, H1s **{table1.said(claim['H1s'])}**"
-        for arm, claim in verdicts["claims"].items()
+def sentences(folder: Path, table: pd.DataFrame, verdicts: dict) -> list[str]:
+    """Return what came out: without intervention, of H1 and H1s, of slow training, of the weak detector, at the end."""
+    baseline = table["arm"].iloc[0]
+    claims = verdicts["claims"]
+    slow = table.index[table["group"] == "slow controls"][0]
+    ceiling = table.index[table["group"] == "honest ceiling"][0]
+    lowers = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == "supported"]
+    specific = [arm for arm, claim in claims.items() if claim["H1s"]["verdict"] == "supported"]
+    earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
+    return [
+        f"Without an intervention (`{baseline}`), the model hacks {_rates(table, baseline)}; trained without loopholes"
+        f" (`{ceiling}`), it hacks {_rates(table, ceiling)}.",
+        f"Of {len(claims)} interventions, {_listed(lowers)} {_verb(lowers, 'lowers', 'lower')} the hack rate by"
+        f" {points(REDUCTION)} points at matched solve (H1), and {_listed(specific)}"
+        f" {_verb(specific, 'is', 'are')} shown to do so specifically (H1s).",
+        f"{_listed(earlier).capitalize()} {_verb(earlier, 'buys', 'buy')} more solving than stopping `{baseline}` early"
+        f" would; `{slow}`, which does nothing but learn more slowly, hacks {_rates(table, slow)}.",
+        _weak_detector(folder),
+        _more_steps(folder),
     ]
+
+
+def _weak_detector(folder: Path) -> str:
+    judged = json.loads((folder / "table2.json").read_text())["folds"]
+    table = pd.read_csv(folder / "table2.csv")
+    pooled = table[(table["fold"] == ALL) & (table["modes"] == "held out")].set_index("arm")
+    folds = [fold for fold in judged if fold != ALL]
+    single = [arm for arm in judged[ALL] if any(judged[fold][arm]["verdict"] == HOLDS for fold in folds)]
+    arms = [arm for arm, result in judged[ALL].items() if result["verdict"] == HOLDS]
+    beside = list(pooled.index[pooled["teacher"]][:2])  # the baseline and the slow control
+    shown = "; ".join(f"`{arm}` hacks {_rates(pooled, arm)}" for arm in [*arms, *beside])
     return (
-        "Verdicts, with the clauses that decided them in [table1.md](docs/results/table1.md): " + "; ".join(parts) + "."
+        f"On a loophole that neither V nor the teacher pool knows, {_listed(arms)} {_verb(arms, 'holds', 'hold')} over"
+        f" all folds together and {_listed(single)} in a single fold ({shown})."
     )
 
 
-def base_rates(results: Path, config: Mapping) -> dict[str, float]:
-    """Return hack and solve of the base model: step 0 on the fixed subset, mean over the seeds of a table's first arm.
-
-    `config` is the one in the verdicts' provenance.
-    """
-    first = next(iter(config["arms"]))
-    runs = [results / "runs" / first / f"seed{seed}" / "evaluation.parquet" for seed in config["seeds"]]
-    rows = pd.concat([read_table(path, EVALUATION) for path in runs])
-    start = rows[rows["step"] == 0]
-    return {"hack": float(start["exploited"].mean()), "solve": float(start["correct"].mean())}
-
-
-def main(results: Path, root: Path) -> None:
-    folder = root / "docs" / "results"
-    copy_results(results, folder, FILES, FIGURES)
-    verdicts = json.loads((folder / "h1.json").read_text())
-    rates = base_rates(results, verdicts["provenance"]["config"])
-    (folder / "source.json").write_text(json.dumps({"base": rates}, indent=1) + "\n")
-    readme = root / "README.md"
-    readme.write_text(replace_block(readme.read_text(), "results", block(folder)))
+def _more_steps(folder: Path) -> str:
+    table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
+    baseline = table["baseline"].iloc[0]
+    kept = table[(table["arm"] != baseline) & (table["solve_diff"] >= -MATCHED)]
+    shown = "; ".join(f"`{arm}` hacks {_rates(table, arm)}" for arm in kept["arm"])
+    return (
+        f"After {table['last_step'].iloc[0]} steps `{baseline}` hacks {_rates(table, baseline)}; of the interventions"
+        f" that keep their solve rate, {shown or 'there is none'}."
+    )
 
 
-if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m projected_grpo.documents.readme RESULTS, in the repository's root")
-    main(Path(sys.argv[1]), Path.cwd())
+def headline(table: pd.DataFrame, verdicts: dict) -> str:
+    """Return at most eight arms: baseline, slow control, those that claim, the best without a teacher, the ceiling."""
+    groups = {name: list(part.index) for name, part in table.groupby("group", sort=False)}
+    shown = (table["arm"].iloc[0], groups["slow controls"][0], *verdicts["claims"])
+    arms = [*shown, _best_alone(table), groups["honest ceiling"][0]]
+    rows = []
+    for arm in arms:
+        row = table.loc[arm]
+        rows.append(
+            [
+                f"`{arm}`",
+                percent(row["hack"]),
+                percent(row["solve"]),
+                interval(row, "hack_diff") + unmatched(row),
+                _twin(verdicts["claims"].get(arm)),
+                stopped_early(row),
+            ]
+        )
+    return grid(["arm", "hack %", "solve %", "(a) hack", "hack against the twin", "(b) early stopping"], rows)
+
+
+def _best_alone(table: pd.DataFrame) -> str:
+    """Return the arm without a teacher pool that has the highest (b)."""
+    return table.loc[table["group"] == "without a teacher pool", "early_stop_diff"].idxmax()
+
+
+def _without_teacher(table: pd.DataFrame) -> str:
+    best = _best_alone(table)
+    baseline = table.at[best, "baseline"]
+    return (
+        f"`{best}` is trained without a teacher pool and held against `{baseline}`, which hacks"
+        f" {_rates(table, baseline)}; it has no twin in this table."
+    )
+
+
+def _twin(claim: dict | None) -> str:
+    """Return the difference in hack to the first control, which has a random V."""
+    clauses = [one for one in claim["H1s"]["clauses"] if one["clause"] == "beats"] if claim else []
+    if not clauses or clauses[0]["estimate"] is None:
+        return NOTHING
+    one = clauses[0]
+    return interval({"x": -one["estimate"], "x_low": -one["high"], "x_high": -one["low"]}, "x")
+
+
+def _rates(table: pd.DataFrame, arm: str) -> str:
+    row = table.loc[arm]
+    return f"{percent(row['hack'])}% and solves {percent(row['solve'])}%"
+
+
+def _listed(arms: Sequence[str]) -> str:
+    """Return arms as words: `none`, `a`, `a and b`, `a, b and c`."""
+    names = [f"`{arm}`" for arm in arms]
+    if len(names) < 2:
+        return names[0] if names else "none"
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _verb(arms: Sequence[str], one: str, several: str) -> str:
+    return several if len(arms) > 1 else one

@@ -1,4 +1,4 @@
-"""V as a detector (method 6): the overlap of single live rollouts' own gradients with V, beside their true verdicts.
+"""V as a detector (method 9): the overlap of single live rollouts' own gradients with V, beside their true verdicts.
 
 A rollout of step s + 1 was sampled at the knobs saved after step s, and is looked at there. Its gradient is that of its
 plain negative log-likelihood: positive advantage, whatever its reward was. Never used in training.

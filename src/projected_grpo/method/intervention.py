@@ -180,7 +180,7 @@ class KnobOptimizer:
 
     @torch.no_grad()
     def load(self, state: Tensors) -> None:
-        """Go on from what `state` returned."""
+        """Resume from what `state` returned."""
         for name, shadow in self.shadows.items():
             shadow.copy_(state[f"shadow.{name}"])
         for which, optimizer in self._optimizers().items():
@@ -196,7 +196,7 @@ class KnobOptimizer:
         return {"adamw": self.adamw} | ({"shadow_adamw": self.shadow_adamw} if self.shadow_adamw else {})
 
     def _write(self, gradients: Tensors, directions: Tensors, routed: Routed | None) -> Tensors:
-        """Set the gradients the optimizer will see (table of method 3) and return delta's."""
+        """Set the gradients the optimizer will see (method 3b) and return delta's."""
         written = dict(gradients if routed is None else routed.delta)
         removed = {} if routed is None else routed.quarantine
         if self.how.projects_gradient:

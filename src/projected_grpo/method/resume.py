@@ -1,4 +1,4 @@
-"""Interrupted training (method 6): a file from which a run goes on as if nothing had happened.
+"""Interrupted training (method 6): a file from which a run resumes as if nothing had happened.
 
 1. Every generator is derived from (seed, step, purpose), so the step's number stands for the state of all of them.
 2. The file is written whole or not at all, names the run that it belongs to by a key, and ends in its own SHA-256.
@@ -78,7 +78,7 @@ class ResumeFile:
         # Copies, because the last digit of a product can depend on how its operands are aligned in memory.
         tensors = {name: tensor.clone() for name, tensor in sorted(safetensors.torch.load(data).items())}
         rows = json.loads(tensors.pop("rows").numpy().tobytes())
-        print(f"going on after step {header['step']}, from {self.path}", flush=True)
+        print(f"resuming after step {header['step']}, from {self.path}", flush=True)
         return Snapshot(int(header["step"]), tensors, rows)
 
     def _refuse(self, reason: str) -> None:

@@ -8,7 +8,7 @@ ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (m
 
 @dataclass(frozen=True)
 class Intervention:
-    """What is done to a step: the rows of method 3's tables.
+    """What is done to a step: methods 3a and 3b.
 
     kind     none | erase | route | route_rollout | shrink (the update shortened as erase would, direction unchanged)
     gate     one_sided | no_gate | reverse
@@ -40,7 +40,7 @@ class Intervention:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """The loop's settings (method 5 and 6); lengths in tokens, warmup and clip as shares and norms."""
+    """The loop's settings (methods 5 and 6); lengths in tokens, warmup and clip as shares and norms."""
 
     steps: int
     prompts_per_step: int
