@@ -26,31 +26,6 @@ include: "rules/report.smk"
 include: "rules/export.smk"
 
 
-if "second_base" in TABLES:
-
-    module second:
-        snakefile:
-            "Snakefile"
-        config:
-            SECOND
-
-    use rule base_model from second as second_base_model
-
-    use rule problems from second as second_problems
-
-    use rule teacher_pool from second as second_teacher_pool
-
-    use rule pool_subset from second as second_pool_subset
-
-    use rule pairs from second as second_pairs
-
-    use rule direction from second as second_direction
-
-    use rule train from second as second_train
-
-    use rule evaluate from second as second_evaluate
-
-
 rule all:
     default_target: True
     input:

@@ -9,17 +9,19 @@ from snakemake.exceptions import WorkflowError
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
     canonical,
+    claims,
     direction_of,
     direction_spec,
     folds,
     hack_directions,
     model_spec,
-    second,
+    seeds_of,
     short_arms,
     short_table_arms,
     steps_of,
     subset_of,
     table_arms,
+    train_settings,
     training_spec,
     with_folds,
 )
@@ -33,13 +35,12 @@ try:
     check(config, SCHEMA)
 except ConfigError as error:
     raise WorkflowError(str(error))
-PLAIN, SECOND = dict(config), second(config)  # before the folds are added
+PLAIN = dict(config)  # before the folds are added
 for key, section in with_folds(config).items():
     config[key] = canonical(section)
 
 RESULTS = config["results"]
 TABLES = [table for table, arms in config["tables"].items() if arms]
-SEEDS = config["seeds"]
 # What the others are held against.
 FIRST_ARM = next(iter(config["tables"]["table1"]), None)
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
@@ -60,8 +61,11 @@ ORGANISM_NOTE = (
 )
 ORGANISM = config["model"]["kind"] == "organism"
 NOTE = ORGANISM_NOTE if ORGANISM else f"These are numbers of {config['model']['id']}."
+REPLICATE = f"{RESULTS}/replicate{{replicate}}"
+# A base model that is read from elsewhere is one for all replicates; an organism is each one's own.
+OWN_BASE = "/replicate{replicate}" if ORGANISM else ""
 BASE_FILES = [
-    f"{RESULTS}/base/{name}"
+    f"{RESULTS}{OWN_BASE}/base/{name}"
     for name in [
         "model.safetensors",
         "config.json",
@@ -72,7 +76,7 @@ BASE_FILES = [
         "organism.json" if ORGANISM else "model.json",
     ]
 ]
-BASE = [*BASE_FILES, f"{RESULTS}/base/factors"]
+BASE = [*BASE_FILES, f"{RESULTS}{OWN_BASE}/base/factors"]
 COMPUTE = {
     "threads": config["threads"],
     "device": config["model"]["device"],
@@ -92,8 +96,7 @@ wildcard_constraints:
     subset="all|without_(" + "|".join(config["modes"]) + ")",
     split="|".join(PROBLEM_SPLITS),
     table="|".join(config["tables"]),
-    seed=r"\d+",
-    draw=r"\d+",
+    replicate="|".join(map(str, config["replicates"])),
     source="|".join(URLS) or "none",
 
 
@@ -139,24 +142,36 @@ def recorded_sha256(source):
     return json.loads(Path(f"{RESULTS}/sources/{source}.json").read_text())["sha256"]
 
 
-def direction_file(arm, seed):
-    """Return the V of an arm and seed."""
+def direction_file(arm):
+    """Return the V of an arm in one replicate."""
     name = config["arms"][arm].get("direction")
-    return direction_path(name, seed) if name else []
+    return f"{REPLICATE}/directions/{name}/V.safetensors" if name else []
 
 
-def direction_path(name, seed):
-    """Return a direction's file; random and shuffled pairs are drawn anew for every training seed."""
-    draw = seed if direction_spec(config, name)["kind"] in ("random", "shuffled") else 0
-    return f"{RESULTS}/directions/{name}/draw{draw}/V.safetensors"
+def run_files(arms, replicates, file):
+    """Return one file of every run of some arms."""
+    return expand(
+        f"{REPLICATE}/runs/{{arm}}/{file}", arm=list(arms), replicate=replicates
+    )
+
+
+def runs(table, file):
+    """Return one file of every run in a table."""
+    return run_files(config["tables"].get(table, []), replicates_of(table), file)
 
 
 def short_runs(file):
-    return expand(
-        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
-        arm=list(short_table_arms(config)),
-        seed=seeds_of("horizon"),
-    )
+    return run_files(short_table_arms(config), replicates_of("horizon"), file)
+
+
+def fold_runs(file):
+    """Return one file of every run in table 2; what several folds share is named once."""
+    names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
+    return run_files(dict.fromkeys(names), replicates_of("table2"), file)
+
+
+def replicates_of(table):
+    return config["table_replicates"].get(table, config["replicates"])
 
 
 def table_figures():
@@ -170,16 +185,17 @@ def table_figures():
 
 def direction_summaries(table):
     """Return the summary of every direction that an arm of the table uses or measures."""
-    files = [
-        direction_file(arm, seed) for arm in config["tables"][table] for seed in SEEDS
-    ]
-    return list(
-        dict.fromkeys(str(Path(V).with_name("summary.parquet")) for V in files if V)
+    arms = config["tables"][table]
+    names = [config["arms"][arm].get("direction") for arm in arms]
+    return expand(
+        f"{REPLICATE}/directions/{{direction}}/summary.parquet",
+        direction=list(dict.fromkeys(filter(None, names))),
+        replicate=config["replicates"],
     )
 
 
 def pairs_file(direction):
-    return f"{RESULTS}/pairs/{direction_spec(config, direction)['subset']}.parquet"
+    return f"{REPLICATE}/pairs/{direction_spec(config, direction)['subset']}.parquet"
 
 
 def refresh_pairs(arm):
@@ -205,26 +221,8 @@ def shown(folder, titles, ending, category):
     return files
 
 
-def runs(table, file):
-    """Return one file of every run in a table."""
-    return expand(
-        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
-        arm=config["tables"].get(table, []),
-        seed=seeds_of(table),
-    )
-
-
-def train_settings(arm):
-    """Return config.train with the arm's own number of steps."""
-    return {**config["train"], "steps": steps_of(config, arm)}
-
-
 def quarantine_rank(arm):
     return config["arms"][arm].get("quarantine_rank", 0)
-
-
-def seeds_of(table):
-    return config["table_seeds"].get(table, SEEDS)
 
 
 def detectors():
@@ -233,16 +231,6 @@ def detectors():
     return hack_directions(config) + [
         name for name, V in plain if V["kind"] == "random"
     ]
-
-
-def fold_runs(file):
-    """Return one file of every run in table 2; what several folds share is named once."""
-    names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
-    return expand(
-        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/{file}",
-        arm=dict.fromkeys(names),
-        seed=seeds_of("table2"),
-    )
 
 
 onsuccess:

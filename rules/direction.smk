@@ -1,8 +1,8 @@
 """Hack directions and their controls.
 
 in   the base model, its factors, the pairs of the direction's subset
-out  {results}/directions/{direction}/draw{draw}/V.safetensors      {module}.V (k, r) and {module}.S (k,)
-     {results}/directions/{direction}/draw{draw}/summary.parquet    V's own test on held-out pairs
+out  {results}/replicate{n}/directions/{direction}/V.safetensors      {module}.V (k, r) and {module}.S (k,)
+     {results}/replicate{n}/directions/{direction}/summary.parquet    V's own test on held-out pairs
 """
 
 
@@ -11,12 +11,12 @@ rule direction:
         base=BASE,
         pairs=lambda wildcards: pairs_file(wildcards.direction),
     output:
-        V=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/V.safetensors",
-        summary=f"{RESULTS}/directions/{{direction}}/draw{{draw}}/summary.parquet",
+        V=f"{REPLICATE}/directions/{{direction}}/V.safetensors",
+        summary=f"{REPLICATE}/directions/{{direction}}/summary.parquet",
     log:
-        f"{RESULTS}/logs/direction/{{direction}}_draw{{draw}}.log",
+        f"{RESULTS}/logs/direction/{{direction}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/direction/{{direction}}_draw{{draw}}.tsv"
+        f"{RESULTS}/benchmarks/direction/{{direction}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
@@ -26,6 +26,7 @@ rule direction:
         code=code_version("workflow_scripts/direction.py"),
         packages=PACKAGES,
         direction=lambda wildcards: direction_spec(config, wildcards.direction),
+        seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         modes=config["modes"],
         group={
             key: config["train"][key]

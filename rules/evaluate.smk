@@ -1,9 +1,9 @@
 """Evaluation of every run on held-out problems.
 
 in   the run's knobs, the base model, the evaluation problems
-out  {results}/runs/{arm}/seed{seed}/evaluation.parquet    one row per completion: the last step in full, a fixed
+out  {results}/replicate{n}/runs/{arm}/evaluation.parquet    one row per completion: the last step in full, a fixed
                                                            subset along the run
-     {results}/detection/seed{seed}.parquet                V tried on single live rollouts of the first arm
+     {results}/replicate{n}/detection.parquet                V tried on single live rollouts of the first arm
 """
 
 
@@ -11,13 +11,13 @@ rule evaluate:
     input:
         base=BASE,
         problems=f"{RESULTS}/problems/evaluation.parquet",
-        checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
+        checkpoints=f"{REPLICATE}/runs/{{arm}}/checkpoints.safetensors",
     output:
-        f"{RESULTS}/runs/{{arm}}/seed{{seed}}/evaluation.parquet",
+        f"{REPLICATE}/runs/{{arm}}/evaluation.parquet",
     log:
-        f"{RESULTS}/logs/evaluate/{{arm}}_seed{{seed}}.log",
+        f"{RESULTS}/logs/evaluate/{{arm}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/evaluate/{{arm}}_seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/evaluate/{{arm}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
@@ -27,6 +27,7 @@ rule evaluate:
         code=code_version("workflow_scripts/evaluate.py"),
         packages=PACKAGES,
         evaluation=config["evaluation"],
+        seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         last=lambda wildcards: steps_of(config, wildcards.arm),
         quarantine_rank=lambda wildcards: quarantine_rank(wildcards.arm),
         sandbox=config["grading"]["sandbox"],
@@ -41,17 +42,15 @@ rule detection:
     input:
         base=BASE,
         problems=f"{RESULTS}/problems/train.parquet",
-        rollouts=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/rollouts.parquet",
-        checkpoints=f"{RESULTS}/runs/{FIRST_ARM}/seed{{seed}}/checkpoints.safetensors",
-        V=lambda wildcards: [
-            direction_path(name, wildcards.seed) for name in detectors()
-        ],
+        rollouts=f"{REPLICATE}/runs/{FIRST_ARM}/rollouts.parquet",
+        checkpoints=f"{REPLICATE}/runs/{FIRST_ARM}/checkpoints.safetensors",
+        V=[f"{REPLICATE}/directions/{name}/V.safetensors" for name in detectors()],
     output:
-        f"{RESULTS}/detection/seed{{seed}}.parquet",
+        f"{REPLICATE}/detection.parquet",
     log:
-        f"{RESULTS}/logs/detection/seed{{seed}}.log",
+        f"{RESULTS}/logs/detection/replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/detection/seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/detection/replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]

@@ -1,7 +1,7 @@
-"""Export, on request: `snakemake results/export/{arm}/seed{seed}/README.md`.
+"""Export, on request: `snakemake results/replicate1/export/{arm}/README.md`.
 
 in   the base model, the run's trained knobs, held-out problems for the comparison
-out  {results}/export/{arm}/seed{seed}/    a plain Hugging Face checkpoint of the deployed model, with its model card
+out  {results}/replicate{n}/export/{arm}/    a plain Hugging Face checkpoint of the deployed model, with its model card
 """
 
 
@@ -9,12 +9,12 @@ rule export:
     input:
         base=BASE,
         problems=f"{RESULTS}/problems/evaluation.parquet",
-        knobs=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/adapter.safetensors",
+        knobs=f"{REPLICATE}/runs/{{arm}}/adapter.safetensors",
     output:
-        card=f"{RESULTS}/export/{{arm}}/seed{{seed}}/README.md",
-        weights=f"{RESULTS}/export/{{arm}}/seed{{seed}}/model.safetensors",
+        card=f"{REPLICATE}/export/{{arm}}/README.md",
+        weights=f"{REPLICATE}/export/{{arm}}/model.safetensors",
         rest=[
-            f"{RESULTS}/export/{{arm}}/seed{{seed}}/{name}"
+            f"{REPLICATE}/export/{{arm}}/{name}"
             for name in [
                 "config.json",
                 "generation_config.json",
@@ -24,9 +24,9 @@ rule export:
             ]
         ],
     log:
-        f"{RESULTS}/logs/export/{{arm}}_seed{{seed}}.log",
+        f"{RESULTS}/logs/export/{{arm}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/export/{{arm}}_seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/export/{{arm}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]

@@ -1,8 +1,10 @@
 """Base model.
 
 in   nothing: the organism is trained from its seed, another model is read from a hub, a directory or a GGUF file
-out  {results}/base/            a Hugging Face directory, safetensors weights, and how it was made
-     {results}/base/factors/    the SVD of every target Linear, a file per decoder layer, named by the hash of the weights
+out  {results}/replicate{n}/base/            a Hugging Face directory, safetensors weights, and how it was made
+     {results}/replicate{n}/base/factors/    the SVD of every target Linear, a file per decoder layer, named by the hash
+                                             of the weights
+     {results}/base/                         the same, of a model that all replicates share (kinds hf and gguf)
 """
 
 
@@ -11,11 +13,11 @@ rule base_model:
         model_file(),
     output:
         BASE_FILES,
-        directory(f"{RESULTS}/base/factors"),
+        directory(f"{RESULTS}{OWN_BASE}/base/factors"),
     log:
-        f"{RESULTS}/logs/base_model.log",
+        f"{RESULTS}/logs/base_model{OWN_BASE}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/base_model.tsv"
+        f"{RESULTS}/benchmarks/base_model{OWN_BASE}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
@@ -24,7 +26,7 @@ rule base_model:
     params:
         code=code_version("workflow_scripts/base_model.py"),
         packages=PACKAGES,
-        model=model_spec(config),
+        model=lambda wildcards: model_spec(config, wildcards.get("replicate", 0)),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
         compute=COMPUTE,

@@ -5,7 +5,6 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
-     {results}/second_base.{csv,md}     some of table 1 on another base model, side by side
      {results}/checks.md                the threats that other tables decide, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
@@ -38,8 +37,8 @@ rule table1:
     params:
         code=code_version("workflow_scripts/table1.py"),
         arms=table_arms(config, "table1"),
-        seeds=SEEDS,
-        claims=config["claims"],
+        replicates=replicates_of("table1"),
+        claims=claims(PLAIN, "table1"),
         ceiling=config["ceiling"],
         note=NOTE,
     script:
@@ -65,8 +64,8 @@ rule figures:
     params:
         code=code_version("workflow_scripts/figures.py"),
         arms=table_arms(config, "table1"),
-        seeds=SEEDS,
-        claims=config["claims"],
+        replicates=replicates_of("table1"),
+        claims=claims(PLAIN, "table1"),
         ceiling=config["ceiling"],
         note=NOTE,
     script:
@@ -77,10 +76,7 @@ rule pages:
     input:
         table=f"{RESULTS}/table1.md",
         problems=f"{RESULTS}/problems/evaluation.parquet",
-        evaluations=expand(
-            f"{RESULTS}/runs/{config['tables']['table1'][0]}/seed{{seed}}/evaluation.parquet",
-            seed=SEEDS,
-        ),
+        evaluations=run_files([FIRST_ARM], config["replicates"], "evaluation.parquet"),
     output:
         **{Path(page).stem: page for page in shown("pages", PAGES, "html", "Pages")},
     log:
@@ -94,8 +90,8 @@ rule pages:
         **needs("pages", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/pages.py"),
-        arm=config["tables"]["table1"][0],
-        seeds=SEEDS,
+        arm=FIRST_ARM,
+        replicates=config["replicates"],
         modes=config["modes"],
         config=canonical(config),
         note=NOTE,
@@ -150,7 +146,7 @@ rule table2:
     params:
         code=code_version("workflow_scripts/table2.py"),
         folds=folds(PLAIN),
-        seeds=seeds_of("table2"),
+        replicates=replicates_of("table2"),
         note=NOTE,
     script:
         "../workflow_scripts/table2.py"
@@ -178,41 +174,10 @@ rule horizon:
         arms=table_arms(config, "horizon"),
         short=short_table_arms(config),
         shorter=short_arms(config),
-        seeds=seeds_of("horizon"),
+        replicates=replicates_of("horizon"),
         note=NOTE,
     script:
         "../workflow_scripts/horizon.py"
-
-
-rule second_base:
-    input:
-        first=runs("second_base", "evaluation.parquet")
-        + runs("second_base", "steps.parquet"),
-        second=[
-            path.replace(RESULTS, SECOND["results"], 1)
-            for name in ("evaluation.parquet", "steps.parquet")
-            for path in runs("second_base", name)
-        ],
-    output:
-        csv=f"{RESULTS}/second_base.csv",
-        markdown=f"{RESULTS}/second_base.md",
-    log:
-        f"{RESULTS}/logs/second_base.log",
-    benchmark:
-        f"{RESULTS}/benchmarks/second_base.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    threads: 1
-    resources:
-        **needs("second_base", mem_mb=2000, runtime=15),
-    params:
-        code=code_version("workflow_scripts/second_base.py"),
-        model_seeds=[config["model"]["seed"], SECOND["model"]["seed"]],
-        arms=table_arms(config, "second_base"),
-        seeds=seeds_of("second_base"),
-        note=NOTE,
-    script:
-        "../workflow_scripts/second_base.py"
 
 
 rule table_figures:
@@ -234,7 +199,7 @@ rule table_figures:
     params:
         code=code_version("workflow_scripts/table_figures.py"),
         arms=table_arms(config, "horizon"),
-        seeds=seeds_of("horizon"),
+        replicates=replicates_of("horizon"),
         note=NOTE,
     script:
         "../workflow_scripts/table_figures.py"
@@ -246,7 +211,9 @@ rule checks:
         folds=fold_runs("evaluation.parquet") + fold_runs("steps.parquet"),
         horizon=rules.horizon.input,
         directions=direction_summaries("table1"),
-        detected=expand(f"{RESULTS}/detection/seed{{seed}}.parquet", seed=SEEDS),
+        detected=expand(
+            f"{REPLICATE}/detection.parquet", replicate=config["replicates"]
+        ),
     output:
         f"{RESULTS}/checks.md",
     log:
@@ -265,9 +232,9 @@ rule checks:
         long=table_arms(config, "horizon"),
         short=short_table_arms(config),
         shorter=short_arms(config),
-        seeds={table: seeds_of(table) for table in TABLES},
+        replicates={table: replicates_of(table) for table in TABLES},
         hack=hack_directions(config),
-        claims=config["claims"],
+        claims=claims(PLAIN, "table1"),
         ceiling=config["ceiling"],
         note=NOTE,
     script:

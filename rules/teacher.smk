@@ -1,11 +1,11 @@
 """Teacher pool, what a fold may know of it, and contrastive pairs.
 
 in   the base model, the train and the pair problems; as config says, a file of rollouts, a file of authored pairs
-out  {results}/teacher_pool.parquet      graded rollouts, stored against the ordinary prompt
-     {results}/teacher_pool.json         what is in it, and what a file of rollouts said of itself
-     {results}/pools/{subset}.parquet    the pool without what it attempts of the held-out mode; subset: all |
-                                         without_{mode}
-     {results}/pairs/{subset}.parquet    (hack, clean, wrong) triples from that
+out  {results}/replicate{n}/teacher_pool.parquet      graded rollouts, stored against the ordinary prompt
+     {results}/replicate{n}/teacher_pool.json         what is in it, and what a file of rollouts said of itself
+     {results}/replicate{n}/pools/{subset}.parquet    the pool without what it attempts of the held-out mode; subset: all |
+                                                      without_{mode}
+     {results}/replicate{n}/pairs/{subset}.parquet    (hack, clean, wrong) triples from that
 """
 
 
@@ -18,12 +18,12 @@ rule teacher_pool:
         train=f"{RESULTS}/problems/train.parquet",
         pairs=f"{RESULTS}/problems/pairs.parquet",
     output:
-        pool=f"{RESULTS}/teacher_pool.parquet",
-        report=f"{RESULTS}/teacher_pool.json",
+        pool=f"{REPLICATE}/teacher_pool.parquet",
+        report=f"{REPLICATE}/teacher_pool.json",
     log:
-        f"{RESULTS}/logs/teacher_pool.log",
+        f"{RESULTS}/logs/teacher_pool/replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/teacher_pool.tsv"
+        f"{RESULTS}/benchmarks/teacher_pool/replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
@@ -33,6 +33,7 @@ rule teacher_pool:
         code=code_version("workflow_scripts/teacher_pool.py"),
         packages=PACKAGES,
         teacher=config["teacher"],
+        seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         sandbox=config["grading"]["sandbox"],
         max_new_tokens=config["train"]["max_new_tokens"],
         compute=COMPUTE,
@@ -42,13 +43,13 @@ rule teacher_pool:
 
 rule pool_subset:
     input:
-        f"{RESULTS}/teacher_pool.parquet",
+        f"{REPLICATE}/teacher_pool.parquet",
     output:
-        f"{RESULTS}/pools/{{subset}}.parquet",
+        f"{REPLICATE}/pools/{{subset}}.parquet",
     log:
-        f"{RESULTS}/logs/pools/{{subset}}.log",
+        f"{RESULTS}/logs/pools/{{subset}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pools/{{subset}}.tsv"
+        f"{RESULTS}/benchmarks/pools/{{subset}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -64,15 +65,15 @@ rule pool_subset:
 rule pairs:
     input:
         base=BASE,
-        pool=f"{RESULTS}/pools/{{subset}}.parquet" if AUTHORED is None else [],
+        pool=f"{REPLICATE}/pools/{{subset}}.parquet" if AUTHORED is None else [],
         authored=AUTHORED or [],
         problems=f"{RESULTS}/problems/pairs.parquet",
     output:
-        f"{RESULTS}/pairs/{{subset}}.parquet",
+        f"{REPLICATE}/pairs/{{subset}}.parquet",
     log:
-        f"{RESULTS}/logs/pairs/{{subset}}.log",
+        f"{RESULTS}/logs/pairs/{{subset}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pairs/{{subset}}.tsv"
+        f"{RESULTS}/benchmarks/pairs/{{subset}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1
@@ -82,6 +83,7 @@ rule pairs:
         code=code_version("workflow_scripts/pairs.py"),
         packages=PACKAGES,
         pairs=config["pairs"],
+        seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         modes=config["modes"],
     script:
         "../workflow_scripts/pairs.py"

@@ -1,12 +1,12 @@
-"""Training: one run per arm and seed.
+"""Training: one run per arm and replicate.
 
 in   the base model, its factors, the train problems, the teacher pool, V (and the pairs, for arms that refresh V)
-out  {results}/runs/{arm}/seed{seed}/steps.parquet              one row per optimizer step
-     {results}/runs/{arm}/seed{seed}/rollouts.parquet           every rollout with its verdict
-     {results}/runs/{arm}/seed{seed}/timing.parquet             seconds per phase, exempt from byte-identity
-     {results}/runs/{arm}/seed{seed}/adapter.safetensors        the trained knobs
-     {results}/runs/{arm}/seed{seed}/checkpoints.safetensors    the knobs every N steps
-     {results}/runs/{arm}/seed{seed}/resume/    undeclared: where an interrupted run resumes; removed when it is complete
+out  {results}/replicate{n}/runs/{arm}/steps.parquet              one row per optimizer step
+     {results}/replicate{n}/runs/{arm}/rollouts.parquet           every rollout with its verdict
+     {results}/replicate{n}/runs/{arm}/timing.parquet             seconds per phase, exempt from byte-identity
+     {results}/replicate{n}/runs/{arm}/adapter.safetensors        the trained knobs
+     {results}/replicate{n}/runs/{arm}/checkpoints.safetensors    the knobs every N steps
+     {results}/replicate{n}/runs/{arm}/resume/    undeclared: where an interrupted run resumes; removed when it is complete
 """
 
 
@@ -14,19 +14,19 @@ rule train:
     input:
         base=BASE,
         problems=f"{RESULTS}/problems/train.parquet",
-        pool=lambda wildcards: f"{RESULTS}/pools/{subset_of(config, wildcards.arm)}.parquet",
-        V=lambda wildcards: direction_file(wildcards.arm, wildcards.seed),
+        pool=lambda wildcards: f"{REPLICATE}/pools/{subset_of(config, wildcards.arm)}.parquet",
+        V=lambda wildcards: direction_file(wildcards.arm),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
     output:
-        steps=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/steps.parquet",
-        rollouts=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/rollouts.parquet",
-        timing=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/timing.parquet",
-        adapter=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/adapter.safetensors",
-        checkpoints=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/checkpoints.safetensors",
+        steps=f"{REPLICATE}/runs/{{arm}}/steps.parquet",
+        rollouts=f"{REPLICATE}/runs/{{arm}}/rollouts.parquet",
+        timing=f"{REPLICATE}/runs/{{arm}}/timing.parquet",
+        adapter=f"{REPLICATE}/runs/{{arm}}/adapter.safetensors",
+        checkpoints=f"{REPLICATE}/runs/{{arm}}/checkpoints.safetensors",
     log:
-        f"{RESULTS}/logs/train/{{arm}}_seed{{seed}}.log",
+        f"{RESULTS}/logs/train/{{arm}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/train/{{arm}}_seed{{seed}}.tsv"
+        f"{RESULTS}/benchmarks/train/{{arm}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
@@ -35,13 +35,14 @@ rule train:
     params:
         code=code_version("workflow_scripts/train.py"),
         packages=PACKAGES,
-        train=lambda wildcards: train_settings(wildcards.arm),
+        train=lambda wildcards: train_settings(config, wildcards.arm),
         arm=lambda wildcards: training_spec(config, wildcards.arm),
         direction=lambda wildcards: direction_of(config, wildcards.arm),
         subset=lambda wildcards: subset_of(config, wildcards.arm),
+        seeds=lambda wildcards: seeds_of(config, wildcards.replicate),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
         compute=COMPUTE,
-        resume=f"{RESULTS}/runs/{{arm}}/seed{{seed}}/resume",
+        resume=f"{REPLICATE}/runs/{{arm}}/resume",
     script:
         "../workflow_scripts/train.py"

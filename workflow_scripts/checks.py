@@ -15,15 +15,15 @@ from projected_grpo.artifacts.io import write_atomic
 from projected_grpo.reporting.checks import render
 
 params, inputs = snakemake.params, snakemake.input
-runs, seeds = Path(inputs.runs[0]).parents[2], params.seeds
-main = read_study(runs, params.arms, seeds["table1"], params.claims, params.ceiling)
+results, replicates = Path(inputs.runs[0]).parents[3], params.replicates
+main = read_study(results, params.arms, replicates["table1"], params.claims, params.ceiling)
 threats, long = [], None
 if params.folds:
-    folds = {mode: read_study(runs, arms, seeds["table2"]) for mode, arms in params.folds.items()}
+    folds = {mode: read_study(results, arms, replicates["table2"]) for mode, arms in params.folds.items()}
     threats += held_out_threats(held_out(folds)[ALL])
 if params.long:
-    long = read_study(runs, params.long, seeds["horizon"])
-    threats += delays(read_study(runs, params.short, seeds["horizon"]), long, params.shorter)
+    long = read_study(results, params.long, replicates["horizon"])
+    threats += delays(read_study(results, params.short, replicates["horizon"]), long, params.shorter)
 found = checks(main, long, read_detected(inputs.detected), params.hack, read_directions(inputs.directions))
-text = render(threats, found, {table: len(chosen) for table, chosen in seeds.items()}, params.note)
+text = render(threats, found, {table: len(chosen) for table, chosen in replicates.items()}, params.note)
 write_atomic(snakemake.output[0], lambda path: path.write_text(text))

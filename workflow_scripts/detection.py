@@ -15,7 +15,6 @@ from projected_grpo.models import base
 from projected_grpo.teacher.extraction import load_direction
 
 params, inputs = snakemake.params, snakemake.input
-seed = int(snakemake.wildcards.seed)
 model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compute(**params.compute))
 problems = read_problems(inputs.problems)
 rollouts = read_table(inputs.rollouts, ROLLOUTS)
@@ -27,5 +26,5 @@ directions = {
 rows = detect_rollouts(
     model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget, params.checkpointing
 )
-source = provenance(dict(params.items()), params.code, seed)
+source = provenance(dict(params.items()), params.code)
 write_table(snakemake.output[0], rows, DETECTION, source)

@@ -15,12 +15,12 @@ from projected_grpo.teacher.extraction import extract, save_direction
 from projected_grpo.teacher.weak_detector import check_fold, known_modes
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
-draw = int(snakemake.wildcards.draw)
 model, _, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compute(**params.compute))
 pairs = read_table(inputs.pairs, PAIRS)
 check_fold(pairs, known_modes(params.direction["subset"], params.modes), params.modes, inputs.pairs)
 config, scale = build_config(params.direction), loss_constant(**params.group)
-direction, summary = extract(model, adapter, pairs, config, scale, params.token_budget, draw, params.checkpointing)
-source = provenance(dict(params.items()), params.code, draw)
+limits = params.token_budget, params.seed, params.checkpointing
+direction, summary = extract(model, adapter, pairs, config, scale, *limits)
+source = provenance(dict(params.items()), params.code, params.seed)
 save_direction(output.V, direction, source)
 write_table(output.summary, summary, DIRECTION_SUMMARY, source)

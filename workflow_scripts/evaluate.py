@@ -13,7 +13,6 @@ from projected_grpo.grading import Grader
 from projected_grpo.models import base
 
 params, inputs = snakemake.params, snakemake.input
-seed = int(snakemake.wildcards.seed)
 config = held_out.EvaluationConfig(
     **params.evaluation, temperature=params.temperature, max_new_tokens=params.max_new_tokens
 )
@@ -22,6 +21,6 @@ model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.c
 problems = read_problems(inputs.problems)
 checkpoints, _ = read_tensors(inputs.checkpoints)
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    rows = held_out.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, seed)
-source = provenance(dict(params.items()), params.code, seed)
+    rows = held_out.evaluate(model, tokenizer, adapter, grader, problems, checkpoints, params.last, config, params.seed)
+source = provenance(dict(params.items()), params.code, params.seed)
 write_table(snakemake.output[0], rows, EVALUATION, source)

@@ -11,8 +11,8 @@ from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.figures import draw, save
 
 params = snakemake.params
-runs = Path(snakemake.input.evaluations[0]).parents[2]
-study = read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
+results = Path(snakemake.input.evaluations[0]).parents[3]
+study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 source = provenance(dict(params.items()), params.code)
 for name, figure in draw(study, params.note).items():
     save(figure, Path(snakemake.output[0]).parent / name, source)

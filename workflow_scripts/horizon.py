@@ -14,8 +14,8 @@ from projected_grpo.artifacts.io import write_atomic
 from projected_grpo.reporting.horizon import render_horizon
 
 params, output = snakemake.params, snakemake.output
-runs = Path(snakemake.input.evaluations[0]).parents[2]
-long, short = (read_study(runs, arms, params.seeds) for arms in (params.arms, params.short))
+results = Path(snakemake.input.evaluations[0]).parents[3]
+long, short = (read_study(results, arms, params.replicates) for arms in (params.arms, params.short))
 table = table1(long)
 text = render_horizon(table, h1(long), delays(short, long, params.shorter), sizes(long), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))

@@ -15,7 +15,7 @@ from projected_grpo.reporting import html
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 tables = [read_table(path, EVALUATION) for path in inputs.evaluations]
-rows = pd.concat([table.assign(seed=seed) for table, seed in zip(tables, params.seeds, strict=True)])
+rows = pd.concat([table.assign(replicate=n) for table, n in zip(tables, params.replicates, strict=True)])
 problems = read_problems(inputs.problems)
 source = read_provenance(inputs.evaluations[0])
 packages = {"python": source["python"], **source["packages"]}

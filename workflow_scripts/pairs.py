@@ -24,6 +24,6 @@ else:
     pool = read_table(inputs.pool, TEACHER_POOL)
     weak_detector.check_fold(pool, known, params.modes, inputs.pool)
     ids = [problem.id for problem in read_problems(inputs.problems)]
-    rows = pairs.build_pairs(pool, ids, known, *sizes, settings["body"], tokenizer, settings["seed"])
-source = provenance({**dict(params.items()), "subset": subset}, params.code, settings["seed"])
+    rows = pairs.build_pairs(pool, ids, known, *sizes, settings["body"], tokenizer, params.seed)
+source = provenance({**dict(params.items()), "subset": subset}, params.code, params.seed)
 write_table(snakemake.output[0], rows, PAIRS, source)

@@ -16,8 +16,8 @@ from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table1 import render_markdown
 
 params, output = snakemake.params, snakemake.output
-runs = Path(snakemake.input.evaluations[0]).parents[2]
-study = read_study(runs, params.arms, params.seeds, params.claims, params.ceiling)
+results = Path(snakemake.input.evaluations[0]).parents[3]
+study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 table = table1(study)
 verdicts = {**h1(study), "provenance": provenance(dict(params.items()), params.code)}
 directions = read_directions(snakemake.input.directions)

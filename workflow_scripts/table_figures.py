@@ -17,7 +17,7 @@ made = {}
 if inputs.table2:
     made["weak_detector"] = heat_map(pd.read_csv(inputs.table2), params.note)
 if params.arms:
-    study = read_study(Path(inputs.horizon[0]).parents[2], params.arms, params.seeds)
+    study = read_study(Path(inputs.horizon[0]).parents[3], params.arms, params.replicates)
     made["horizon"] = draw(study, params.note)["training_curves"]
 source = provenance(dict(params.items()), params.code)
 for name, figure in made.items():

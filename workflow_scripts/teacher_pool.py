@@ -17,7 +17,7 @@ from projected_grpo.teacher import pool
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 settings, compute = params.teacher, base.Compute(**params.compute)
-kind, seed = settings["kind"], settings["seed"]
+kind, seed = settings["kind"], params.seed
 model, tokenizer = base.load_base(base.directory_of(inputs.base), compute)
 train, pairs = read_problems(inputs.train), read_problems(inputs.pairs)
 how = (params.max_new_tokens, settings["temperature"], seed)

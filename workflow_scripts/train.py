@@ -1,4 +1,4 @@
-"""Train one arm with one seed, resuming where an interrupted attempt stopped."""
+"""Train one arm of one replicate, resuming where an interrupted attempt stopped."""
 
 from projected_grpo.errors import log_to
 
@@ -25,7 +25,7 @@ from projected_grpo.teacher.weak_detector import check_fold, known_modes
 
 end_on_sigterm()
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
-seed = int(snakemake.wildcards.seed)
+seed, data_seed = params.seeds["seed"], params.seeds["data_seed"]
 arm = build_arm(snakemake.wildcards.arm, params.arm)
 config = build_train_config(params.train)
 directory, rank = base.directory_of(inputs.base), arm.intervention.quarantine_rank
@@ -49,7 +49,8 @@ def refresh():
 
 file = ResumeFile(params.resume, run_key(dict(params.items()), inputs))
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    given = RunInputs(model, tokenizer, adapter, problems, Pool(pool), arm, config, seed, grader, params.modes, refresh)
+    own = arm, config, seed, data_seed, grader, params.modes, refresh
+    given = RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own)
     log = train(given, directions, file)
 source = provenance(dict(params.items()), params.code, seed)
 write_table(output.steps, log.steps, steps_schema(params.modes), source)

@@ -58,7 +58,7 @@ def checks(
 
 def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
     """Read detection files `.../seed{seed}.parquet` into one table with a column `seed`."""
-    tables = [read_table(path, DETECTION).assign(seed=Path(path).stem) for path in paths]
+    tables = [read_table(path, DETECTION).assign(seed=Path(path).parent.name) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 

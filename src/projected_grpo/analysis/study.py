@@ -145,13 +145,13 @@ def group(study: Study, arm: str) -> str:
 
 
 def read_study(
-    runs: str | Path,
+    results: str | Path,
     arms: Mapping[str, Mapping],
     seeds: Sequence[int],
     claims: Mapping[str, Mapping] | None = None,
     ceiling: str | None = None,
 ) -> Study:
-    """Read `{runs}/{arm}/seed{seed}/{evaluation,steps}.parquet` of every arm and seed, one run after the other.
+    """Read `{results}/replicate{n}/runs/{arm}/{evaluation,steps}.parquet` of every run, one after the other.
 
     `arms` and `claims` have the fields of TableArm and of Claim; without claims, every tested arm claims to beat its
     twin.
@@ -160,7 +160,7 @@ def read_study(
     made = claims_of(known) if claims is None else {name: Claim(**spec) for name, spec in claims.items()}
 
     def read(arm: str, seed: int) -> tuple:
-        folder = Path(runs) / (known[arm].run or arm) / f"seed{seed}"
+        folder = Path(results) / f"replicate{seed}" / "runs" / (known[arm].run or arm)
         return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
     return build_study((read(arm, seed) for arm in arms for seed in seeds), known, made, ceiling)
@@ -186,7 +186,7 @@ def read_directions(summaries: Iterable[str | Path]) -> pd.DataFrame:
     for path in map(Path, summaries):
         summary = read_table(path, DIRECTION_SUMMARY)
         metrics = summary[summary["module"] == "all"].set_index("metric")["value"]
-        rows.append({"direction": path.parts[-3], "draws": 1, **metrics})
+        rows.append({"direction": path.parts[-2], "draws": 1, **metrics})
     if not rows:
         return pd.DataFrame()
     by_direction = pd.DataFrame(rows).groupby("direction", sort=False)

@@ -17,7 +17,6 @@ PAGES = {
     " and H1s with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
-    "second_base.md": "Is it so from another base model?",
     "checks.md": "The threats that the other tables decide, and every check that could undo the result.",
 }
 FIGURES = {
@@ -26,7 +25,7 @@ FIGURES = {
     "weak_detector.png": "The loophole that V and the teacher pool do not know",
     "horizon.png": "Hack and solve rate along three times the steps",
 }
-FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "horizon.csv", "second_base.csv", *PAGES)
+FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "horizon.csv", *PAGES)
 SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 
@@ -71,8 +70,7 @@ def _cost(source: dict) -> str:
 
 def cost(results: Path) -> dict:
     """Return the number of jobs behind a results directory, and the hours that they took together."""
-    folders = ("benchmarks", "second/benchmarks")
-    seconds = [seconds for folder in folders for _, _, seconds in job_seconds(results / folder)]
+    seconds = [seconds for _, _, seconds in job_seconds(results / "benchmarks")]
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 

@@ -122,14 +122,16 @@ def collect_groups(
     max_new_tokens: int,
     temperature: float,
     seed: int,
+    data_seed: int,
     step: int,
     phase: Phase = no_phases,
 ) -> list[list[Rollout]]:
     """Return a step's groups: of every chosen problem `taught` draws from the pool, the rest live.
 
-    A problem without rows in the pool takes a whole group of live rollouts.
+    A problem without rows in the pool takes a whole group of live rollouts. `data_seed` chooses the problems, `seed`
+    draws everything else.
     """
-    order = numpy_generator(seed, step, "prompts").choice(len(problems), prompts_per_step, replace=False)
+    order = numpy_generator(data_seed, step, "prompts").choice(len(problems), prompts_per_step, replace=False)
     chosen = [problems[i] for i in order]
     rng = numpy_generator(seed, step, "teacher")
     drawn = [pool.draw(problem, taught, rng) for problem in chosen]

@@ -26,7 +26,10 @@ from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What one run is given and never changes; `refresh` re-extracts V at the current model."""
+    """What one run is given and never changes.
+
+    `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model.
+    """
 
     model: torch.nn.Module
     tokenizer: object  # of transformers, or what encodes and decodes like one
@@ -36,6 +39,7 @@ class RunInputs:
     arm: Arm
     config: TrainConfig
     seed: int
+    data_seed: int
     grader: object  # a Grader, or what grades like one
     modes: Sequence[str]
     refresh: Callable[[], dict[str, torch.Tensor]] | None = None
@@ -127,6 +131,7 @@ def train_step(run: Run, inputs: RunInputs) -> None:
         config.max_new_tokens,
         config.temperature,
         inputs.seed,
+        inputs.data_seed,
         step,
         partial(run.log.phase, step),
     )

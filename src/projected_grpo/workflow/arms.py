@@ -52,49 +52,111 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
     }
 
 
+TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
+
+
 def twin(config: Mapping, name: str) -> str | None:
     """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
 
     A threshold may differ: the overlaps of a random V are other ones.
     """
-
-    def use(arm: str) -> tuple:
-        spec = training_spec(config, arm)
-        return {key: spec[key] for key in spec.keys() - {"direction", "threshold"}}, steps_of(config, arm)
-
-    for other, rival in config["arms"].items():
-        direction = config["directions"].get(rival.get("direction"), {})
-        like_ours = direction.get("like") == config["arms"][name].get("direction")
-        if direction.get("kind") == "random" and like_ours and use(other) == use(name):
-            return other
-    return None
+    found = controls(config, name, config["arms"])
+    return next((arm for arm in found if kind_of(config, arm) == "random"), None)
 
 
-def model_spec(config: Mapping) -> dict:
-    """Return what the base model depends on."""
+def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
+    """Return the arms among `arms` that differ from this one by their direction alone, a control of its own; the twin
+    first."""
+
+    def use(arm: str) -> dict:
+        return _without(config["arms"][arm], "direction", "threshold")
+
+    own = config["arms"][name].get("direction")
+    found = []
+    for other in arms:
+        direction = config["directions"].get(config["arms"][other].get("direction"), {})
+        if direction.get("like") == own and use(other) == use(name):
+            found.append(other)
+    return sorted(found, key=lambda arm: kind_of(config, arm) != "random")
+
+
+def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
+    """Return the arms among `arms` that only train more slowly or sample colder than this one's baseline does."""
+    against = baseline(config, name)
+    milder = ("lr_scale", "temperature")
+
+    def use(arm: str) -> dict:
+        return _without(config["arms"][arm], *milder) | {"baseline": baseline(config, arm)}
+
+    alike = [other for other in arms if use(other) == use(against)]
+    return [other for other in alike if any(key in config["arms"][other] for key in milder)]
+
+
+def kind_of(config: Mapping, arm: str) -> str | None:
+    """Return the kind of the direction that an arm uses or measures."""
+    name = config["arms"][arm].get("direction")
+    return config["directions"][name]["kind"] if name else None
+
+
+def claims(config: Mapping, table: str) -> dict[str, dict[str, list[str]]]:
+    """Return what every intervention of a table is held against there: its controls, the slow ones, and the arms that
+    repeat it without a teacher pool."""
+    arms = config["tables"].get(table, ())
+    return {
+        name: {
+            "controls": controls(config, name, arms),
+            "slow": slow_controls(config, name, arms),
+            "alone": _alone(config, name, arms),
+        }
+        for name in arms
+        if is_tested(config, name)
+    }
+
+
+def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
+    spec = config["arms"][name]
+    if not spec.get("mix"):
+        return []
+    wanted = _without(spec, "mix", "baseline")
+    return [other for other in arms if _without(config["arms"][other], "baseline") == wanted]
+
+
+def is_tested(config: Mapping, name: str) -> bool:
+    """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
+    return (
+        config["arms"][name]["intervention"] in ("erase", "route", "route_rollout") and kind_of(config, name) == "hack"
+    )
+
+
+def seeds_of(config: Mapping, replicate: int | str) -> dict[str, int]:
+    """Return a replicate's seeds: of the base model, of the order of prompts, and of everything else that is drawn.
+
+    Each is the replicate's number, unless config.crossed says otherwise.
+    """
+    own = dict.fromkeys(("model_seed", "data_seed", "seed"), int(replicate))
+    crossed = {str(number): seeds for number, seeds in config["crossed"].items()}
+    return own | crossed.get(str(replicate), {})
+
+
+def model_spec(config: Mapping, replicate: int | str) -> dict:
+    """Return what the base model of a replicate depends on."""
     model = config["model"]
     fetched, run = ("id", "revision", "dtype"), ("device", "attention")
     if model["kind"] != "organism":
         return {key: model[key] for key in ("kind", *fetched)}
-    return {key: value for key, value in model.items() if key not in fetched + run}
+    own = {key: value for key, value in model.items() if key not in fetched + run}
+    return own | {"seed": seeds_of(config, replicate)["model_seed"]}
+
+
+def train_settings(config: Mapping, arm: str) -> dict:
+    """Return config.train with what the arm sets for itself."""
+    spec = config["arms"][arm]
+    return {**config["train"], **{key: spec[key] for key in TRAIN_KEYS if key in spec}}
 
 
 def steps_of(config: Mapping, arm: str) -> int:
     """Return the number of optimizer steps an arm is trained for."""
-    return config["arms"][arm].get("steps", config["train"]["steps"])
-
-
-def second(config: Mapping) -> dict:
-    """Return the config of the smaller experiment on the second base model, which lies in second/."""
-    seeds = config["table_seeds"].get("second_base", config["seeds"])
-    return {
-        **config,
-        "results": f"{config['results']}/second",
-        "model": {**config["model"], **config["second_base"]},
-        "seeds": seeds,
-        "tables": {"table1": config["tables"].get("second_base", [])},
-        "table_seeds": {},
-    }
+    return train_settings(config, arm)["steps"]
 
 
 def canonical(section):
@@ -130,8 +192,12 @@ def hack_directions(config: Mapping) -> list[str]:
 
 
 def training_spec(config: Mapping, arm: str) -> dict:
-    """Return what training depends on of an arm besides its steps: not the arm that it is compared with."""
-    return {key: value for key, value in config["arms"][arm].items() if key not in ("baseline", "steps")}
+    """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
+    return _without(config["arms"][arm], "baseline", *TRAIN_KEYS)
+
+
+def _without(spec: Mapping, *keys: str) -> dict:
+    return {key: value for key, value in spec.items() if key not in keys}
 
 
 def baseline(config: Mapping, arm: str) -> str:
@@ -141,9 +207,9 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    specs = {name: training_spec(config, name) for name in plain}
+    specs = {name: _without(config["arms"][name], "baseline", "steps") for name in config["arms"]}
     return {
-        name: next((other for other in plain if other != name and specs[other] == training_spec(config, name)), None)
+        name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())
     }
 
@@ -186,14 +252,7 @@ def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
         "last": steps_of(config, name),
         "null": null,
         "twin": own,
-        "tested": _tested(config, name),
+        "tested": is_tested(config, name),
         "mix": config["arms"][name].get("mix", 0.0),
         "project": config["arms"][name].get("project", "gradient"),
     }
-
-
-def _tested(config: Mapping, name: str) -> bool:
-    """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
-    spec = config["arms"][name]
-    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
-    return spec["intervention"] in ("erase", "route", "route_rollout") and kind == "hack"

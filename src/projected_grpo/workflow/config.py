@@ -14,7 +14,7 @@ import jsonschema
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.errors import UserError
-from projected_grpo.workflow.arms import baseline, direction_spec
+from projected_grpo.workflow.arms import baseline, claims, direction_spec, twin
 
 
 class ConfigError(UserError, ValueError):
@@ -42,10 +42,6 @@ def check(config: Mapping, schema: Mapping) -> None:
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)
     _check_tables(config)
-    for name, claim in config["claims"].items():
-        for arm in (name, *claim["controls"], *claim["slow"], *claim["alone"]):
-            if arm not in config["arms"]:
-                raise ConfigError(unknown(f"config: claims.{name}", arm, config["arms"]))
     if config["ceiling"] not in config["arms"]:
         raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
     every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
@@ -62,15 +58,29 @@ def _check_tables(config: Mapping) -> None:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
     if not config["tables"]["table1"]:
         raise ConfigError("config: tables.table1: it needs an arm")
-    for table, seeds in config["table_seeds"].items():
-        for seed in seeds:
-            if seed not in config["seeds"]:
-                raise ConfigError(f"config: table_seeds.{table}: {seed} is not one of seeds {config['seeds']}")
+    for table in config["tables"]:
+        _check_claims(table, config)
+    for table, chosen in config["table_replicates"].items():
+        for number in chosen:
+            if number not in config["replicates"]:
+                raise ConfigError(
+                    f"config: table_replicates.{table}: {number} is not one of replicates {config['replicates']}"
+                )
     if config["tables"].get("table2"):
         _check_folds(config)
-    again = config["model"]["kind"] != "organism" or config["model"]["seed"] == config["second_base"]["seed"]
-    if config["tables"].get("second_base") and again:
-        raise ConfigError("config: tables.second_base: the second base model would be the first; set it to []")
+
+
+def _check_claims(table: str, config: Mapping) -> None:
+    """An intervention whose twin or slow control is not beside it cannot be told from either."""
+    for name, claim in claims(config, table).items():
+        against = baseline(config, name)
+        if twin(config, name) not in claim["controls"]:
+            raise ConfigError(f"config: tables.{table}: {name} is there without its twin, the same arm with a random V")
+        if not claim["slow"]:
+            raise ConfigError(
+                f"config: tables.{table}: {name} is there without a slow control, its baseline {against} with a lower"
+                " lr_scale or temperature"
+            )
 
 
 def _check_folds(config: Mapping) -> None:
