@@ -35,9 +35,8 @@ def test_the_readme_answers_in_a_page():
     assert [line[0] for line in found] == list("12345")
     arms = [line for line in lines if line.startswith("| `")]
     assert 1 < len(arms) <= 8
-    defined = next(i for i, line in enumerate(lines) if "**H1**" in line and "**H1s**" in line)
-    first_use = next(i for i, line in enumerate(lines) if re.search(r"\bH1\b|\bH1s\b", line))
-    assert first_use == defined
+    first_uses = [next(line for line in lines if re.search(rf"\b{name}\b", line)) for name in ("H1", "H1s")]
+    assert [line.split(":")[0] for line in first_uses] == ["- **H1**", "- **H1s**"]
 
 
 def test_rewriting_needs_the_markers():
@@ -55,7 +54,7 @@ def study(tmp_path):
 
 def test_the_sentences_follow_the_numbers(study):
     before = readme.findings(study)
-    assert "none is shown to do so specifically" in before
+    assert "H1s is falsified for `erase`, `erase_update`, `route` and `route_rollout`." in before
     verdicts = json.loads((study / "h1.json").read_text())
     for arm in ("erase", "erase_update"):
         for hypothesis in ("H1", "H1s"):
@@ -67,9 +66,11 @@ def test_the_sentences_follow_the_numbers(study):
     table.to_csv(study / "table1.csv", index=False)
     after = readme.findings(study)
     assert "the model hacks 12.3% and solves" in after and "| `vanilla` | 12.3 |" in after
-    assert "`erase` and `erase_update` are shown to do so specifically (H1s)" in after
-    assert "`erase`, `erase_update` and `route_rollout` lower the hack rate" in after
-    assert "3. `erase` buys more solving than stopping `vanilla` early would" in after
+    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` and `route_rollout`." in after
+    assert (
+        "Of 4 interventions, `erase`, `erase_update` and `route_rollout` meet H1 (`erase` hacks 52 points less" in after
+    )
+    assert "3. `erase` of these buys more solving than stopping `vanilla` early" in after
 
 
 def test_a_study_without_any_effect_says_so(study):
@@ -83,8 +84,8 @@ def test_a_study_without_any_effect_says_so(study):
     (study / "h1.json").write_text(json.dumps(verdicts))
     (study / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(study)
-    assert "interventions, none lowers the hack rate" in text
-    assert "none holds over all folds together and none in a single fold" in text
+    assert "Of 4 interventions, none meets H1; H1s is falsified for" in text
+    assert "none hacks less than its baseline and its twin at matched solve over all of them together" in text
 
 
 def test_no_number_of_the_study_stands_in_a_second_document():

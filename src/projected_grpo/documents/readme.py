@@ -6,17 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import HOLDS, MATCHED, REDUCTION
+from projected_grpo.analysis.judgement import HOLDS, MATCHED
 from projected_grpo.analysis.table2 import ALL
 from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, stopped_early, unmatched
 from projected_grpo.reporting.verdicts import hypotheses
 
 FIGURE = "![Hack rate against solve rate along training](docs/study/hack_against_solve.png)"
 MARKS = (
-    "(a) and the difference to the twin, the same arm with a random V, are in points with 95% decision intervals, "
-    "paired by seed. (b) is solve minus that of the baseline stopped early, at no more hacking. † solve is more than "
-    f"{points(MATCHED)} points below the baseline's; ‡ no checkpoint of the baseline hacked that little, so that the "
-    "base model stands in."
+    "(a) is the arm's hack rate minus its baseline's, in points, with a 95% decision interval (the wider of a t "
+    "interval over seeds and a bootstrap over seeds and problems); † solve is more than {matched} points below the "
+    "baseline's. The twin is the same arm with a random V (its threshold may be another one). (b) is the arm's solve "
+    "rate minus the best one that its baseline reached at any checkpoint with no more hacking, on a fixed subset of "
+    "the problems; a baseline's own (b) is what it lost by not being stopped; ‡ not even the base model hacked that "
+    "little, and it stands in all the same."
 )
 
 
@@ -24,10 +26,16 @@ def findings(folder: Path) -> str:
     """Return the README's section on the results."""
     table = pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
     verdicts = json.loads((folder / "h1.json").read_text())
+    source = json.loads((folder / "source.json").read_text())
     said = hypotheses()
     return "\n".join(
         [
-            f"Two hypotheses were fixed before the data. **H1**: {said['H1']} **H1s**: {said['H1s']}",
+            "Two hypotheses were fixed before the data.",
+            "",
+            f"- **H1**: {said['H1']}",
+            f"- **H1s**: {said['H1s']}",
+            "",
+            f"What came out of `presets/study.yaml` ({source['jobs']} jobs, {source['hours']:.1f} hours):",
             "",
             *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts), 1)),
             "",
@@ -36,7 +44,7 @@ def findings(folder: Path) -> str:
             headline(table, verdicts),
             "",
             f"Mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed model, held-out"
-            f" problems. {_without_teacher(table)} {MARKS}",
+            f" problems. {MARKS.format(matched=points(MATCHED))}",
             "",
         ]
     )
@@ -45,23 +53,48 @@ def findings(folder: Path) -> str:
 def sentences(folder: Path, table: pd.DataFrame, verdicts: dict) -> list[str]:
     """Return what came out: without intervention, of H1 and H1s, of slow training, of the weak detector, at the end."""
     baseline = table["arm"].iloc[0]
-    claims = verdicts["claims"]
-    slow = table.index[table["group"] == "slow controls"][0]
     ceiling = table.index[table["group"] == "honest ceiling"][0]
-    lowers = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == "supported"]
-    specific = [arm for arm, claim in claims.items() if claim["H1s"]["verdict"] == "supported"]
-    earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
     return [
-        f"Without an intervention (`{baseline}`), the model hacks {_rates(table, baseline)}; trained without loopholes"
-        f" (`{ceiling}`), it hacks {_rates(table, ceiling)}.",
-        f"Of {len(claims)} interventions, {_listed(lowers)} {_verb(lowers, 'lowers', 'lower')} the hack rate by"
-        f" {points(REDUCTION)} points at matched solve (H1), and {_listed(specific)}"
-        f" {_verb(specific, 'is', 'are')} shown to do so specifically (H1s).",
-        f"{_listed(earlier).capitalize()} {_verb(earlier, 'buys', 'buy')} more solving than stopping `{baseline}` early"
-        f" would; `{slow}`, which does nothing but learn more slowly, hacks {_rates(table, slow)}.",
+        f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
+        f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}.",
+        _hypotheses(table, verdicts["claims"]),
+        _slow(table, verdicts["claims"]),
         _weak_detector(folder),
         _more_steps(folder),
     ]
+
+
+def _hypotheses(table: pd.DataFrame, claims: dict) -> str:
+    """Say which interventions meet H1, by how much, and what became of H1s."""
+    met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == "supported"]
+    shown = "; ".join(
+        f"{'it' if len(met) == 1 else f'`{arm}`'} hacks {abs(100 * table.at[arm, 'hack_diff']):.0f} points less and"
+        f" solves {100 * table.at[arm, 'solve_diff']:+z.0f} points"
+        for arm in met
+    )
+    outcomes = {arm: claim["H1s"]["verdict"] for arm, claim in claims.items()}
+    specific = ", ".join(
+        f"{word} for {_listed([arm for arm in outcomes if outcomes[arm] == word])}"
+        for word in ("supported", "undecided", "falsified")
+        if word in outcomes.values()
+    )
+    return (
+        f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1"
+        f"{f' ({shown})' if met else ''}; H1s is {specific}."
+    )
+
+
+def _slow(table: pd.DataFrame, claims: dict) -> str:
+    """Hold the interventions against early stopping and slow training, and say what has no control of its own."""
+    earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
+    slow = table.index[table["group"] == "slow controls"][0]
+    best = _best_alone(table)
+    return (
+        f"{_listed(earlier).capitalize()} of these {_verb(earlier, 'buys', 'buy')} more solving than stopping"
+        f" `{table['arm'].iloc[0]}` early, and `{slow}`, which only learns more slowly, {_rates(table, slow)}; without"
+        f" a teacher pool `{best}` {_rates(table, best)}, but it has neither a twin nor a slow control here, so that it"
+        " shows nothing yet."
+    )
 
 
 def _weak_detector(folder: Path) -> str:
@@ -72,10 +105,11 @@ def _weak_detector(folder: Path) -> str:
     single = [arm for arm in judged[ALL] if any(judged[fold][arm]["verdict"] == HOLDS for fold in folds)]
     arms = [arm for arm, result in judged[ALL].items() if result["verdict"] == HOLDS]
     beside = list(pooled.index[pooled["teacher"]][:2])  # the baseline and the slow control
-    shown = "; ".join(f"`{arm}` hacks {_rates(pooled, arm)}" for arm in [*arms, *beside])
+    shown = "; ".join(f"`{arm}` {_rates(pooled, arm)}" for arm in [*arms, *beside])
     return (
-        f"On a loophole that neither V nor the teacher pool knows, {_listed(arms)} {_verb(arms, 'holds', 'hold')} over"
-        f" all folds together and {_listed(single)} in a single fold ({shown})."
+        "On loopholes that neither V nor the teacher pool knows, each held out once,"
+        f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve over all"
+        f" of them together, and {_listed(single)} on a single one ({shown})."
     )
 
 
@@ -83,10 +117,10 @@ def _more_steps(folder: Path) -> str:
     table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
     baseline = table["baseline"].iloc[0]
     kept = table[(table["arm"] != baseline) & (table["solve_diff"] >= -MATCHED)]
-    shown = "; ".join(f"`{arm}` hacks {_rates(table, arm)}" for arm in kept["arm"])
+    shown = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in kept["arm"])
     return (
-        f"After {table['last_step'].iloc[0]} steps `{baseline}` hacks {_rates(table, baseline)}; of the interventions"
-        f" that keep their solve rate, {shown or 'there is none'}."
+        f"After {table['last_step'].iloc[0]} steps `{baseline}` {_rates(table, baseline)}; of the interventions that"
+        f" solve not more than {points(MATCHED)} points less than it does, {shown or 'there is none'}."
     )
 
 
@@ -108,21 +142,12 @@ def headline(table: pd.DataFrame, verdicts: dict) -> str:
                 stopped_early(row),
             ]
         )
-    return grid(["arm", "hack %", "solve %", "(a) hack", "hack against the twin", "(b) early stopping"], rows)
+    return grid(["arm", "hack %", "solve %", "(a) hack", "hack minus the twin's", "(b) early stopping"], rows)
 
 
 def _best_alone(table: pd.DataFrame) -> str:
     """Return the arm without a teacher pool that has the highest (b)."""
     return table.loc[table["group"] == "without a teacher pool", "early_stop_diff"].idxmax()
-
-
-def _without_teacher(table: pd.DataFrame) -> str:
-    best = _best_alone(table)
-    baseline = table.at[best, "baseline"]
-    return (
-        f"`{best}` is trained without a teacher pool and held against `{baseline}`, which hacks"
-        f" {_rates(table, baseline)}; it has no twin in this table."
-    )
 
 
 def _twin(claim: dict | None) -> str:
@@ -136,7 +161,7 @@ def _twin(claim: dict | None) -> str:
 
 def _rates(table: pd.DataFrame, arm: str) -> str:
     row = table.loc[arm]
-    return f"{percent(row['hack'])}% and solves {percent(row['solve'])}%"
+    return f"hacks {percent(row['hack'])}% and solves {percent(row['solve'])}%"
 
 
 def _listed(arms: Sequence[str]) -> str:
