@@ -67,7 +67,7 @@ $(VENV)-trl/.installed: requirements-bench.lock
 	touch $@
 
 bench: $(VENV)/.installed $(VENV)-trl/.installed
-	snakemake -j2 results/teacher_pool.parquet results/directions/hack/draw0/V.safetensors
+	snakemake -j2 results/replicate1/teacher_pool.parquet results/replicate1/directions/hack/V.safetensors
 	python benchmarks/step.py results --trl $(VENV)-trl/bin/python --write docs/performance.md
 	python benchmarks/scaling.py --write docs/performance.md
 	python benchmarks/scheduler.py --write docs/performance.md

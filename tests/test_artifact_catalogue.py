@@ -74,7 +74,7 @@ def test_a_file_that_is_not_of_its_kind_is_one_line(table, capsys, damage, messa
     ],
 )
 def test_tensors_are_of_their_declared_shape_and_type(tmp_path, tensors, message):
-    path = tmp_path / "directions/hack/draw0/V.safetensors"
+    path = tmp_path / "directions/hack/V.safetensors"
     write_tensors(path, tensors, provenance({}, "abc"))
     if message is None:
         assert "as declared" in catalogue.describe(path)
@@ -87,6 +87,6 @@ def test_missing_and_foreign_files_are_one_line(tmp_path):
     for name, message in (("gone.parquet", "does not exist"), ("notes.txt", "neither .parquet nor .safetensors")):
         with pytest.raises(ArtifactError, match=message):
             catalogue.describe(tmp_path / name)
-    assert catalogue.kind_of(Path("x/runs/erase/seed41/steps.parquet")).schema is not None
+    assert catalogue.kind_of(Path("x/replicate1/runs/erase/steps.parquet")).schema is not None
     assert catalogue.kind_of("elsewhere.parquet") is None
     assert main([]) == main(["--help"]) == 2

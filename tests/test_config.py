@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from projected_grpo.method.settings import Arm, Intervention, build_arm
-from projected_grpo.workflow.arms import direction_spec, table_arm, training_spec
+from projected_grpo.workflow.arms import claims, direction_spec, model_spec, seeds_of, table_arm, training_spec
 from projected_grpo.workflow.config import ConfigError, check
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,9 +36,10 @@ def broken(path, value):
         ("tables/table1", ["vanila"], "config: tables.table1: unknown 'vanila', did you mean 'vanilla'?"),
         ("modes", ["run_test"], "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
         ("train/stesp", 3, "config: train: unknown 'stesp', did you mean 'steps'?"),
-        ("sedes", [1], "config: unknown 'sedes', did you mean 'seeds'?"),
-        ("seeds", ["forty-one"], "config: seeds.0: 'forty-one' is not of type 'integer'"),
-        ("seeds", [], "config: seeds: [] should be non-empty"),
+        ("relicates", [1], "config: unknown 'relicates', did you mean 'replicates'?"),
+        ("replicates", ["one"], "config: replicates.0: 'one' is not of type 'integer'"),
+        ("replicates", [], "config: replicates: [] should be non-empty"),
+        ("crossed", {"1": {"sed": 2}}, "config: crossed.1: unknown 'sed', did you mean 'seed'?"),
         ("train/steps", None, "config: train: 'steps' is a required property"),
         ("arms/erase/intervention", "earse", "config: arms.erase.intervention: unknown 'earse', did you mean 'erase'?"),
         ("arms/erase/direction", "hakc", "config: arms.erase.direction: unknown 'hakc', did you mean 'hack'?"),
@@ -61,9 +62,14 @@ def broken(path, value):
         ("arms/erase/mix", 0.05, "config: arms.erase: mix 0.05 makes 0 of 8 rollouts the teacher's; 1 to 7"),
         ("arms/erase/mix", 1.0, "config: arms.erase: mix 1.0 makes 8 of 8 rollouts the teacher's; 1 to 7"),
         (
-            "claims/erase/alone",
-            ["erase_alon"],
-            "config: claims.erase: unknown 'erase_alon', did you mean 'erase_alone'?",
+            "tables/table1",
+            ["vanilla", "vanilla_slow", "erase"],
+            "config: tables.table1: erase is there without its twin, the same arm with a random V",
+        ),
+        (
+            "tables/table1",
+            ["vanilla", "vanilla_slow_alone", "erase", "erase_random"],
+            "config: tables.table1: erase is there without a slow control, its baseline vanilla with a lower lr_scale",
         ),
         (
             "problems/kind",
@@ -111,7 +117,6 @@ def broken(path, value):
         ("grading/sandbox", "none", "config: grading.sandbox: unknown 'none'; known: bwrap+seccomp, landlock+seccomp"),
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
-        ("claims/erase/controls", ["erase_randon"], "config: claims.erase: unknown 'erase_randon', did you mean"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
         (
             "model/kind",
@@ -150,7 +155,7 @@ def test_presets_are_valid_and_have_their_own_results(preset):
 
 def test_the_smoke_preset_is_small():
     smoke = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
-    assert len(smoke["seeds"]) == 1 and len(smoke["tables"]["table1"]) == 4
+    assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 6
     assert smoke["train"]["steps"] < CONFIG["train"]["steps"]
     assert smoke["model"]["wanted"]
 
@@ -161,6 +166,7 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     check(config, SCHEMA)
     assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "k": 16}
     config["arms"]["vanilla"] = {"intervention": "none"}
+    config["tables"] = {"table1": ["vanilla", "no_loophole"]}
     check(config, SCHEMA)
     assert table_arm(config, "vanilla", config["tables"]["table1"])["null"] is None
 
@@ -205,7 +211,7 @@ def test_the_arm_that_measures_the_null_is_alike():
 
     assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
     assert null("erase_update") == "erase_update_random" and null("route") == "route_random"  # its twin comes first
-    assert null("erase_k4") is None and null("vanilla_alone") is None
+    assert null("erase_k4") is None and null("vanilla_alone") == "erase_update_onesided_random_alone"
     spelled = copy.deepcopy(CONFIG)
     spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}
     assert table_arm(spelled, "erase", CONFIG["tables"]["table1"])["null"] == "erase_random"
@@ -236,3 +242,24 @@ def test_the_lock_covers_every_dependency():
     names = {name.lower().replace("_", "-") for name in lock}
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {re.split(r"[=<>\s;]", name)[0].lower() for name in wanted} <= names
+
+
+def test_a_claim_is_held_against_all_that_the_table_has_for_it():
+    found = claims(CONFIG, "table1")
+    assert list(found) == ["erase", "erase_update", "route", "route_rollout", "erase_update_onesided_alone"]
+    slow = ["vanilla_slow", "vanilla_cold"]
+    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": []}
+    assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
+    study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
+    more = claims(study, "table1")
+    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack"]
+    assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
+    assert claims(study, "table1")["erase_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_cold_alone"]
+
+
+def test_the_seeds_of_a_replicate_are_its_number_unless_they_are_crossed():
+    config = CONFIG | {"crossed": {"4": {"model_seed": 1, "data_seed": 2}, 5: {"seed": 9}}}
+    assert seeds_of(config, 3) == {"model_seed": 3, "data_seed": 3, "seed": 3}
+    assert seeds_of(config, "4") == {"model_seed": 1, "data_seed": 2, "seed": 4}
+    assert seeds_of(config, 5)["seed"] == 9
+    assert model_spec(config, 4)["seed"] == 1

@@ -17,8 +17,8 @@ import yaml
 from workflow_harness import SMOKE, snakemake
 
 STEPS = 18
-TARGET = "results/smoke/runs/route/seed41/adapter.safetensors"
-LOG = "results/smoke/logs/train/route_seed41.log"
+TARGET = "results/smoke/replicate0/runs/route/adapter.safetensors"
+LOG = "results/smoke/logs/train/route_replicate0.log"
 COMMAND = ("--configfile", "presets/long.yaml", "-j2", "--", TARGET)
 PROMISED = ("steps.parquet", "rollouts.parquet", "checkpoints.safetensors", "adapter.safetensors")
 
@@ -151,7 +151,7 @@ def failure(folder) -> str:
 
 
 def test_a_truncated_input_is_one_clear_line_and_loses_nothing(copy, undisturbed):
-    pool = copy / "results/smoke/pools/all.parquet"
+    pool = copy / "results/smoke/replicate0/pools/all.parquet"
     whole, times = pool.read_bytes(), (pool.stat().st_atime, pool.stat().st_mtime)
     pool.write_bytes(whole[: len(whole) // 2])
     os.utime(pool, times)
@@ -163,7 +163,7 @@ def test_a_truncated_input_is_one_clear_line_and_loses_nothing(copy, undisturbed
 
 
 def test_a_deleted_intermediate_is_made_again(copy, undisturbed):
-    (copy / "results/smoke/teacher_pool.parquet").unlink()
+    (copy / "results/smoke/replicate0/teacher_pool.parquet").unlink()
     done = snakemake(copy, *COMMAND)
     assert done.returncode == 0 and "teacher_pool" in done.stdout + done.stderr
     assert outputs(copy) == undisturbed
@@ -172,7 +172,7 @@ def test_a_deleted_intermediate_is_made_again(copy, undisturbed):
 @pytest.fixture
 def small_disk(copy):
     """A file system of its own for the run, with less room than it needs."""
-    place = copy / "results/smoke/runs"
+    place = copy / "results/smoke/replicate0/runs"
     place.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "none", place], capture_output=True, text=True)
     if mounted.returncode:

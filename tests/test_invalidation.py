@@ -27,7 +27,7 @@ POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL}
 EVERYTHING = {"problems": 3, **MODEL}
 # tests/test_whole.py runs them, and tests/test_sources.py fetches
-NOT_IN_SMOKE = {"table2", "horizon", "second_base", "table_figures", "export", "fetch"}
+NOT_IN_SMOKE = {"table2", "horizon", "table_figures", "export", "fetch"}
 
 
 @pytest.fixture
@@ -62,10 +62,7 @@ def setting(*path, value):
 
 
 def one_arm_more(folder):
-    setting("arms", value=lambda arms: {**arms, "erase_k2": {"intervention": "erase", "direction": "hack", "k": 2}})(
-        folder
-    )
-    setting("tables", "table1", value=lambda arms: [*arms, "erase_k2"])(folder)
+    setting("tables", "table1", value=lambda arms: [*arms, "vanilla_cold"])(folder)
 
 
 def comments_and_docstrings(folder):
@@ -112,7 +109,6 @@ EDITS = {
     "a column of the detection": (edit("artifacts/schemas/detection.py", "name of the V", "which V"), DETECTED),
     "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"), EVALUATION),
     "detection.py": (edit("evaluation/v_as_detector.py", "return ", "_ = 0\n    return "), DETECTED),
-    "claims": (setting("claims", "erase", "slow", value=["vanilla_slow"]), TABLES),
     "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATION, **DETECTED}),
     "the detector": (edit("teacher/weak_detector.py", "return ", "_ = 0\n    return "), FOLDS),
     "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),
@@ -122,7 +118,7 @@ EDITS = {
     "the learning rate": (setting("train", "lr", value=0.01), TRAINING),
     "k of an arm": (setting("arms", "erase", value={"intervention": "erase", "direction": "hack", "k": 2, "mix": 0.25}),
                     {"train": 1, "evaluate": 1, **TABLES}),
-    "an arm's baseline": (setting("arms", "erase", value={"baseline": "route"}), TABLES),
+    "an arm's baseline": (setting("arms", "erase", value={"baseline": "vanilla_slow"}), TABLES),
     "direction.py": (edit("method/direction.py", "return ", "_ = 0\n    return "), DIRECTIONS),
     "k of the direction": (setting("directions", "hack", "k", value=5), DIRECTIONS),
     "pairs per mode": (setting("pairs", "n", value=5), PAIRS),
@@ -132,8 +128,9 @@ EDITS = {
     "the sandbox": (setting("grading", value={"sandbox": "bwrap+seccomp"}), MODEL),
     "the model": (setting("model", "layers", value=1), MODEL),
     "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL}),
-    "one more seed": (setting("seeds", value=[41, 99]), {"direction": 1, **TRAINING}),
-    "one arm less": (setting("tables", "table1", value=["vanilla", "erase", "erase_random"]), TABLES),
+    "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **TABLES}),
+    "a crossed replicate": (setting("crossed", value={0: {"data_seed": 7}}), TRAINING),
+    "one arm less": (setting("tables", "table1", value=["vanilla", "vanilla_slow", "erase", "erase_random"]), TABLES),
     "one arm more": (one_arm_more, {"train": 1, "evaluate": 1, **TABLES}),
 }  # fmt: skip
 

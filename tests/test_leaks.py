@@ -14,10 +14,13 @@ from projected_grpo.teacher import weak_detector
 MODES = ["run_tests", "sentinel"]
 KNOWN = ["run_tests"]
 PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"), "-j1", "--"]
-FOLD = "results/smoke/{}"
-POOL, PAIRS = FOLD.format("pools/without_sentinel.parquet"), FOLD.format("pairs/without_sentinel.parquet")
-V = FOLD.format("directions/hack_without_sentinel/draw0/V.safetensors")
-RUN = FOLD.format("runs/erase_without_sentinel/seed41/steps.parquet")
+FOLD = "results/smoke/replicate0/{}"
+POOL, PAIRS = (
+    FOLD.format("pools/without_sentinel.parquet"),
+    FOLD.format("pairs/without_sentinel.parquet"),
+)
+V = FOLD.format("directions/hack_without_sentinel/V.safetensors")
+RUN = FOLD.format("runs/erase_without_sentinel/steps.parquet")
 
 
 def rows(**changes):
@@ -93,7 +96,7 @@ def test_the_pipeline_refuses_a_planted_leak(fold, tmp_path, name):
     folder = tmp_path / "planted"
     shutil.copytree(fold, folder, copy_function=shutil.copy2, symlinks=True)
     if change is None:
-        shutil.copy(folder / FOLD.format("directions/hack/draw0/V.safetensors"), folder / file)
+        shutil.copy(folder / FOLD.format("directions/hack/V.safetensors"), folder / file)
     else:
         changed(folder / file, change)
     alone = ["--allowed-rules", "train"] if stage == "train" else []  # or an earlier stage refuses the leak before it

@@ -19,6 +19,7 @@ from projected_grpo.teacher.pool import LABELS
 PRESET = ["presets/qwen3-4b.yaml"]
 LEETCODE = ROOT.parent / "shared/data/leetcode_test_medhard.jsonl"
 SIMPLE = ROOT / "presets/simple"
+SMALL_TABLE = ["vanilla", "vanilla_slow", "erase", "erase_random", "route", "route_random"]
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -43,12 +44,12 @@ def folder(tmp_path_factory):
 def test_the_right_jobs_are_listed_without_a_network_or_a_gpu(folder, more):
     presets = [yaml.safe_load((ROOT / path).read_text()) for path in [*PRESET, *more]]
     jobs = listed(folder, *PRESET, *more, target=f"{presets[-1]['results']}/table1.csv")
-    runs = len(presets[0]["tables"]["table1"]) * len(presets[0]["seeds"])
+    runs = len(presets[0]["tables"]["table1"]) * len(presets[0]["replicates"])
     assert jobs.pop("total") == sum(jobs.values())
-    drawn = 2 * len(presets[0]["seeds"])  # random and shuffled
+    n = len(presets[0]["replicates"])  # of one base model
     assert jobs == {
-        "fetch": 3, "base_model": 1, "problems": 3, "teacher_pool": 1, "pool_subset": 1, "pairs": 1,
-        "direction": 2 + drawn, "train": runs, "evaluate": runs, "table1": 1,
+        "fetch": 3, "base_model": 1, "problems": 3, "teacher_pool": n, "pool_subset": n, "pairs": n,
+        "direction": 4 * n, "train": runs, "evaluate": runs, "table1": 1,
     }  # fmt: skip
 
 
@@ -88,14 +89,14 @@ def run(folder):
     local = dict.fromkeys(("train", "pairs", "evaluation"), str(LEETCODE))
     small = {
         "threads": 1,
-        "seeds": [41],
+        "replicates": [1],
         "model": {"id": "tiny", "revision": None, "device": "cpu"},
         "problems": {"files": local, "train": 12, "pairs": 1, "evaluation": 10},
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},
         "evaluation": {"samples": 1, "subset": 6, "every": 1},
         "resources": {rule: {"mem_mb": 2000, "gpu": 1} for rule in ("train", "evaluate")},
-        "tables": {"table1": ["vanilla", "erase", "erase_update", "route", "erase_random"]},
+        "tables": {"table1": SMALL_TABLE},
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(small))
     done = snakemake(folder, "-j2", "--resources", "gpu=2", "--configfile", *PRESET, "small.yaml")
@@ -105,9 +106,9 @@ def run(folder):
 
 def test_the_preset_runs_whole_with_a_small_model_in_place(run):
     table = pd.read_csv(run / "table1.csv")
-    assert list(table["arm"]) == ["vanilla", "erase", "erase_update", "route", "erase_random"]
+    assert list(table["arm"]) == SMALL_TABLE
     assert (table["n_problems"] == 10).all() and table["hack_renamed"].notna().all()
-    rows = pd.read_parquet(run / "runs/vanilla/seed41/evaluation.parquet")
+    rows = pd.read_parquet(run / "replicate1/runs/vanilla/evaluation.parquet")
     renamed = rows[rows["scope"] == "renamed"]
     assert set(renamed["mode"]) == {"run_tests"} and len(renamed) == 3
     report = json.loads((run / "base/model.json").read_text())
@@ -156,10 +157,3 @@ def test_the_teachers_share_is_the_same_in_every_arm_that_has_one():
     own = yaml.safe_load((ROOT / PRESET[0]).read_text())["arms"]
     assert {name for name, spec in arms.items() if spec.get("mix")} == own.keys()
     assert {spec["mix"] for spec in own.values()} == {0.125}
-
-
-def test_every_claim_on_the_preset_has_its_controls():
-    claims = yaml.safe_load((ROOT / "config.yaml").read_text())["claims"]
-    table = yaml.safe_load((ROOT / PRESET[0]).read_text())["tables"]["table1"]
-    for name in set(claims) & set(table):
-        assert {*claims[name]["controls"], *claims[name]["slow"]} <= set(table), name

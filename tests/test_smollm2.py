@@ -57,7 +57,7 @@ def test_two_steps_on_it_move_the_knobs(tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
     few = {"train": {"steps": 2, "checkpoint_every": 1, "max_new_tokens": 32}, "evaluation": {"every": 1}}
     (folder / "few.yaml").write_text(yaml.safe_dump(few))
-    target = "results/smollm2/runs/erase/seed41/steps.parquet"
+    target = "results/smollm2/replicate1/runs/erase/steps.parquet"
     done = snakemake(folder, "-j2", "--configfile", "presets/smollm2.yaml", "few.yaml", "--", target)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     steps = read_table(folder / target)

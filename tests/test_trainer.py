@@ -220,7 +220,7 @@ def test_a_refresh_sees_the_current_model_without_its_quarantine(world, tiny):
 
     arm = dataclasses.replace(ARMS["route"], refresh_every=2)
     inputs = trainer.RunInputs(
-        made.model, WordTokenizer(), made.adapter, world.problems, Pool(world.pool), arm, CONFIG, 1,
+        made.model, WordTokenizer(), made.adapter, world.problems, Pool(world.pool), arm, CONFIG, 1, 1,
         FakeGrader(), MODES, refresh,
     )  # fmt: skip
     trainer.train(inputs, world.V)
@@ -234,3 +234,16 @@ def test_learning_rate_warms_up_and_ends_near_zero():
     assert rates[0] == pytest.approx(0.01) and max(rates) == rates[4] == pytest.approx(0.05)
     assert rates[-1] < 0.001 and rates[4:] == sorted(rates[4:], reverse=True)
     assert trainer.learning_rate(10, config, 0.25) == pytest.approx(rates[9] / 4)
+
+
+def test_the_order_of_prompts_and_the_noise_have_seeds_of_their_own(world):
+    def order(run):
+        return [row["problem_id"] for row in run.log.rollouts]
+
+    def answers(run):
+        return [row["completion"] for row in run.log.rollouts]
+
+    plain = world.run(ARMS["alone"])
+    other_noise, other_order = world.run(ARMS["alone"], seed=2), world.run(ARMS["alone"], data_seed=2)
+    assert order(other_noise) == order(plain) and answers(other_noise) != answers(plain)
+    assert order(other_order) != order(plain)

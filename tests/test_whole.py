@@ -1,4 +1,4 @@
-"""Every table at once: the smoke preset with folds, longer arms and a second base model, run on top of its results."""
+"""Every table at once: the smoke preset with folds and longer arms, run on top of its results."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 import yaml
 from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, snakemake
 
-from projected_grpo.artifacts.io import read_provenance, read_table, read_tensors
+from projected_grpo.artifacts.io import read_table, read_tensors
 from projected_grpo.artifacts.schemas.detection import DETECTION
 
 PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml")]
@@ -27,8 +27,8 @@ def whole(smoke_run, tmp_path_factory):
 def test_table_1_is_not_trained_again(whole):
     folder, _, said = whole
     for arm in ("vanilla", "erase", "erase_random"):
-        assert f"runs/{arm}/seed41/steps.parquet" not in said.split("Job stats")[0]
-        assert f"output: {SMOKE['results']}/runs/{arm}/seed41/steps.parquet" not in said
+        assert f"replicate0/runs/{arm}/steps.parquet" not in said.split("Job stats")[0]
+        assert f"output: {SMOKE['results']}/replicate0/runs/{arm}/steps.parquet" not in said
     done = snakemake(folder, "-n", *PRESETS)
     assert "Nothing to be done" in done.stdout + done.stderr
 
@@ -46,24 +46,33 @@ def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
     _, results, _ = whole
     for mode in MODES:
         for name in ("pools", "pairs"):
-            rows = pd.read_parquet(results / name / f"without_{mode}.parquet")
+            rows = pd.read_parquet(results / "replicate0" / name / f"without_{mode}.parquet")
             assert len(rows) and mode not in set(rows["mode"])
             assert not any(mode in attempted for attempted in rows["attempted_modes"])
-        _, V = read_tensors(results / f"directions/hack_without_{mode}/draw0/V.safetensors")
+        _, V = read_tensors(results / f"replicate0/directions/hack_without_{mode}/V.safetensors")
         assert V["config"]["direction"]["subset"] == f"without_{mode}"
 
 
-def test_more_steps_and_another_base(whole):
+def test_more_steps(whole):
     _, results, _ = whole
     long = pd.read_csv(results / "horizon.csv")
-    assert list(long["last_step"]) == [8, 8] and "Is the effect gone" in (results / "horizon.md").read_text()
+    assert set(long["last_step"]) == {8} and "Is the effect gone" in (results / "horizon.md").read_text()
     assert (results / "figures/horizon.png").stat().st_size > 10_000
-    both = pd.read_csv(results / "second_base.csv")
-    assert list(both["model_seed"]) == [0, 0, 2, 2] and list(both["arm"]) == ["vanilla", "erase"] * 2
-    one, other = (read_provenance(results / part / "runs/erase/seed41/steps.parquet") for part in ("", "second"))
-    assert one["config"] == other["config"]
-    bases = [(results / part / "base/model.safetensors").read_bytes() for part in ("", "second")]
-    assert bases[0] != bases[1]
+
+
+def test_two_replicates_share_no_byte_but_the_problems(smoke_run, tmp_path):
+    """One more replicate, as far as a run: every artifact is another one, and only its own jobs run."""
+    folder = copy_with_results(smoke_run[0], tmp_path / "repository")
+    (folder / "more.yaml").write_text(yaml.safe_dump({"replicates": [0, 3]}))
+    target = f"{SMOKE['results']}/replicate3/runs/erase/steps.parquet"
+    done = snakemake(folder, "-j2", "--configfile", "presets/smoke.yaml", "more.yaml", "--", target)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+    first, other = (folder / SMOKE["results"] / f"replicate{n}" for n in (0, 3))
+    compared = [path.relative_to(other) for path in other.rglob("*") if path.is_file()]
+    differ = [path for path in compared if path.suffix in (".safetensors", ".parquet")]
+    assert len(differ) > 8
+    for path in differ:
+        assert (first / path).read_bytes() != (other / path).read_bytes(), path
 
 
 def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decides_it(whole):
@@ -92,16 +101,16 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
         text = (results / page).read_text()
         for line in lines:
             assert f"| {line}" in text, line
-    rows = read_table(results / "detection/seed41.parquet", DETECTION)
+    rows = read_table(results / "replicate0/detection.parquet", DETECTION)
     assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
     assert rows["overlap"].between(0, 1).all()
 
 
 def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
     folder, results, _ = whole
-    exported = results / "export/erase/seed41"
+    exported = results / "replicate0/export/erase"
     assert not exported.exists()
-    done = snakemake(folder, "-j1", *PRESETS, "--", f"{SMOKE['results']}/export/erase/seed41/README.md")
+    done = snakemake(folder, "-j1", *PRESETS, "--", f"{SMOKE['results']}/replicate0/export/erase/README.md")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (
         "Greedy tokens\n  equal to the trainer's own deployed model: 100.00% on 16"

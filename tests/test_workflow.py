@@ -16,7 +16,7 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
     assert list(table["arm"]) == SMOKE["tables"]["table1"]
     assert table[["hack", "solve", "attempted"]].stack().between(0, 1).all()
     verdicts = json.loads((results / "h1.json").read_text())
-    assert verdicts["n_seeds"] == 1
+    assert verdicts["n_replicates"] == 1
     assert all(claim[name]["verdict"] == "undecided" for claim in verdicts["claims"].values() for name in ("H1", "H1s"))
     assert "not of Qwen3-4B" in (results / "table1.md").read_text()
     for figure in ("training_curves", "hack_against_solve", "overlap"):
@@ -75,7 +75,7 @@ rule mine:
     [
         ({"tables": {"table1": ["vanila"]}}, "config: tables.table1: unknown 'vanila', did you mean 'vanilla'?"),
         ({"modes": ["run_test"]}, "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
-        ({"seeds": ["first"]}, "config: seeds.0: 'first' is not of type 'integer'"),
+        ({"replicates": ["first"]}, "config: replicates.0: 'first' is not of type 'integer'"),
         ({"train": {"stesp": 2}}, "config: train: unknown 'stesp', did you mean 'steps'?"),
     ],
 )

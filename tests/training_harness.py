@@ -124,10 +124,10 @@ def make_world(tiny):
         for i, (name, layer) in enumerate(made.adapter.layers.items())
     }
 
-    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, pool=pool, refresh=None, file=None):
+    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None):
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
         inputs = trainer.RunInputs(
-            fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed,
+            fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed, data_seed,
             grader or FakeGrader(), MODES, refresh,
         )  # fmt: skip
         log = trainer.train(inputs, directions, file)

@@ -45,12 +45,12 @@ def main(results: Path) -> None:
 
 def prepare(results: Path, grader):
     """Return the run before its first step, and what it is given, from a results directory's base, pool and V."""
-    model, tokenizer, adapter = base.load_adapted(results / "base", base.Compute(1))
+    model, tokenizer, adapter = base.load_adapted(results / "replicate1/base", base.Compute(1))
     problems = read_problems(results / "problems/train.parquet")
-    pool = Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
-    V = load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
+    pool = Pool(read_table(results / "replicate1/teacher_pool.parquet", TEACHER_POOL))
+    V = load_direction(results / "replicate1/directions/hack/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
-    inputs = trainer.RunInputs(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, grader, modes)
+    inputs = trainer.RunInputs(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, 0, grader, modes)
     optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.lr, SETTINGS.betas, SETTINGS.max_grad_norm)
     return trainer.Run(adapter, optimizer, usable(V)), inputs
 

@@ -52,13 +52,13 @@ class HookAdapter:
 
 def main(results: Path) -> None:
     torch.set_num_threads(1)
-    model, tokenizer = base.load_base(results / "base", base.Compute(1))
+    model, tokenizer = base.load_base(results / "replicate1/base", base.Compute(1))
     model.requires_grad_(False)
     adapter = HookAdapter(model)
     problems = read_problems(results / "problems/train.parquet")
-    pool = read_table(results / "teacher_pool.parquet", TEACHER_POOL)
+    pool = read_table(results / "replicate1/teacher_pool.parquet", TEACHER_POOL)
     taught = {key: list(rows.itertuples()) for key, rows in pool[pool["elicited"]].groupby("problem_id")}
-    tensors, _ = read_tensors(results / "directions/hack/draw0/V.safetensors")
+    tensors, _ = read_tensors(results / "replicate1/directions/hack/V.safetensors")
     optimizer = torch.optim.AdamW(adapter.deltas.values(), lr=0.0, betas=BETAS, weight_decay=0.0)
     rng = np.random.default_rng(0)
 

@@ -30,8 +30,8 @@ PRESET = {
     "evaluation": {**SMOKE["evaluation"], "every": EVERY},
     "tables": {"table1": ["vanilla", "erase"], "table2": [], "horizon": [], "second_base": []},
 }
-RUN = f"{PRESET['results']}/runs/erase/seed41"
-LOG = f"{PRESET['results']}/logs/train/erase_seed41.log"
+RUN = f"{PRESET['results']}/replicate0/runs/erase"
+LOG = f"{PRESET['results']}/logs/train/erase_replicate0.log"
 FILES = ["steps.parquet", "rollouts.parquet", "adapter.safetensors", "checkpoints.safetensors"]
 # For the sake of clusters, the first look at the queue comes after 40 seconds unless told otherwise.
 SUBMITTED = ["--workflow-profile", str(ROOT / "profiles/slurm")]

@@ -35,7 +35,7 @@ KNOBS = (
 )
 KINDS = (
     Kind(
-        "base/factors/{layer}.safetensors",
+        "replicate{n}/base/factors/{layer}.safetensors",
         "SVD of every target Linear of a decoder layer; the provenance names the hash of the weights",
         keys=(
             ("{module}.U", "(d_out, r) float32", "left singular vectors"),
@@ -44,29 +44,29 @@ KINDS = (
         ),
     ),
     Kind("problems/{split}.parquet", "one row per problem", PROBLEMS),
-    Kind("teacher_pool.parquet", "one row per graded rollout of the frozen teacher", TEACHER_POOL),
-    Kind("pools/{subset}.parquet", "those of them that a loophole subset may know", TEACHER_POOL),
-    Kind("pairs/{subset}.parquet", "one row per contrastive pair (a triple)", PAIRS),
+    Kind("replicate{n}/teacher_pool.parquet", "one row per graded rollout of the frozen teacher", TEACHER_POOL),
+    Kind("replicate{n}/pools/{subset}.parquet", "those of them that a loophole subset may know", TEACHER_POOL),
+    Kind("replicate{n}/pairs/{subset}.parquet", "one row per contrastive pair (a triple)", PAIRS),
     Kind(
-        "directions/{direction}/draw{n}/V.safetensors",
+        "replicate{n}/directions/{direction}/V.safetensors",
         "hack directions, or a control's",
         keys=(
             ("{module}.V", "(k, r) float32", "orthonormal rows, oriented hack-ward in gradient space"),
             ("{module}.S", "(k,) float32", "singular values of the stacked pair gradients"),
         ),
     ),
-    Kind("directions/{direction}/draw{n}/summary.parquet", "V's own test", DIRECTION_SUMMARY),
-    Kind("runs/{arm}/seed{seed}/steps.parquet", "one row per optimizer step", steps_schema(["{mode}"])),
-    Kind("runs/{arm}/seed{seed}/rollouts.parquet", "one row per rollout trained on", ROLLOUTS),
-    Kind("runs/{arm}/seed{seed}/timing.parquet", "seconds, exempt from byte-identity", TIMING),
-    Kind("runs/{arm}/seed{seed}/adapter.safetensors", "the knobs after the last step", keys=KNOBS),
+    Kind("replicate{n}/directions/{direction}/summary.parquet", "V's own test", DIRECTION_SUMMARY),
+    Kind("replicate{n}/runs/{arm}/steps.parquet", "one row per optimizer step", steps_schema(["{mode}"])),
+    Kind("replicate{n}/runs/{arm}/rollouts.parquet", "one row per rollout trained on", ROLLOUTS),
+    Kind("replicate{n}/runs/{arm}/timing.parquet", "seconds, exempt from byte-identity", TIMING),
+    Kind("replicate{n}/runs/{arm}/adapter.safetensors", "the knobs after the last step", keys=KNOBS),
     Kind(
-        "runs/{arm}/seed{seed}/checkpoints.safetensors",
+        "replicate{n}/runs/{arm}/checkpoints.safetensors",
         "the knobs every N steps",
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
-    Kind("runs/{arm}/seed{seed}/evaluation.parquet", "one row per held-out completion", EVALUATION),
-    Kind("detection/seed{seed}.parquet", "one row per V and live rollout of the first arm", DETECTION),
+    Kind("replicate{n}/runs/{arm}/evaluation.parquet", "one row per held-out completion", EVALUATION),
+    Kind("replicate{n}/detection.parquet", "one row per V and live rollout of the first arm", DETECTION),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
 
@@ -148,7 +148,8 @@ def document() -> str:
         "",
         "Figures carry theirs as their description (PNG and SVG metadata), `h1.json` as its last key.",
         "",
-        "The base model itself is a plain Hugging Face directory (`base/`), whose `organism.json` reports its making.",
+        "The base model itself is a plain Hugging Face directory (`replicate{n}/base/`, or `base/` where all replicates",
+        "share it), whose `organism.json` reports its making.",
         "table1.csv and table1.md are for readers and lie beside `h1.json`, which was made with them.",
     ]
     for kind in KINDS:
