@@ -6,7 +6,7 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
      {results}/second_base.{csv,md}     some of table 1 on another base model, side by side
-     {results}/checks.md                the threats that other tables decide, and every check, each with its number
+     {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
 """
@@ -244,7 +244,7 @@ rule checks:
     input:
         runs=runs("table1", "evaluation.parquet") + runs("table1", "steps.parquet"),
         folds=fold_runs("evaluation.parquet") + fold_runs("steps.parquet"),
-        horizon=rules.horizon.input,
+        horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
         directions=direction_summaries("table1"),
         detected=expand(f"{RESULTS}/detection/seed{{seed}}.parquet", seed=SEEDS),
     output:
@@ -263,8 +263,6 @@ rule checks:
         arms=table_arms(config, "table1"),
         folds=folds(PLAIN) if "table2" in TABLES else {},
         long=table_arms(config, "horizon"),
-        short=short_table_arms(config),
-        shorter=short_arms(config),
         seeds={table: seeds_of(table) for table in TABLES},
         hack=hack_directions(config),
         claims=config["claims"],
