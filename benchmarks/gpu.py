@@ -19,14 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from projected_grpo.documents.blocks import replace_block
-from projected_grpo.environment.problems import Problem
-from projected_grpo.grading.verdict import no_code
 from projected_grpo.method.adapter import Factors, attach, target_modules
 from projected_grpo.method.gradients import backward
 from projected_grpo.method.intervention import KnobOptimizer
-from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.sampling import sample
 from projected_grpo.method.settings import Intervention, TrainConfig, build_train_config
+from projected_grpo.method.trainer import loss_config
 from projected_grpo.rng import random_rows
 
 PROMPT, MIX, K = 600, 0.125, 16
@@ -91,13 +89,18 @@ def measure(shape: budget.Shape, config: TrainConfig, device: str) -> dict:
         with phase("generate"):
             groups = sample(model, prompts, counts, config.max_new_tokens, 1.0, generator, eos_id=-1 % shape.vocab_size)
         rows = [
-            Rollout(Problem("p", "", "f", ()), prompt, list(ids), "", no_code(), teacher)
+            (prompt, list(ids), source)
             for prompt, group in zip(prompts, groups, strict=True)
-            for teacher, ids in [*((False, ids) for ids in group), *((True, ids) for ids in group[:taught])]
+            for source, ids in [
+                *(("student", ids) for ids in group),
+                *(("teacher_hack", ids) for ids in group[:taught]),
+            ]
         ]
+        tokens, sources = [row[:2] for row in rows], [row[2] for row in rows]
         advantage = [(-1.0) ** i for i in range(len(rows))]
+        limits = config.token_budget, config.gradient_checkpointing
         with phase("backward"):
-            gradients = backward(model, adapter, rows, advantage, config, 1)
+            gradients = backward(model, adapter, tokens, sources, advantage, loss_config(config), *limits, 1)
         with phase("intervene"):
             total = {name: g.sum(0) for name, g in gradients.by_source.items()}
             optimizer.step(total, directions, config.lr)

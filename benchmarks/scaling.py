@@ -93,19 +93,24 @@ def build(width: int, layers: int, intermediate: int, vocabulary: int, threads: 
 
 
 def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
-    """Return rows of random tokens and advantages of both signs, a quarter of them the teacher's."""
+    """Return rows of random tokens, their sources (a quarter are the teacher's), and advantages of both signs."""
     import numpy as np
 
-    from projected_grpo.environment.problems import Problem
-    from projected_grpo.grading.verdict import no_code
-    from projected_grpo.method.rollouts import Rollout
-
     rng = np.random.default_rng(0)
-    problem = Problem("p", "", "f", ())
     drawn = [(rng.integers(1, vocabulary, prompt).tolist(), rng.integers(1, vocabulary, new).tolist())]
     drawn += [(p, rng.permutation(c).tolist()) for p, c in drawn * (count - 1)]
-    rows = [Rollout(problem, p, c, "", no_code(), teacher=i % 4 == 0) for i, (p, c) in enumerate(drawn)]
-    return rows, [0.75 if i % 2 else -0.25 for i in range(count)]
+    advantage = [0.75 if i % 2 else -0.25 for i in range(count)]
+    return drawn, ["teacher_rest" if i % 4 == 0 else "student" for i in range(count)], advantage
+
+
+def backward(model, adapter, rows, sources, advantage):
+    """Return the gradients of a step with the default experiment's settings."""
+    from projected_grpo.method import gradients
+    from projected_grpo.method.trainer import loss_config
+
+    config = train_config()
+    limits = config.token_budget, config.gradient_checkpointing
+    return gradients.backward(model, adapter, rows, sources, advantage, loss_config(config), *limits, 1)
 
 
 def train_config():
@@ -123,17 +128,16 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from projected_grpo.method import gradients
     from projected_grpo.method.sampling import sample
 
     model, adapter = build(width, layers, intermediate, vocabulary, threads)
-    rows, advantage = rollouts_of(rollouts, prompt, new, vocabulary)
+    rows, sources, advantage = rollouts_of(rollouts, prompt, new, vocabulary)
     groups = rollouts // 8
 
     def whole():
         generator = torch.Generator().manual_seed(0)
-        sample(model, [rows[0].prompt_ids] * groups, [8] * groups, new, 1.0, generator, eos_id=-1)
-        gradients.backward(model, adapter, rows, advantage, train_config(), 1)
+        sample(model, [rows[0][0]] * groups, [8] * groups, new, 1.0, generator, eos_id=-1)
+        backward(model, adapter, rows, sources, advantage)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     seconds = fastest(whole)
@@ -154,7 +158,6 @@ def ratios() -> dict:
     """Measure, in turn: adapted against full fine-tuning, batched V against one pair at a time. One thread."""
     import torch
 
-    from projected_grpo.method import gradients
     from projected_grpo.method.gradients import completion_gradients
     from projected_grpo.method.loss import collate, completion_logprobs
 
@@ -162,10 +165,10 @@ def ratios() -> dict:
     full, _ = build(96, 3, 256, 720)
     full.requires_grad_(True)
     plain = unadapted(full)
-    rows, advantage = rollouts_of(64, 32, 48, 720)
-    pairs = [(row.prompt_ids, row.completion_ids) for row in rollouts_of(96, 32, 48, 720)[0]]  # 48, hack and clean
+    rows, sources, advantage = rollouts_of(64, 32, 48, 720)
+    pairs, _, _ = rollouts_of(96, 32, 48, 720)  # 48, hack and clean
     budget = train_config().token_budget
-    batch = collate([(row.prompt_ids, row.completion_ids) for row in rows])
+    batch = collate(rows)
     weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
 
     def fine_tuning():
@@ -177,7 +180,7 @@ def ratios() -> dict:
             completion_gradients(model, adapter, [pair], "fixed", 1.0, budget)
 
     return {
-        "adapted": in_turn(lambda: gradients.backward(model, adapter, rows, advantage, train_config(), 1), fine_tuning),
+        "adapted": in_turn(lambda: backward(model, adapter, rows, sources, advantage), fine_tuning),
         "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, budget), one_by_one),
     }
 

@@ -5,7 +5,7 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
-     {results}/checks.md                the threats that other tables decide, and every check, each with its number
+     {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
 """
@@ -209,7 +209,7 @@ rule checks:
     input:
         runs=runs("table1", "evaluation.parquet") + runs("table1", "steps.parquet"),
         folds=fold_runs("evaluation.parquet") + fold_runs("steps.parquet"),
-        horizon=rules.horizon.input,
+        horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
         directions=direction_summaries("table1"),
         detected=expand(
             f"{REPLICATE}/detection.parquet", replicate=config["replicates"]
@@ -230,8 +230,6 @@ rule checks:
         arms=table_arms(config, "table1"),
         folds=folds(PLAIN) if "table2" in TABLES else {},
         long=table_arms(config, "horizon"),
-        short=short_table_arms(config),
-        shorter=short_arms(config),
         replicates={table: replicates_of(table) for table in TABLES},
         hack=hack_directions(config),
         claims=claims(PLAIN, "table1"),

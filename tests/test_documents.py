@@ -10,6 +10,11 @@ import pytest
 
 from projected_grpo.documents import readme, results
 from projected_grpo.documents.blocks import replace_block
+from projected_grpo.reporting.checks import CHECKS_MEAN
+from projected_grpo.reporting.table1 import headline, marks
+from projected_grpo.reporting.table2 import render as render_table2
+from projected_grpo.reporting.threats import THREATS_MEAN
+from projected_grpo.reporting.verdicts import verdict_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -54,7 +59,7 @@ def study(tmp_path):
 
 def test_the_sentences_follow_the_numbers(study):
     before = readme.findings(study)
-    assert "H1s is falsified for `erase`, `erase_update`, `route` and `route_rollout`." in before
+    assert "H1s is falsified for `erase`, `erase_update`, `route` and `route_rollout` (not firmly" in before
     verdicts = json.loads((study / "h1.json").read_text())
     for arm in ("erase", "erase_update"):
         for hypothesis in ("H1", "H1s"):
@@ -66,11 +71,11 @@ def test_the_sentences_follow_the_numbers(study):
     table.to_csv(study / "table1.csv", index=False)
     after = readme.findings(study)
     assert "the model hacks 12.3% and solves" in after and "| `vanilla` | 12.3 |" in after
-    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` and `route_rollout`." in after
+    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` and `route_rollout`" in after
     assert (
         "Of 4 interventions, `erase`, `erase_update` and `route_rollout` meet H1 (`erase` hacks 52 points less" in after
     )
-    assert "3. `erase` of these buys more solving than stopping `vanilla` early" in after
+    assert "3. `erase` of these is shown to buy more solving than stopping `vanilla` early" in after
 
 
 def test_a_study_without_any_effect_says_so(study):
@@ -88,11 +93,27 @@ def test_a_study_without_any_effect_says_so(study):
     assert "none hacks less than its baseline and its twin at matched solve over all of them together" in text
 
 
-def test_no_number_of_the_study_stands_in_a_second_document():
-    """The README's short table apart, the overview links the pages instead of repeating them."""
+def test_no_line_of_numbers_stands_on_two_pages():
+    """The README's short table apart, which is of other columns."""
+    owner = {}
+    for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(STUDY.glob("*.md"))]:
+        for line in path.read_text().splitlines():
+            if line.startswith("|") and re.search(r"\[[-+0-9.]+, ", line):
+                assert owner.setdefault(line, path) == path, line
     page = (ROOT / "docs/results.md").read_text()
-    assert not re.search(r"^\| .*\[[-+0-9]", page, flags=re.MULTILINE)
     assert all(f"(study/{name})" in page for name in results.PAGES)
+
+
+def test_the_pages_of_the_study_are_in_the_words_of_the_code():
+    table = pd.read_csv(STUDY / "table1.csv")
+    text = (STUDY / "table1.md").read_text()
+    for part in (headline(table), marks(), verdict_lines(json.loads((STUDY / "h1.json").read_text())), THREATS_MEAN):
+        assert part in text
+    folds = pd.read_csv(STUDY / "table2.csv"), json.loads((STUDY / "table2.json").read_text())
+    note = text.split("\n\n")[1]
+    assert render_table2(*folds, note) == (STUDY / "table2.md").read_text()
+    assert headline(pd.read_csv(STUDY / "horizon.csv")) in (STUDY / "horizon.md").read_text()
+    assert CHECKS_MEAN in (STUDY / "checks.md").read_text()
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -87,7 +87,7 @@ def test_disagreement_is_counted_position_by_position(monkeypatch):
 
 def test_the_card_holds_the_arm_and_the_provenance():
     source = {"config": {"arm": {"intervention": "erase"}, "train": {"steps": 3}}, "code": "abc"}
-    text = export.card("erase", 41, "float32", export.Fidelity(0.0, 1.0, 32), source, "A note.")
+    text = export.model_card("erase", 41, "float32", export.Fidelity(0.0, 1.0, 32), source, "A note.")
     assert text.startswith("---\nlibrary_name: transformers")
     for part in ("# erase, seed 41", "A note.", '"intervention": "erase"', "100.00% on 32", '"code": "abc"'):
         assert part in text

@@ -7,9 +7,11 @@ import pytest
 import torch
 from training_harness import CONFIG, judge
 
-from projected_grpo.method.gradients import SOURCES, backward, source
+from projected_grpo.method.gradients import SOURCES, backward
+from projected_grpo.method.groups import source
 from projected_grpo.method.loss import LossError, collate, completion_logprobs
 from projected_grpo.method.rollouts import Rollout
+from projected_grpo.method.trainer import loss_config
 
 TIGHT = dataclasses.replace(CONFIG, token_budget=30)  # several micro-batches
 
@@ -26,6 +28,13 @@ def step(world):
         advantage.append([0.75, -0.25, 0.5, 0.0, -0.5][i % 5])
     assert {source(*pair) for pair in zip(rows, advantage, strict=True)} == set(SOURCES)
     return rows, advantage
+
+
+def gradients(made, rows, advantage, config, per_rollout=False):
+    tokens = [(row.prompt_ids, row.completion_ids) for row in rows]
+    sources = [source(*pair) for pair in zip(rows, advantage, strict=True)]
+    limits = config.token_budget, config.gradient_checkpointing
+    return backward(made.model, made.adapter, tokens, sources, advantage, loss_config(config), *limits, 1, per_rollout)
 
 
 def one_by_one(made, rows, advantage, config):
@@ -49,7 +58,7 @@ def close(got, expected):
 
 def test_each_source_has_its_own_gradient_of_the_dr_grpo_loss(step, tiny):
     made, (rows, advantage) = tiny(), step
-    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1)
+    got = gradients(made, rows, advantage, TIGHT)
     single, _ = one_by_one(made, rows, advantage, TIGHT)
     origin = torch.tensor([SOURCES.index(source(row, a)) for row, a in zip(rows, advantage, strict=True)])
     for name, g in single.items():
@@ -62,10 +71,10 @@ def test_each_source_has_its_own_gradient_of_the_dr_grpo_loss(step, tiny):
 
 def test_per_rollout_gradients_are_those_of_single_rows(step, tiny):
     made, (rows, advantage) = tiny(), step
-    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1, per_rollout=True)
+    got = gradients(made, rows, advantage, TIGHT, per_rollout=True)
     single, _ = one_by_one(made, rows, advantage, TIGHT)
     assert sorted(got.rows) == [i for i, a in enumerate(advantage) if a != 0]
-    by_source = backward(made.model, made.adapter, rows, advantage, TIGHT, 1).by_source
+    by_source = gradients(made, rows, advantage, TIGHT).by_source
     for name, g in single.items():
         assert close(got.per_rollout[name], g[got.rows]), name
         assert close(got.by_source[name], by_source[name]), name
@@ -73,7 +82,7 @@ def test_per_rollout_gradients_are_those_of_single_rows(step, tiny):
 
 def test_a_quarantine_in_its_own_basis_gets_the_gradient_of_all_rollouts(step, tiny):
     made, (rows, advantage) = tiny(quarantine_rank=3), step
-    got = backward(made.model, made.adapter, rows, advantage, TIGHT, 1)
+    got = gradients(made, rows, advantage, TIGHT)
     _, single = one_by_one(made, rows, advantage, TIGHT)
     assert got.quarantine.keys() == made.adapter.layers.keys()
     for name, parts in single.items():
@@ -93,7 +102,7 @@ def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            got = backward(made.model, made.adapter, rows, advantage, config, 1, per_rollout=True)
+            got = gradients(made, rows, advantage, config, per_rollout=True)
         return got, kept
 
     (plain, kept), (again, kept_then) = (
@@ -110,4 +119,4 @@ def test_a_model_with_dropout_cannot_be_checkpointed(step, tiny):
     made, (rows, advantage) = tiny(), step
     made.model.config.attention_dropout = 0.1
     with pytest.raises(LossError, match="gradient_checkpointing: the model has dropout"):
-        backward(made.model, made.adapter, rows, advantage, dataclasses.replace(TIGHT, gradient_checkpointing=True), 1)
+        gradients(made, rows, advantage, dataclasses.replace(TIGHT, gradient_checkpointing=True))

@@ -39,9 +39,10 @@ def test_no_stage_depends_on_the_workflow_or_the_documents(path):
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_is_short_and_has_no_logic_of_its_own(path):
     lines = [line for line in path.read_text().splitlines() if line.strip()]
-    assert len(lines) <= 60
-    defined = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
-    assert not defined
+    assert len(lines) <= 58
+    nodes = ast.walk(ast.parse(path.read_text()))
+    defined = [node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+    assert defined == (["refresh"] if path.stem == "train" else [])  # the trainer asks for V again, and knows no file
 
 
 def test_tables_and_words_run_without_torch():

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from projected_grpo.reporting.verdicts import hypotheses
 
@@ -17,6 +18,9 @@ READERS = [
     *sorted((ROOT / "workflow_scripts").glob("*.py")),
     *sorted((ROOT / "docs").glob("*.md")),
     *sorted((ROOT / "presets").glob("*.yaml")),
+    *sorted((ROOT / "schemas").glob("*.yaml")),
+    *sorted((ROOT / "report").glob("*.rst")),
+    *sorted((ROOT / "tests").glob("*.py")),
     ROOT / "config.yaml",
     ROOT / "README.md",
 ]
@@ -79,3 +83,34 @@ def test_the_glossary_has_its_words():
     glossary = re.search(r"^## Glossary\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL).group(1)
     words = re.findall(r"^(?:- |\| )\*\*([^*]+)\*\*", glossary, flags=re.MULTILINE)
     assert sorted(words) == sorted(GLOSSARY)
+
+
+def settings_in_use():
+    """Every key and value that the default config or a preset gives an arm, a direction, the training or the pairs."""
+    used = set()
+
+    def collect(section):
+        for key, value in section.items():
+            if isinstance(value, dict):
+                collect(value)
+            else:
+                used.update((key, str(value)) if not isinstance(value, list) else map(str, value))
+
+    for path in [ROOT / "config.yaml", *(ROOT / "presets").glob("*.yaml")]:
+        config = yaml.safe_load(path.read_text())
+        chosen = ("arms", "directions", "train", "pairs", "teacher", "modes")
+        collect({name: config[name] for name in chosen if name in config})
+    return used
+
+
+def test_the_options_that_no_arm_uses_exist_and_are_not_used():
+    section = re.search(r"^## Options that no arm uses\n(.*?)(?=^## )", PAGE, flags=re.MULTILINE | re.DOTALL).group(1)
+    lines = [line.split(":")[0] for line in section.splitlines() if line.startswith("- ")]
+    listed = [name for line in lines for name in re.findall(r"`(\w+)`", line)]
+    names = set(listed) - {"gate", "project", "normalisation", "body", "loss_type", "modes"}  # what they are values of
+    assert len(names) > 10
+    sources = ("schemas/config.schema.yaml", "src/projected_grpo/environment/loopholes.py")
+    schema = "".join((ROOT / name).read_text() for name in sources)
+    for name in names:
+        assert re.search(rf"\b{name}\b", schema), name
+    assert not names - {"chat"} & settings_in_use()

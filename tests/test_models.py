@@ -3,7 +3,7 @@
 import pytest
 import torch
 import transformers
-from test_pretrained import build, tokenizer
+from test_external import build, tokenizer
 
 from projected_grpo.artifacts.io import ArtifactError
 from projected_grpo.method.adapter import AdapterError, factorize

@@ -224,3 +224,8 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
     text = render(study, directions=found)
     assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text
+
+
+def test_a_group_without_arms_is_not_shown():
+    text = render(synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42)))
+    assert "**interventions**" in text and "direction controls" not in text

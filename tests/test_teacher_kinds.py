@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
-from test_pretrained import build, tokenizer
+from test_external import build, tokenizer
 
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL

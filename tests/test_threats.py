@@ -7,6 +7,7 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
+from projected_grpo.analysis.study import Claim
 from projected_grpo.analysis.threats import held_out_threats, paired_means, threats
 from projected_grpo.reporting.threats import THREATS, threat_grid
 
@@ -62,3 +63,10 @@ def test_every_line_has_its_words(study):
     assert {line.threat for line in found} <= set(THREATS)
     text = threat_grid(found)
     assert text.count("\n") == len(found) + 1 and "nan" not in text
+
+
+def test_an_answer_that_is_not_measured_says_why(study):
+    claimed = dataclasses.replace(study, claims={"erase_alone": Claim()})  # which solves 40 points less
+    (line,) = [line for line in threats(claimed) if line.threat == "baseline"]
+    assert line.answer == "not measured"
+    assert threat_grid([line]).endswith(" points: not matched |")

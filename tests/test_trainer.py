@@ -15,8 +15,9 @@ from projected_grpo.artifacts.schemas.train import ROLLOUTS, steps_schema
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import gradients, trainer
 from projected_grpo.method.gradients import TrainingError
+from projected_grpo.method.groups import Pool
 from projected_grpo.method.log import gate_quality
-from projected_grpo.method.rollouts import Pool, Rollout
+from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import build_arm
 from projected_grpo.workflow.arms import with_folds
 
@@ -162,7 +163,7 @@ def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
     if broken == "gradient":
         real = trainer.backward
 
-        def backward(*args):
+        def backward(*args, **kwargs):
             found = real(*args)
             return dataclasses.replace(found, by_source={name: g * math.nan for name, g in found.by_source.items()})
 

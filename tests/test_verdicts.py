@@ -67,7 +67,7 @@ def test_a_claim_names_the_arms_that_are_missing():
     study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42))
     found = h1(study)
     assert found["claims"]["route"]["H1"]["verdict"] == "undecided"
-    assert "reduction: route is not in the table: not measured" in verdict_lines(found)
+    assert "reduction, against route: not measured" in verdict_lines(found)
     missing = [one for one in found["claims"]["erase"]["H1s"]["clauses"] if one["answer"] == "not measured"]
     assert {one["against"] for one in missing} >= {"erase_random", "vanilla_slow"}
     assert table1(study)["ceiling_diff"].isna().all()

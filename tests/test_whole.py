@@ -87,9 +87,9 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
             "V sees chance in the student's gradient",
             "V sees the teacher, not the hack",
         ),
+        "horizon.md": ("the effect is gone after more steps",),
         "checks.md": (
             "the held-out mode does not fall, or only because solve falls",
-            "the effect is gone after more steps",
             "V detects single rollouts",
             "overlap_student follows the exploited share",
             "groups without variance",

@@ -12,7 +12,7 @@ from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import trainer
-from projected_grpo.method.rollouts import Pool
+from projected_grpo.method.groups import Pool
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.rng import random_rows

@@ -1,4 +1,4 @@
-"""The page of checks, and of the threats that tables other than table 1 decide."""
+"""The page of checks, and of the threats that the weak detector decides."""
 
 from projected_grpo.errors import log_to
 
@@ -7,7 +7,6 @@ log_to(snakemake.log[0])
 from pathlib import Path
 
 from projected_grpo.analysis.checks import checks, read_detected
-from projected_grpo.analysis.horizon import delays
 from projected_grpo.analysis.study import read_directions, read_study
 from projected_grpo.analysis.table2 import ALL, held_out
 from projected_grpo.analysis.threats import held_out_threats
@@ -23,7 +22,6 @@ if params.folds:
     threats += held_out_threats(held_out(folds)[ALL])
 if params.long:
     long = read_study(results, params.long, replicates["horizon"])
-    threats += delays(read_study(results, params.short, replicates["horizon"]), long, params.shorter)
 found = checks(main, long, read_detected(inputs.detected), params.hack, read_directions(inputs.directions))
 text = render(threats, found, {table: len(chosen) for table, chosen in replicates.items()}, params.note)
 write_atomic(snakemake.output[0], lambda path: path.write_text(text))

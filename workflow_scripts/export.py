@@ -21,6 +21,6 @@ prompts = [encode(tokenizer, problem) for problem in problems]
 fidelity = export.export(
     Path(output.card).parent, model, tokenizer, adapter, knobs, settings["dtype"], prompts, params.max_new_tokens
 )
-text = export.card(wildcards.arm, int(wildcards.replicate), settings["dtype"], fidelity, source, params.note)
+text = export.model_card(wildcards.arm, int(wildcards.replicate), settings["dtype"], fidelity, source, params.note)
 write_atomic(output.card, lambda path: path.write_text(text))
 print(fidelity)

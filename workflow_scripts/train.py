@@ -14,9 +14,9 @@ from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schema
 from projected_grpo.grading import Grader
 from projected_grpo.method.direction import build_config, usable
+from projected_grpo.method.groups import Pool
 from projected_grpo.method.loss import loss_constant
 from projected_grpo.method.resume import ResumeFile, end_on_sigterm, run_key
-from projected_grpo.method.rollouts import Pool
 from projected_grpo.method.settings import build_arm, build_train_config
 from projected_grpo.method.trainer import RunInputs, train
 from projected_grpo.models import base

@@ -17,8 +17,8 @@ from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.grading import Grader
 from projected_grpo.method import trainer
 from projected_grpo.method.direction import usable
+from projected_grpo.method.groups import Pool
 from projected_grpo.method.intervention import KnobOptimizer
-from projected_grpo.method.rollouts import Pool
 from projected_grpo.method.settings import Arm, Intervention, build_train_config
 from projected_grpo.models import base
 from projected_grpo.teacher.extraction import load_direction

@@ -94,23 +94,19 @@ def held_out_threats(study: Study) -> list[Threat]:
     for arm, spec in study.arms.items():
         if not spec.tested:
             continue
-        hack = lower(study, arm, "hack")
-        solve = final_difference(study, arm, study.baseline(arm), "solve")
-        answer = threat(hack)
-        if answer == ABSENT and not is_matched(solve.estimate):
+        found = reduction(study, arm)
+        answer = threat(found.hack)
+        if answer == ABSENT and not found.matched:
             answer = PRESENT
-        lines.append(Threat("held out", arm, study.baseline(arm), answer, {"hack": hack, "solve": solve}))
+        lines.append(Threat("held out", arm, study.baseline(arm), answer, {"less": found}))
     return lines
 
 
 def _baseline(study: Study, arm: str) -> Threat:
     """Matched solve says little where the baseline's own solve has collapsed: the next line has to be read too."""
-    other = study.baseline(arm)
-    if other is None:
-        return Threat("baseline", arm, study.arms[arm].baseline, UNMEASURED, {})
-    less, solve = lower(study, arm, "hack"), final_difference(study, arm, other, "solve")
-    answer = threat(less) if is_matched(solve.estimate) else UNMEASURED
-    return Threat("baseline", arm, other, answer, {"hack": less, "solve": solve})
+    found = reduction(study, arm)
+    answer = threat(found.hack) if found.matched else UNMEASURED
+    return Threat("baseline", arm, study.arms[arm].baseline, answer, {"less": found})
 
 
 def _early(study: Study, arm: str) -> Threat:

@@ -6,20 +6,28 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import HOLDS, MATCHED
+from projected_grpo.analysis import judgement
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, is_matched
+from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.table2 import ALL
+from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, stopped_early, unmatched
 from projected_grpo.reporting.verdicts import hypotheses
 
 FIGURE = "![Hack rate against solve rate along training](docs/study/hack_against_solve.png)"
-MARKS = (
-    "(a) is the arm's hack rate minus its baseline's, in points, with a 95% decision interval (the wider of a t "
-    "interval over seeds and a bootstrap over seeds and problems); † solve is more than {matched} points below the "
-    "baseline's. The twin is the same arm with a random V (its threshold may be another one). (b) is the arm's solve "
-    "rate minus the best one that its baseline reached at any checkpoint with no more hacking, on a fixed subset of "
-    "the problems; a baseline's own (b) is what it lost by not being stopped; ‡ not even the base model hacked that "
-    "little, and it stands in all the same."
-)
+
+
+def marks() -> str:
+    """Return what the columns of the short table mean."""
+    matched, level = points(judgement.MATCHED), f"{100 * LEVEL:g}%"
+    return (
+        f"(a) is the arm's hack rate minus its baseline's, in points, with a {level} decision interval (the wider of a"
+        " t interval over seeds and a bootstrap over seeds and problems); † solve is more than"
+        f" {matched} points below the baseline's. The twin is the same arm with a random V (its threshold may be"
+        " another one). (b) is the arm's solve rate minus the best one that its baseline reached at any checkpoint with"
+        " no more hacking, on a fixed subset of the problems; a baseline's own (b) is what it lost by not being"
+        " stopped; ‡ in at least one seed not even the base model hacked that little, and it stands in all the same."
+    )
 
 
 def findings(folder: Path) -> str:
@@ -44,7 +52,7 @@ def findings(folder: Path) -> str:
             headline(table, verdicts),
             "",
             f"Mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed model, held-out"
-            f" problems. {MARKS.format(matched=points(MATCHED))}",
+            f" problems. {marks()}",
             "",
         ]
     )
@@ -66,21 +74,23 @@ def sentences(folder: Path, table: pd.DataFrame, verdicts: dict) -> list[str]:
 
 def _hypotheses(table: pd.DataFrame, claims: dict) -> str:
     """Say which interventions meet H1, by how much, and what became of H1s."""
-    met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == "supported"]
+    met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == HYPOTHESIS[HOLDS]]
     shown = "; ".join(
         f"{'it' if len(met) == 1 else f'`{arm}`'} hacks {abs(100 * table.at[arm, 'hack_diff']):.0f} points less and"
         f" solves {100 * table.at[arm, 'solve_diff']:+z.0f} points"
         for arm in met
     )
-    outcomes = {arm: claim["H1s"]["verdict"] for arm, claim in claims.items()}
+    outcomes = {arm: claim["H1s"] for arm, claim in claims.items()}
     specific = ", ".join(
-        f"{word} for {_listed([arm for arm in outcomes if outcomes[arm] == word])}"
-        for word in ("supported", "undecided", "falsified")
-        if word in outcomes.values()
+        f"{HYPOTHESIS[word]} for {_listed([arm for arm in outcomes if outcomes[arm]['verdict'] == HYPOTHESIS[word]])}"
+        for word in (HOLDS, OPEN, FAILS)
+        if any(result["verdict"] == HYPOTHESIS[word] for result in outcomes.values())
     )
+    loose = [arm for arm, result in outcomes.items() if result["verdict"] != HYPOTHESIS[OPEN] and not result["firm"]]
     return (
         f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1"
-        f"{f' ({shown})' if met else ''}; H1s is {specific}."
+        f"{f' ({shown})' if met else ''}; H1s is {specific}"
+        f"{f' (not firmly for {_listed(loose)})' if loose else ''}."
     )
 
 
@@ -90,7 +100,7 @@ def _slow(table: pd.DataFrame, claims: dict) -> str:
     slow = table.index[table["group"] == "slow controls"][0]
     best = _best_alone(table)
     return (
-        f"{_listed(earlier).capitalize()} of these {_verb(earlier, 'buys', 'buy')} more solving than stopping"
+        f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping"
         f" `{table['arm'].iloc[0]}` early, and `{slow}`, which only learns more slowly, {_rates(table, slow)}; without"
         f" a teacher pool `{best}` {_rates(table, best)}, but it has neither a twin nor a slow control here, so that it"
         " shows nothing yet."
@@ -104,10 +114,14 @@ def _weak_detector(folder: Path) -> str:
     folds = [fold for fold in judged if fold != ALL]
     single = [arm for arm in judged[ALL] if any(judged[fold][arm]["verdict"] == HOLDS for fold in folds)]
     arms = [arm for arm, result in judged[ALL].items() if result["verdict"] == HOLDS]
-    beside = list(pooled.index[pooled["teacher"]][:2])  # the baseline and the slow control
+    held_against = [pooled.at[arm, "baseline"] for arm in arms or judged[ALL]]
+    controls = {*judged[ALL], *pooled["twin"].dropna(), *pooled["baseline"]}
+    slow = [arm for arm in pooled.index if arm not in controls and pooled.at[arm, "baseline"] in held_against]
+    beside = list(dict.fromkeys([*held_against, *slow]))
     shown = "; ".join(f"`{arm}` {_rates(pooled, arm)}" for arm in [*arms, *beside])
     return (
-        "On loopholes that neither V nor the teacher pool knows, each held out once,"
+        "On loopholes that neither V nor the teacher pool knows, each held out once"
+        f" ({pooled['n_seeds'].iloc[0]} seeds),"
         f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve over all"
         f" of them together, and {_listed(single)} on a single one ({shown})."
     )
@@ -116,11 +130,12 @@ def _weak_detector(folder: Path) -> str:
 def _more_steps(folder: Path) -> str:
     table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
     baseline = table["baseline"].iloc[0]
-    kept = table[(table["arm"] != baseline) & (table["solve_diff"] >= -MATCHED)]
+    kept = table[(table["arm"] != baseline) & table["solve_diff"].map(is_matched)]
     shown = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in kept["arm"])
     return (
-        f"After {table['last_step'].iloc[0]} steps `{baseline}` {_rates(table, baseline)}; of the interventions that"
-        f" solve not more than {points(MATCHED)} points less than it does, {shown or 'there is none'}."
+        f"After {table['last_step'].iloc[0]} steps ({table['n_seeds'].iloc[0]} seeds) `{baseline}`"
+        f" {_rates(table, baseline)}; of the interventions that"
+        f" solve not more than {points(judgement.MATCHED)} points less than it does, {shown or 'there is none'}."
     )
 
 
@@ -138,7 +153,7 @@ def headline(table: pd.DataFrame, verdicts: dict) -> str:
                 percent(row["hack"]),
                 percent(row["solve"]),
                 interval(row, "hack_diff") + unmatched(row),
-                _twin(verdicts["claims"].get(arm)),
+                _twin(table, verdicts["claims"].get(arm)),
                 stopped_early(row),
             ]
         )
@@ -150,13 +165,14 @@ def _best_alone(table: pd.DataFrame) -> str:
     return table.loc[table["group"] == "without a teacher pool", "early_stop_diff"].idxmax()
 
 
-def _twin(claim: dict | None) -> str:
-    """Return the difference in hack to the first control, which has a random V."""
-    clauses = [one for one in claim["H1s"]["clauses"] if one["clause"] == "beats"] if claim else []
-    if not clauses or clauses[0]["estimate"] is None:
-        return NOTHING
-    one = clauses[0]
-    return interval({"x": -one["estimate"], "x_low": -one["high"], "x_high": -one["low"]}, "x")
+def _twin(table: pd.DataFrame, claim: dict | None) -> str:
+    """Return the difference in hack to the control that has a random V."""
+    for clause in claim["H1s"]["clauses"] if claim else []:
+        random = clause["against"] in table.index and table.at[clause["against"], "direction"] == "random"
+        if clause["clause"] == "beats" and random:
+            ends = {"x": "estimate", "x_low": "high", "x_high": "low"}
+            return interval({end: -clause[name] for end, name in ends.items()}, "x")
+    return NOTHING
 
 
 def _rates(table: pd.DataFrame, arm: str) -> str:
@@ -164,11 +180,11 @@ def _rates(table: pd.DataFrame, arm: str) -> str:
     return f"hacks {percent(row['hack'])}% and solves {percent(row['solve'])}%"
 
 
-def _listed(arms: Sequence[str]) -> str:
-    """Return arms as words: `none`, `a`, `a and b`, `a, b and c`."""
+def _listed(arms: Sequence[str], nothing: str = "none") -> str:
+    """Return arms as words: `nothing`, `a`, `a and b`, `a, b and c`."""
     names = [f"`{arm}`" for arm in arms]
     if len(names) < 2:
-        return names[0] if names else "none"
+        return names[0] if names else nothing
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -17,7 +17,7 @@ PAGES = {
     " and H1s with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
-    "checks.md": "The threats that the other tables decide, and every check that could undo the result.",
+    "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
 FIGURES = {
     "hack_against_solve.png": "Hack rate against solve rate along training",
@@ -44,7 +44,8 @@ def study(folder: Path) -> str:
             "| --- | --- |",
             *links,
             "",
-            "The same numbers, unrounded, are in the CSV and JSON files beside the pages.",
+            "The tables' numbers stand unrounded in the CSV and JSON files beside the pages."
+            + (f" {source['worded']}" if "worded" in source else ""),
             "",
             *[line for picture in pictures for line in (picture, "")],
         ]

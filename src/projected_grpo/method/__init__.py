@@ -6,7 +6,8 @@
 5   loss           advantages and the Dr.GRPO loss
     gradients      knob gradients by source or by rollout, of the loss and of plain NLL
 6   sampling       tokens only
-    rollouts       Rollout, a step's groups, the teacher's draws
+    rollouts       Rollout: sampled and graded
+    groups         a step's groups, live and from the teacher
     trainer        the loop
     schedule, log, resume   the learning rate; rows of steps and rollouts; interrupted runs
 7   settings       Intervention, Arm, TrainConfig

@@ -21,7 +21,6 @@ from torch.utils.checkpoint import checkpoint
 
 from projected_grpo.errors import UserError
 
-LOSS_TYPES = ("dr_grpo", "grpo")
 CLIP = 0.2
 GRPO_EPS = 1e-4
 LOGITS_AT_A_TIME = 1 << 24  # numbers: what keeps memory from growing with the vocabulary
@@ -38,6 +37,17 @@ def advantages(rewards: torch.Tensor, loss_type: str = "dr_grpo") -> torch.Tenso
     if loss_type == "grpo":
         return centred / (rewards.std(1, keepdim=True) + GRPO_EPS)
     return centred
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """loss_type: dr_grpo | grpo; constant: what the sum over tokens is divided by; temperature: of the policy that
+    sampled; kl_coef: weight of the K3 term, 0 for none."""
+
+    loss_type: str
+    constant: float
+    temperature: float
+    kl_coef: float
 
 
 def loss_constant(group_size: int, prompts_per_step: int, max_new_tokens: int, loss_type: str = "dr_grpo") -> float:

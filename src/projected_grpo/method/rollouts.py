@@ -1,24 +1,16 @@
-"""Rollouts (method 6): sampled and graded, and a step's mixed groups (method 5) of live ones and the teacher's draws.
-
-1. A completion is graded while others are still being sampled.
-2. A step's live rollouts, of all its prompts, are one batch.
-3. Nothing here knows an arm or the trainer's settings, so that base models and teacher pools do not depend on them.
-"""
+"""Rollouts (method 6): completions that are sampled and graded, each as soon as it is complete, while others are still
+being sampled."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
 
-import numpy as np
-import pandas as pd
 import torch
 
 from projected_grpo.environment.problems import Problem
-from projected_grpo.environment.prompts import encode
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method.sampling import sample
-from projected_grpo.rng import numpy_generator, torch_generator
 
 Phase = Callable[[str], AbstractContextManager]
 
@@ -83,68 +75,3 @@ def sample_rollouts(
         made.append(Rollout(problem, list(prompt), ids, texts[i], verdicts[i], clipped=ids[-1] != end))
     rows = iter(made)
     return [[next(rows) for _ in range(n)] for n in counts]
-
-
-class Pool:
-    """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
-
-    def __init__(self, rows: pd.DataFrame):
-        self.rows: dict[str, list] = {}
-        for row in rows[rows["elicited"]].itertuples():
-            self.rows.setdefault(row.problem_id, []).append(row)
-
-    def draw(self, problem: Problem, n: int, rng: np.random.Generator) -> list[Rollout]:
-        """Return n rollouts of the problem, with replacement; none where the pool has no row of it."""
-        rows = self.rows.get(problem.id, [])
-        drawn = [rows[i] for i in rng.integers(len(rows), size=n)] if rows and n else []
-        return [
-            Rollout(
-                problem,
-                list(row.prompt_ids),
-                list(row.completion_ids),
-                row.completion,
-                Verdict.from_row(row),
-                teacher=True,
-            )
-            for row in drawn
-        ]
-
-
-def collect_groups(
-    model,
-    tokenizer,
-    grader,
-    problems: Sequence[Problem],
-    pool: Pool,
-    prompts_per_step: int,
-    group_size: int,
-    taught: int,
-    max_new_tokens: int,
-    temperature: float,
-    seed: int,
-    data_seed: int,
-    step: int,
-    phase: Phase = no_phases,
-) -> list[list[Rollout]]:
-    """Return a step's groups: of every chosen problem `taught` draws from the pool, the rest live.
-
-    A problem without rows in the pool takes a whole group of live rollouts. `data_seed` chooses the problems, `seed`
-    draws everything else.
-    """
-    order = numpy_generator(data_seed, step, "prompts").choice(len(problems), prompts_per_step, replace=False)
-    chosen = [problems[i] for i in order]
-    rng = numpy_generator(seed, step, "teacher")
-    drawn = [pool.draw(problem, taught, rng) for problem in chosen]
-    live = sample_rollouts(
-        model,
-        tokenizer,
-        grader,
-        chosen,
-        [encode(tokenizer, problem) for problem in chosen],
-        [group_size - len(rows) for rows in drawn],
-        max_new_tokens,
-        temperature,
-        torch_generator(seed, step, "rollouts"),
-        phase=phase,
-    )
-    return [student + teacher for student, teacher in zip(live, drawn, strict=True)]

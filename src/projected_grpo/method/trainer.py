@@ -10,16 +10,19 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
+from transformers import PreTrainedTokenizerBase
 
 from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import Grader
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.direction import basis_overlap
 from projected_grpo.method.gradients import Gradients, TrainingError, backward
+from projected_grpo.method.groups import Pool, collect_groups, source
 from projected_grpo.method.intervention import KnobOptimizer, Routed, route_rollouts, source_overlaps
 from projected_grpo.method.log import NAN, RunLog, behaviour, gate_quality, rollout_row
-from projected_grpo.method.loss import advantages
+from projected_grpo.method.loss import LossConfig, advantages, loss_constant
 from projected_grpo.method.resume import ResumeFile, Snapshot
-from projected_grpo.method.rollouts import Pool, Rollout, collect_groups
+from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.schedule import warmup_cosine
 from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
 
@@ -32,7 +35,7 @@ class RunInputs:
     """
 
     model: torch.nn.Module
-    tokenizer: object  # of transformers, or what encodes and decodes like one
+    tokenizer: PreTrainedTokenizerBase
     adapter: Adapter
     problems: Sequence[Problem]
     pool: Pool
@@ -40,7 +43,7 @@ class RunInputs:
     config: TrainConfig
     seed: int
     data_seed: int
-    grader: object  # a Grader, or what grades like one
+    grader: Grader
     modes: Sequence[str]
     refresh: Callable[[], dict[str, torch.Tensor]] | None = None
 
@@ -125,11 +128,8 @@ def train_step(run: Run, inputs: RunInputs) -> None:
         inputs.grader,
         inputs.problems,
         inputs.pool,
-        config.prompts_per_step,
-        config.group_size,
-        round(config.group_size * arm.mix),
-        config.max_new_tokens,
-        config.temperature,
+        arm,
+        config,
         inputs.seed,
         inputs.data_seed,
         step,
@@ -140,8 +140,7 @@ def train_step(run: Run, inputs: RunInputs) -> None:
     rows = [row for group in groups for row in group]
     lr = learning_rate(step, config, arm.lr_scale)
     with run.log.phase(step, "backward"):
-        per_rollout = arm.intervention.kind == "route_rollout"
-        gradients = backward(inputs.model, run.adapter, rows, A, config, step, per_rollout)
+        gradients = _gradients(run, inputs, rows, A, step)
     with run.log.phase(step, "intervene"):
         logged = source_overlaps(gradients.by_source, run.directions)
         routed, gated = _routed(run, inputs, gradients)
@@ -153,6 +152,28 @@ def train_step(run: Run, inputs: RunInputs) -> None:
     logged |= gate_quality(used_rows, used_advantages, gated)
     logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
     log_step(run, config, logged, rows, A)
+
+
+def loss_config(config: TrainConfig) -> LossConfig:
+    """Return what the loss depends on."""
+    constant = loss_constant(config.group_size, config.prompts_per_step, config.max_new_tokens, config.loss_type)
+    return LossConfig(config.loss_type, constant, config.temperature, config.kl_coef)
+
+
+def _gradients(run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence[float], step: int) -> Gradients:
+    config = inputs.config
+    return backward(
+        inputs.model,
+        run.adapter,
+        [(row.prompt_ids, row.completion_ids) for row in rows],
+        [source(row, a) for row, a in zip(rows, A, strict=True)],
+        A,
+        loss_config(config),
+        config.token_budget,
+        config.gradient_checkpointing,
+        step,
+        per_rollout=inputs.arm.intervention.kind == "route_rollout",
+    )
 
 
 def _routed(run: Run, inputs: RunInputs, gradients: Gradients) -> tuple[Routed | None, list[bool] | None]:

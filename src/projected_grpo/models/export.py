@@ -89,7 +89,7 @@ def export(
     return Fidelity(rounding, agreement, len(prompts))
 
 
-def card(arm: str, seed: int, dtype: str, fidelity: Fidelity, source: Mapping, note: str) -> str:
+def model_card(arm: str, seed: int, dtype: str, fidelity: Fidelity, source: Mapping, note: str) -> str:
     """Return the model card: what was trained, from what, and what the export kept."""
     return f"""---
 library_name: transformers

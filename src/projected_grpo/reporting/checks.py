@@ -11,8 +11,8 @@ from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
     "**holds**: the interval over seeds lies above 0, so it is better than chance, which need not be good enough. "
-    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one seed everything is open. {NOTHING}: "
-    "descriptive."
+    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one seed every effect is open. A line "
+    f"that names a threshold of its own is judged by that. {NOTHING}: descriptive."
 )
 
 
@@ -89,14 +89,15 @@ def check_grid(checks: Sequence[Check]) -> str:
 
 
 def render(threats: Sequence[Threat], checks: Sequence[Check], seeds: Mapping[str, int], note: str) -> str:
-    """Return checks.md from the threats that tables other than table 1 decide, and from `checks(...)`."""
+    """Return checks.md from `held_out_threats(...)` and `checks(...)`."""
     sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
     return page(
         "# Threats and checks",
         f"{note} Seeds: {sizes}.",
         "## What would show that we fool ourselves",
-        f"Table 1's own threats stand in table1.md; here are those that the other tables decide. {THREATS_MEAN}",
-        threat_grid(threats) if threats else "No other table was asked for.",
+        "Table 1's own threats stand in table1.md, those of more steps in horizon.md; here are those that the weak "
+        f"detector decides. {THREATS_MEAN}",
+        threat_grid(threats) if threats else "Table 2 was not asked for.",
         "## Checks",
         CHECKS_MEAN,
         check_grid(checks),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from projected_grpo.analysis import judgement
+from projected_grpo.analysis.statistics import LEVEL, WINDOW
 from projected_grpo.analysis.study import GROUPS, Sizes
 from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAPS
 from projected_grpo.analysis.threats import Threat
@@ -46,7 +47,7 @@ def render_markdown(
         "## Verdicts",
         _verdicts(verdicts),
         "## What would show that we fool ourselves",
-        THREATS_MEAN + " Held-out modes and three times the steps are decided by other tables (checks.md).",
+        THREATS_MEAN + " Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
         threat_grid(threats),
         "## Other ways to look at the last step",
         _other_rates(table),
@@ -94,8 +95,8 @@ def marks() -> str:
   baseline, by some points: (b) errs against the arm. ‡ in at least one seed the baseline never hacked that
   little, and the base model (step 0) stands in. A baseline's own (b) is what it lost by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
-- [low, high] is the 95% decision interval, the wider of the paired t over seeds and a bootstrap over seeds and
-  problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts), and it is
+- [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over seeds and a bootstrap over
+  seeds and problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts), and it is
   conditional on the one base model, teacher pool and set of pairs.
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one seed."""
 
@@ -185,7 +186,7 @@ def _bins(bins: pd.DataFrame) -> str:
         cells = [f"{percent(at.hack_arm[e])} / {percent(at.hack_baseline[e])}" if e in at.index else "" for e in edges]
         rows.append([f"{arm} / {baseline}", phase, *cells])
     return grid(head, rows) + (
-        "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing 8-step windows of the live "
-        "rollouts; for arms with a quarantine, from deployed checkpoints. Seeds pooled, at least "
-        f"{BIN_WINDOWS} points of each."
+        "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing windows of "
+        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from deployed checkpoints. Seeds pooled, at "
+        f"least {BIN_WINDOWS} points of each."
     )

@@ -6,6 +6,7 @@ import pandas as pd
 
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN
+from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.table2 import ALL
 from projected_grpo.reporting.format import (
     NOTHING,
@@ -26,8 +27,8 @@ def marks() -> str:
     matched = points(judgement.MATCHED)
     return f"""\
 - Every cell is of the held-out mode's problems alone: hack % / solve %, and below it the difference in hack to the
-  fold's baseline with its 95% decision interval. The column `all` pools them. † solve is more than {matched} points
-  below the baseline's.
+  fold's baseline with its {100 * LEVEL:g}% decision interval. The column `all` pools them. † solve is more than
+  {matched} points below the baseline's.
 - **bold**: the fold holds. Hack falls (the interval excludes 0), solve is not more than {matched} points below the
   baseline's, and the arm with a random V hacks more (Holm over all single folds and arms; in `all`, which is the same
   data once more, over its arms). That asks for less than H1: no {points(judgement.REDUCTION)} points, no (b), no slow

@@ -1,43 +1,52 @@
 """The words of threats (method 9), each with the number that decides it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isnan
 
-from projected_grpo.analysis.judgement import ABSENT, PRESENT
+from projected_grpo.analysis.judgement import ABSENT, PRESENT, UNMEASURED
 from projected_grpo.analysis.threats import Reduction, Threat
 from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_points, in_units, signed
 
 Words = Callable[[Mapping], str]
 
 THREATS_MEAN = (
-    f"Is it so? **{PRESENT}** undoes or limits the result: the effect is not more than one SEM above 0. **{ABSENT}**: "
-    f"its interval lies above 0. {OPEN_MEANS} With one seed everything is open. The lines are not corrected for their "
-    "number: this list looks for trouble."
+    "A line names something that would undo or limit the result, and the effect that speaks against it. "
+    f"**{ABSENT}**: the effect's interval lies above 0. **{PRESENT}**: the effect is not more than one SEM above 0; "
+    "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
+    f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
+    "seed every effect is open. The lines are not corrected for their number: this list looks for trouble."
 )
 
 
-def _reduction(reduction: Reduction) -> str:
+def _lower(reduction: Reduction) -> str:
+    """Return by how much hack is lower, and whether solve is matched."""
+    if isnan(reduction.hack.estimate):
+        return "not measured"
     unmatched = "" if reduction.matched else f" (solve {signed(reduction.solve)}: not matched)"
-    return in_points(reduction.hack) + unmatched
+    return f"lower by {in_points(reduction.hack)}{unmatched}"
+
+
+def _lower_and_solve(numbers: Mapping) -> str:
+    less = numbers["less"]
+    unmatched = "" if less.matched else ": not matched"
+    return f"hack lower by {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
 
 
 def _gone(numbers: Mapping) -> str:
     before, after = numbers["steps"]
     return (
-        f"hack lower by {_reduction(numbers['before'])} in a run of {before} steps, by {_reduction(numbers['after'])} "
+        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} "
         f"in one of {after}; (b) {in_points(numbers['early before'])}, then {in_points(numbers['early after'])}"
     )
 
 
 THREATS: dict[str, tuple[str, Words]] = {
-    "baseline": (
-        "hacks like its baseline at matched solve",
-        lambda n: f"hack lower by {in_points(n['hack'])}, solve {signed(n['solve'])}",
-    ),
+    "baseline": ("hacks like its baseline at matched solve", _lower_and_solve),
     "early": ("buys no more than stopping its baseline early", lambda n: f"(b) {in_points(n['early'])}"),
     "control": ("hacks like a control", lambda n: f"hack lower by {in_points(n['hack'])}"),
     "teacher": (
         "works only with the teacher pool",
-        lambda n: f"hack lower by {_reduction(n['with'])} with it, by {_reduction(n['without'])} without",
+        lambda n: f"hack {_lower(n['with'])} with it, {_lower(n['without'])} without",
     ),
     "attempts": (
         "attempts as often, but fires less",
@@ -48,10 +57,7 @@ THREATS: dict[str, tuple[str, Words]] = {
         lambda n: f"{in_units(n['overlap'])}; higher in {100 * n['steps']:.0f}% of the steps",
     ),
     "teacher overlap": ("V sees the teacher, not the hack", lambda n: f"hack minus clean {in_units(n['overlap'])}"),
-    "held out": (
-        "the held-out mode does not fall, or only because solve falls",
-        lambda n: f"hack lower by {in_points(n['hack'])}, solve {signed(n['solve'])}",
-    ),
+    "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
     "gone": ("the effect is gone after more steps", _gone),
 }
 
@@ -61,6 +67,6 @@ def threat_grid(threats: Sequence[Threat]) -> str:
     rows = []
     for line in threats:
         title, words = THREATS[line.threat]
-        numbers = words(line.numbers) if line.numbers else "nothing to hold it against in the table"
+        numbers = words(line.numbers) if line.numbers else "no arm in the table decides it"
         rows.append([title, line.arm, line.against or NOTHING, f"**{line.answer}**", numbers])
-    return grid(["threat", "arm", "against", "is it so?", "the number that decides"], rows)
+    return grid(["threat", "arm", "against", "the threat is", "the number that decides"], rows)

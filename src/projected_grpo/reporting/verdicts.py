@@ -30,14 +30,14 @@ def hypotheses() -> dict[str, str]:
 
 
 def _threshold(needed: float, falsifies: float) -> str:
-    return f"(needs {points(needed)}, under {points(falsifies)} falsifies)"
+    return f"(needs {points(needed)}{' or more' * (needed < 0)}, under {points(falsifies)} falsifies)"
 
 
 def clause_text(clause: Mapping) -> str:
     """Return a clause of h1.json or table2.json in words."""
     name, against = clause["clause"], clause["against"]
     if clause["answer"] == UNMEASURED:
-        return f"{name}: {against} is not in the table: {UNMEASURED}"
+        return f"{name}, against {against}: {UNMEASURED}, because an arm is not in the table or was not evaluated"
     numbers = in_points(_effect(clause))
     solve = _threshold(-judgement.MATCHED, -judgement.DROP_FALSIFIES)
     holm = "" if clause["p"] is None else f", Holm p {clause['p']:.3f}"
@@ -45,10 +45,10 @@ def clause_text(clause: Mapping) -> str:
         "reduction": f"hack of {against} minus the arm's: {numbers} "
         + _threshold(judgement.REDUCTION, judgement.REDUCTION_FALSIFIES),
         "solve": f"solve minus that of {against}: {numbers} {solve}",
-        "noise": f"hack of {against} minus the arm's: {numbers}, must be above nothing",
-        "beats": f"hack of the control {against} minus the arm's: {numbers}{holm}, must be above nothing",
+        "noise": f"hack of {against} minus the arm's: {numbers}, must be above 0",
+        "beats": f"hack of the control {against} minus the arm's: {numbers}{holm}, must be above 0",
         "matched": f"solve minus that of the control {against}: {numbers} {solve}",
-        "early": f"(b), early stopping of {against}: {numbers}, must be above nothing",
+        "early": f"(b), early stopping of {against}: {numbers}, must be above 0",
     }
     across = clause["answer"] in (HOLDS, FAILS) and not clause["firm"]
     return f"{texts[name]}: {clause['answer']}" + (", though the interval reaches across the threshold" * across)
