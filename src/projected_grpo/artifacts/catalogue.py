@@ -148,7 +148,7 @@ def document() -> str:
         "",
         "Figures carry theirs as their description (PNG and SVG metadata), `h1.json` as its last key.",
         "",
-        "The base model itself is a plain Hugging Face directory (`replicate{n}/base/`, or `base/` where replicates share",
+        "The base model is a plain Hugging Face directory (`replicate{n}/base/`, or `base/` where replicates share",
         "it), whose `organism.json` reports its making.",
         "table1.csv and table1.md are for readers and lie beside `h1.json`, which was made with them.",
     ]
