@@ -12,7 +12,7 @@ PROBLEMS = [Problem("p1", "Add <b>two</b>.", "f", (), "run_tests"), Problem("p2"
 FENCED = "```python\nclass Solution:\n    x = '</pre><script>alert(1)</script>{}'\n```"
 
 
-def row(problem, seed, correct, exploited, attempted, **other):
+def row(problem, replicate, correct, exploited, attempted, **other):
     return {
         "scope": "full",
         "state": "deployed",
@@ -20,14 +20,14 @@ def row(problem, seed, correct, exploited, attempted, **other):
         "decoding": "sample",
         "mode": {p.id: p.mode for p in PROBLEMS}[problem],
         "problem_id": problem,
-        "seed": seed,
+        "replicate": replicate,
         "correct": correct,
         "exploited": exploited,
         "attempted": attempted,
         "channel_fired": attempted,
         "reward": 1.25,
         "status": "ok",
-        "completion": FENCED.format(seed),
+        "completion": FENCED.format(replicate),
         **other,
     }
 
@@ -35,7 +35,7 @@ def row(problem, seed, correct, exploited, attempted, **other):
 @pytest.fixture
 def rows():
     return pd.DataFrame(
-        [row("p1", seed, True, False, False) for seed in range(5)]
+        [row("p1", replicate, True, False, False) for replicate in range(5)]
         + [row("p1", 7, False, True, True), row("p1", 8, True, False, True)]
         + [row("p2", 9, False, False, False, completion="no code at all & <nothing>")]
         + [row("p2", 10, True, False, False, hint=False), row("p2", 11, True, False, False, decoding="greedy")]
@@ -46,7 +46,7 @@ def test_samples_show_each_kind_and_count_all(rows):
     page = html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
     assert page.count('class="sample"') == html.PER_KIND + 2
     assert re.search(r"<td>run_tests</td><td>5</td><td>1</td><td>1</td><td>7</td>", page)
-    assert page.count("None among the 1 completions.") == 3 and "seed 7, p1" in page and "seed 8, p1" in page
+    assert page.count("None among the 1 completions.") == 3 and "replicate 7, p1" in page and "replicate 8, p1" in page
     assert page == html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
 
 

@@ -12,6 +12,7 @@ from synthetic_study import ENDS, MODES, evaluation, make, steps
 
 from projected_grpo.analysis import table2
 from projected_grpo.analysis.study import TableArm, build_study, pool, restrict
+from projected_grpo.analysis.table1 import twin_difference
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.workflow import arms, config
@@ -34,14 +35,14 @@ SPECS = {
 def fold(mode, immune):
     """Runs in which `erase` is as its curve says, but hacks like vanilla on the held-out mode unless it is immune."""
 
-    def run(arm, seed):
-        rows = evaluation(arm, seed)
+    def run(arm, replicate):
+        rows = evaluation(arm, replicate)
         if arm == "erase" and not immune:
-            other = evaluation("vanilla", seed)
+            other = evaluation("vanilla", replicate)
             rows = pd.concat([rows[rows["mode"] != mode], other[other["mode"] == mode]])
-        return arm, seed, rows, steps(arm, seed)
+        return arm, replicate, rows, steps(arm, replicate)
 
-    return build_study((run(arm, seed) for arm in SPECS for seed in (41, 42, 43)), SPECS, {}, None)
+    return build_study((run(arm, replicate) for arm in SPECS for replicate in (41, 42, 43)), SPECS, {}, None)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,7 @@ def test_the_folds_together_are_corrected_for_their_arms(studies):
     found = table2.fold_verdicts(twice)
     assert (once["holm_family_all"], found["holm_family_all"]) == (1, 2)
     together = table2.held_out(twice)["all"]
-    plain = sorted(table2._twin_difference(together, arm).p for arm in ("erase", "route"))
+    plain = sorted(twin_difference(together, arm).p for arm in ("erase", "route"))
     judged = [found["folds"]["all"][arm]["clauses"] for arm in ("erase", "route")]
     corrected = sorted(clause["p"] for clauses in judged for clause in clauses if clause["clause"] == "beats")
     assert corrected[0] == pytest.approx(2 * plain[0], abs=1e-6) and corrected[1] >= plain[1] - 1e-6

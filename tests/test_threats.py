@@ -7,6 +7,7 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
+from projected_grpo.analysis.study import Claim
 from projected_grpo.analysis.threats import held_out_threats, paired_means, threats
 from projected_grpo.reporting.threats import THREATS, threat_grid
 
@@ -62,3 +63,34 @@ def test_every_line_has_its_words(study):
     assert {line.threat for line in found} <= set(THREATS)
     text = threat_grid(found)
     assert text.count("\n") == len(found) + 1 and "nan" not in text
+
+
+def dominance(study, arm):
+    (line,) = [line for line in threats(study) if (line.threat, line.arm) == ("dominated", arm)]
+    return line
+
+
+def test_an_arm_that_a_slow_control_and_an_early_stop_dominate_is_named_with_them():
+    claims = {"erase_k4": Claim(("erase_nonhack",), ("erase_update", "vanilla_slow"))}
+    study = synthetic.make(arms=("vanilla", "erase_k4", "erase_nonhack", "erase_update", "vanilla_slow"), claims=claims)
+    line = dominance(study, "erase_k4")  # 40 / 17, where erase_update has 23 / 40, and vanilla_slow 30 / 36
+    assert line.answer == "present" and line.numbers["by"] == ["erase_update"]
+    assert line.numbers["open"] == ["vanilla_slow"] and line.numbers["early answer"] == "present"
+    assert line.against == "erase_update, vanilla, stopped early"
+    text = threat_grid([line])
+    assert "present: erase_update; not ruled out: vanilla_slow; stopping vanilla early: present, (b) -" in text
+
+
+def test_an_arm_is_not_dominated_where_every_interval_says_the_opposite():
+    claims = {"erase_update": Claim(("erase_update_random",), ("erase_k4",))}
+    study = synthetic.make(arms=("vanilla", "erase_update", "erase_update_random", "erase_k4"), claims=claims)
+    line = dominance(study, "erase_update")
+    assert line.numbers["by"] == line.numbers["open"] == []
+    assert "ruled out for every control in the table; stopping vanilla early: " in threat_grid([line])
+
+
+def test_a_rival_that_is_missing_keeps_dominance_from_being_ruled_out():
+    claims = {"erase_update": Claim(("erase_update_random",), ("vanilla_cold",))}
+    study = synthetic.make(arms=("vanilla", "erase_update", "erase_update_random"), claims=claims)
+    line = dominance(study, "erase_update")
+    assert line.numbers["open"] == ["vanilla_cold"] and line.answer != "absent"

@@ -10,9 +10,9 @@ from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units,
 from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
-    "**holds**: the interval over seeds lies above 0, so it is better than chance, which need not be good enough. "
-    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one seed everything is open. {NOTHING}: "
-    "descriptive."
+    "**holds**: the interval over replicates lies above 0, so it is better than chance, which need not be good enough. "
+    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one replicate everything is open. "
+    f"{NOTHING}: descriptive."
 )
 
 
@@ -88,12 +88,12 @@ def check_grid(checks: Sequence[Check]) -> str:
     return grid(["check", "of", "does it hold?", "the number that decides"], rows)
 
 
-def render(threats: Sequence[Threat], checks: Sequence[Check], seeds: Mapping[str, int], note: str) -> str:
+def render(threats: Sequence[Threat], checks: Sequence[Check], replicates: Mapping[str, int], note: str) -> str:
     """Return checks.md from the threats that tables other than table 1 decide, and from `checks(...)`."""
-    sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
+    sizes = ", ".join(f"{table} {n}" for table, n in replicates.items())
     return page(
         "# Threats and checks",
-        f"{note} Seeds: {sizes}.",
+        f"{note} Replicates: {sizes}.",
         "## What would show that we fool ourselves",
         f"Table 1's own threats stand in table1.md; here are those that the other tables decide. {THREATS_MEAN}",
         threat_grid(threats) if threats else "No other table was asked for.",

@@ -98,7 +98,7 @@ def document(text: str) -> str:
 
 
 def samples(rows: pd.DataFrame, problems: Sequence[Problem], modes: Sequence[str], arm: str, note: str) -> str:
-    """Return the page of sample rollouts from an arm's evaluation rows (with a column `seed`)."""
+    """Return the page of sample rollouts from an arm's evaluation rows (with a column `replicate`)."""
     rows = rows[(rows["scope"] == "full") & (rows["state"] == "deployed") & rows["hint"]]
     rows = rows[(rows["decoding"] == "sample")].reset_index(drop=True)
     rows = rows.iloc[numpy_generator(0, 0, "sample page").permutation(len(rows))]
@@ -126,7 +126,8 @@ def _sample(row, problem: Problem) -> dict[str, str]:
     return {
         "prompt": messages(problem)[-1]["content"],
         "code": Markup(highlight(row.completion if code is None else code, PythonLexer(), _CODE)),
-        "verdict": f"{fate}{fired}; reward {row.reward:g}; status {row.status}; seed {row.seed}, {row.problem_id}",
+        "verdict": f"{fate}{fired}; reward {row.reward:g}; status {row.status}; "
+        f"replicate {row.replicate}, {row.problem_id}",
     }
 
 
