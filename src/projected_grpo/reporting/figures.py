@@ -129,7 +129,7 @@ def profiles(study: Study, note: str) -> Figure:
         own = profile(study, arm)
         panel.step(own.hack, own.above, where="post", color=VERMILLION, lw=1.6)
         panel.plot(own.replicates, [0] * len(own.replicates), "o", color=VERMILLION, ms=4, mew=0, alpha=0.6)
-        panel.set(xlim=(-2, 100), xticks=[0, 50, 100], ylim=(-6, 105), yticks=[0, 50, 100])
+        panel.set(xlim=(-2, 100), xticks=[0, 50, 100], ylim=(-6, 124), yticks=[0, 50, 100])
     return figure
 
 
