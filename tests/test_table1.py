@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
+from projected_grpo.analysis.horizon import delays
 from projected_grpo.analysis.study import StudyError, build_study, group, read_directions, read_study, sizes
 from projected_grpo.analysis.table1 import _binned, ceiling_distance, early_stop, smallest_effect, solve_bins, table1
 from projected_grpo.analysis.threats import threats
@@ -16,6 +17,7 @@ from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
+from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.table1 import render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
@@ -126,6 +128,13 @@ def test_the_page_shows_runs_onsets_twins_and_the_full_claim_of_prevention(study
     assert "mean over 3 replicate(s) (41, 42, 43)" in text
 
 
+def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(study, table):
+    judged = h1(study)
+    text = render_horizon(table.reset_index(), judged, delays(study, study, {"erase": "erase"}), sizes(study), NOTE)
+    assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
+    assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
+
+
 def test_groups_follow_from_claims_and_baselines(study):
     groups = {arm: group(study, arm) for arm in study.arms}
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
@@ -204,6 +213,7 @@ def spoil(change):
         ),
         (lambda rows: rows.drop(rows.index[0]), "vanilla, replicate 2, .* not every problem has the same samples"),
         (lambda rows: rows[rows["decoding"] == "sample"], "evaluated for replicates \\[1\\]"),
+        (lambda rows: rows[(rows["scope"] != "full") | (rows["sample"] < 2)], "evaluated with 4 and 2 samples"),
     ],
 )
 def test_runs_that_cannot_be_compared_get_one_clear_line(change, message):

@@ -12,7 +12,7 @@ from synthetic_study import ENDS, MODES, evaluation, make, steps
 
 from projected_grpo.analysis import table2
 from projected_grpo.analysis.study import TableArm, build_study, pool, restrict
-from projected_grpo.analysis.table1 import twin_difference
+from projected_grpo.analysis.table1 import smallest_effect, twin_difference
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.workflow import arms, config
@@ -131,6 +131,10 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
     text = render(table, table2.fold_verdicts(studies), "A note.")
     for word in (*MODES, *SPECS, "A note.", "# Table 2"):
         assert word in text
+    held = table[table["modes"] == "held out"]
+    single, together = (smallest_effect(held[(held["fold"] == "all") == pooled]) for pooled in (False, True))
+    assert f"can show is about {100 * single:.0f} points" in text and together < single
+    assert f"Of all folds together: {100 * together:.0f} points" in text
     figure = heat_map(table, "A note.")
     shown = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()
