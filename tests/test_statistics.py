@@ -105,6 +105,10 @@ def test_without_problem_spread_the_interval_is_the_t():
     assert effect.sem == pytest.approx(0.152753, abs=1e-6)
     assert by_t.high - by_t.estimate == pytest.approx(4.302653 * 0.152753, abs=1e-5)
     assert effect.low == pytest.approx(by_t.low, rel=0.05)
+    assert by_t.estimate - by_t.bound == pytest.approx(2.919986 * 0.152753, abs=1e-5)
+    noisy = np.repeat([[0.1], [0.2], [0.6]], 20, 1) + np.tile([0.01, -0.01], 10)
+    effect = st.difference(noisy, np.zeros((3, 20)))
+    assert effect.low <= by_t.low + 1e-9 and effect.bound <= by_t.bound + 1e-9
 
 
 def test_shares_of_runs_have_clopper_and_pearsons_interval():

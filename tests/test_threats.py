@@ -81,6 +81,11 @@ def test_an_arm_that_a_slow_control_and_an_early_stop_dominate_is_named_with_the
     assert "present: erase_update; not ruled out: vanilla_slow; stopping vanilla early: present, (b) -" in text
 
 
+def test_an_early_stop_alone_is_enough_to_dominate(study):
+    line = dominance(study, "erase")  # 20 / 6: its controls hack more
+    assert line.numbers["by"] == [] and line.answer == "present" and line.against == "vanilla, stopped early"
+
+
 def test_an_arm_is_not_dominated_where_every_interval_says_the_opposite():
     claims = {"erase_update": Claim(("erase_update_random",), ("erase_k4",))}
     study = synthetic.make(arms=("vanilla", "erase_update", "erase_update_random", "erase_k4"), claims=claims)

@@ -49,7 +49,7 @@ def early_stopping(
         at, _ = stop(weights)
         other = solve[:, ::-1]  # the half that chose is not the half that measures
         stopped = np.take_along_axis(other, at[..., None], -1)[..., 0]  # (R, 2, S)
-        return (_weighted(arm_solve, weights)[:, ::-1] - stopped).mean(1)
+        return _weighted(arm_solve, weights).mean(1) - stopped.mean(1)  # either half of the arm measures once
 
     def stop(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         bound = _weighted(arm_hack, weights)[..., None] + tolerance + ROUNDING
