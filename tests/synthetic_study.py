@@ -1,4 +1,4 @@
-"""Runs that look like the organism's, made up from logistic curves: seventeen arms, a few seeds, known answers."""
+"""Runs that look like the organism's, made up from logistic curves: seventeen arms, a few replicates, known answers."""
 
 import numpy as np
 import pandas as pd
@@ -69,8 +69,8 @@ def verdicts(generator, hack: np.ndarray, solve: np.ndarray, samples: int) -> di
     }
 
 
-def evaluation(arm: str, seed: int, noise: float = 0.03) -> pd.DataFrame:
-    generator = np.random.default_rng([seed, *arm.encode()])
+def evaluation(arm: str, replicate: int, noise: float = 0.03) -> pd.DataFrame:
+    generator = np.random.default_rng([replicate, *arm.encode()])
     problems = np.random.default_rng(0).normal(0, 0.12, FULL)
     checkpoints = np.arange(0, LAST + 1, EVERY)
     hack, solve = curve(arm, checkpoints / LAST)
@@ -98,8 +98,8 @@ def evaluation(arm: str, seed: int, noise: float = 0.03) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def steps(arm: str, seed: int) -> pd.DataFrame:
-    generator = np.random.default_rng([seed, 1, *arm.encode()])
+def steps(arm: str, replicate: int) -> pd.DataFrame:
+    generator = np.random.default_rng([replicate, 1, *arm.encode()])
     step = np.arange(1, LAST + 1)
     hack, solve = curve(arm, step / LAST)
     overlap, teacher = ENDS[arm][3], "alone" not in arm and arm != "no_loophole"
@@ -124,6 +124,8 @@ def steps(arm: str, seed: int) -> pd.DataFrame:
     )
 
 
-def make(arms=tuple(ENDS), seeds=(41, 42, 43), claims=CLAIMS, ceiling="no_loophole") -> Study:
-    runs = ((arm, seed, evaluation(arm, seed), steps(arm, seed)) for arm in arms for seed in seeds)
+def make(arms=tuple(ENDS), replicates=(41, 42, 43), claims=CLAIMS, ceiling="no_loophole") -> Study:
+    runs = (
+        (arm, replicate, evaluation(arm, replicate), steps(arm, replicate)) for arm in arms for replicate in replicates
+    )
     return build_study(runs, {arm: table_arm(arm) for arm in arms}, claims, ceiling)

@@ -11,24 +11,24 @@ from projected_grpo.analysis import checks
 from projected_grpo.analysis.threats import threats
 from projected_grpo.reporting.checks import CHECKS, check_grid, render
 
-COLUMNS = ["direction", "step", "mode", "kind", "overlap", "seed"]
+COLUMNS = ["direction", "step", "mode", "kind", "overlap", "replicate"]
 
 
-def detected(shift, random=None, seeds=3, n=40):
+def detected(shift, random=None, replicates=3, n=40):
     """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all.
 
     `random`: the same for a random V.
     """
     rng = np.random.default_rng(0)
     rows = []
-    for seed in range(seeds):
+    for replicate in range(replicates):
         for step, share in ((1, 0.1), (2, 0.9)):  # hacks come late
             for i in range(n):
                 kind = "hack" if i < share * n else ("correct", "wrong")[i % 2]
                 for name, higher in (("hack", shift), ("random", random)):
                     if higher is not None:
                         overlap = step + rng.random() + higher * (kind == "hack")
-                        rows.append((name, step, "sentinel", kind, overlap, f"s{seed}"))
+                        rows.append((name, step, "sentinel", kind, overlap, f"s{replicate}"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

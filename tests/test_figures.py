@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import synthetic_study as synthetic
 
+from projected_grpo.analysis.curves import last_of_replicates, profile
 from projected_grpo.reporting.figures import draw, save
 
 
@@ -12,25 +14,45 @@ def write(study, folder):
 
 
 def test_every_figure_is_written_twice_with_the_same_bytes(tmp_path):
-    study = synthetic.make(arms=("vanilla", "erase", "erase_random", "no_loophole"), seeds=(41, 42))
+    study = synthetic.make(arms=("vanilla", "erase", "erase_random", "no_loophole"), replicates=(41, 42))
     first = write(study, tmp_path / "first")
-    assert sorted(first) == [
-        f"{name}.{ending}" for name in ("hack_against_solve", "overlap", "training_curves") for ending in ("png", "svg")
-    ]
+    names = ("hack_against_solve", "overlap", "profile", "training_curves")
+    assert sorted(first) == [f"{name}.{ending}" for name in names for ending in ("png", "svg")]
     assert write(study, tmp_path / "second") == first
     assert all(b"abc" in content for content in first.values())  # the provenance
     assert all(b"dc:date" not in content for content in first.values())
 
 
 @pytest.mark.parametrize("arms", [("vanilla",), ("vanilla", "erase", "vanilla_alone", "erase_alone")])
-def test_few_arms_one_seed_and_no_ceiling_can_be_drawn(arms):
-    figures = draw(synthetic.make(arms=arms, seeds=(41,), claims={}), "A note.")
+def test_few_arms_one_replicate_and_no_ceiling_can_be_drawn(arms):
+    figures = draw(synthetic.make(arms=arms, replicates=(41,), claims={}), "A note.")
     titles = [panel.get_title(loc="left") for panel in figures["training_curves"].axes]
     assert sorted(filter(None, titles)) == sorted(arms)
 
 
 def test_figures_say_how_much_they_rest_on():
-    figures = draw(synthetic.make(arms=("vanilla", "erase"), seeds=(41, 42)), "A note.")
+    figures = draw(synthetic.make(arms=("vanilla", "erase"), replicates=(41, 42)), "A note.")
     for name in ("training_curves", "hack_against_solve"):
         caption = figures[name].get_supxlabel()
-        assert "32 held-out problems x 4 samples" in caption and "2 seed(s)" in caption and "A note." in caption
+        assert "32 held-out problems x 4 samples" in caption and "2 replicate(s)" in caption and "A note." in caption
+
+
+def test_every_replicate_is_a_dot_where_its_path_ends():
+    study = synthetic.make(arms=("vanilla", "erase", "no_loophole"), replicates=(41, 42), claims={})
+    drawn = {(x, y) for panel in draw(study, "")["hack_against_solve"].axes for x, y in points(panel)}
+    for arm in study.arms:
+        solve, hack = last_of_replicates(study, arm)
+        assert len(solve) == 2 and set(zip(solve, hack, strict=True)) <= drawn
+
+
+def test_the_profile_falls_by_a_replicate_at_its_hack_rate():
+    study = synthetic.make(arms=("vanilla", "erase"), replicates=(41, 42), claims={})
+    found, hack = profile(study, "erase"), 100 * study.final("erase")["hack"].mean(1)
+    assert found.above[0] == 100 and found.above[-1] == 0 and set(found.above) == {0, 50, 100}
+    assert (found.above == 100).sum() == np.ceil(hack.min()) and (found.above > 0).sum() == np.ceil(hack.max())
+    panel = next(panel for panel in draw(study, "")["profile"].axes if panel.get_title(loc="left") == "erase")
+    assert {x for x, y in points(panel) if y == 0} >= set(hack)
+
+
+def points(panel):
+    return {point for line in panel.lines for point in zip(*line.get_data(), strict=True)}

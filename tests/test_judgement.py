@@ -1,4 +1,4 @@
-"""The two rules, at and beside their thresholds; and every sentence that quotes one follows the constant."""
+"""The three rules, at and beside their thresholds; and every sentence that quotes one follows the constant."""
 
 import math
 
@@ -8,8 +8,20 @@ import synthetic_study as synthetic
 
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis import statistics as st
-from projected_grpo.analysis.judgement import Judgement, above_nothing, at_least, one_without_other, threat, together
+from projected_grpo.analysis.judgement import (
+    Judgement,
+    above_nothing,
+    at_least,
+    below_margin,
+    beyond,
+    dominated,
+    one_without_other,
+    threat,
+    together,
+    worst,
+)
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
+from projected_grpo.analysis.table1 import table1 as table1_of
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import readme
 from projected_grpo.reporting import table1, table2, verdicts
@@ -17,7 +29,7 @@ from projected_grpo.reporting import table1, table2, verdicts
 THERE = Effect(0.3, 0.1, 0.5, 0.1, 0.01, 3)
 GONE = Effect(0.05, -0.3, 0.4, 0.1, 0.7, 3)
 BETWEEN = Effect(0.15, -0.1, 0.4, 0.1, 0.2, 3)
-ONE_SEED = Effect(0.3, math.nan, math.nan, math.nan, math.nan, 1)
+ONE_REPLICATE = Effect(0.3, math.nan, math.nan, math.nan, math.nan, 1)
 
 
 @pytest.mark.parametrize(
@@ -29,7 +41,7 @@ ONE_SEED = Effect(0.3, math.nan, math.nan, math.nan, math.nan, 1)
         (Effect(0.15, 0.1, 0.5, 0.1, 0.01, 3), Judgement("open")),
         (Effect(0.1499, 0.1, 0.16, 0.1, 0.01, 3), Judgement("fails", False)),
         (Effect(0.14, 0.1, 0.149, 0.1, 0.01, 3), Judgement("fails", True)),
-        (ONE_SEED, Judgement("open")),
+        (ONE_REPLICATE, Judgement("open")),
         (NO_EFFECT, Judgement("not measured")),
     ],
 )
@@ -43,7 +55,7 @@ def test_a_threshold_is_judged_on_the_estimate_and_firm_by_the_interval(effect, 
         (THERE, "holds", "absent"),
         (GONE, "fails", "present"),
         (BETWEEN, "open", "open"),
-        (ONE_SEED, "open", "open"),
+        (ONE_REPLICATE, "open", "open"),
         (NO_EFFECT, "not measured", "not measured"),
     ],
 )
@@ -61,6 +73,34 @@ def test_an_interval_excludes_nothing_exactly_where_its_p_says_so():
     for values in ([0.1, 0.2, 0.15], [0.1, -0.2, 0.15], [0.2, 0.2, 0.2], [0.0, 0.0, 0.0]):
         effect = paired_t(values)
         assert (above_nothing(effect).answer == "holds") == (effect.low > 0)
+
+
+@pytest.mark.parametrize(
+    ("effect", "answer"),
+    [
+        (Effect(0.00, -0.03, 0.03, 0.01, 0.9, 3), "holds"),
+        (Effect(0.00, -0.04, 0.04, 0.01, 0.9, 3), "open"),  # an estimate of nothing is not enough
+        (Effect(0.20, 0.03, 0.37, 0.05, 0.04, 3), "open"),
+        (Effect(0.20, 0.04, 0.36, 0.05, 0.04, 3), "fails"),
+        (ONE_REPLICATE, "open"),
+        (NO_EFFECT, "not measured"),
+    ],
+)
+def test_a_margin_is_judged_by_the_interval_alone(effect, answer):
+    assert below_margin(effect, 0.03).answer == answer
+
+
+def test_dominated_is_more_hack_and_less_solve_both_by_their_intervals():
+    less = Effect(-0.3, -0.5, -0.1, 0.1, 0.01, 3)
+    assert dominated(THERE, less) == "present"
+    assert dominated(THERE, THERE) == dominated(less, less) == "absent"
+    assert dominated(THERE, BETWEEN) == dominated(GONE, less) == dominated(ONE_REPLICATE, ONE_REPLICATE) == "open"
+    assert dominated(NO_EFFECT, less) == "not measured"
+    assert [beyond(one) for one in (less, THERE, GONE, ONE_REPLICATE, NO_EFFECT)] == [
+        *("present", "absent", "open", "open", "not measured")
+    ]
+    assert worst(["absent", "not measured", "open"]) == "open" and worst(["open", "present"]) == "present"
+    assert worst([]) == worst(["absent", "not measured"]) == "not measured"
 
 
 def test_one_effect_without_the_other():
@@ -81,7 +121,7 @@ def test_a_claim_fails_by_one_clause_and_holds_by_all():
 
 @pytest.fixture(scope="module")
 def study():
-    return synthetic.make(arms=("vanilla", "erase", "erase_random", "vanilla_slow"))
+    return synthetic.make(arms=("vanilla", "erase", "erase_random", "vanilla_slow", "no_loophole"))
 
 
 QUOTING = {
@@ -89,24 +129,35 @@ QUOTING = {
     "REDUCTION_FALSIFIES": ["H1", "clauses on hack"],
     "MATCHED": ["H1", "clauses on solve", "table 1's marks", "table 2's marks", "mark of an arm", "the README's marks"],
     "DROP_FALSIFIES": ["H1", "H1s", "clauses on solve"],
+    "BASE_MARGIN": ["H2", "clause on the base"],
+    "CEILING_MARGIN": ["H2", "clause on the ceiling"],
+    "PREVENTABLE": ["nothing to prevent", "clause that says so"],
+    "HACKED": ["runs"],
 }
 
 
 @pytest.mark.parametrize("constant", QUOTING)
 def test_every_sentence_that_quotes_a_threshold_follows_the_constant(study, monkeypatch, constant):
-    judged = h1(study)
+    judged, rows = h1(study), table1_of(study)
     short_by_8 = pd.Series({"solve_diff": -0.08})
+    little = dict(clause="preventable", against="vanilla", answer="not measured", firm=False, estimate=0.02, low=0.01)
 
     def texts():
+        prevention = [verdicts.clause_text(one) for one in judged["claims"]["erase"]["H2"]["clauses"]]
         lines = [line for line in verdicts.verdict_lines(judged).splitlines() if "(needs" in line]
         return {
             **verdicts.hypotheses(),
             "clauses on hack": "".join(line for line in lines if line.strip().startswith("- hack")),
             "clauses on solve": "".join(line for line in lines if line.strip().startswith("- solve")),
+            "clause on the base": prevention[0],
+            "clause on the ceiling": prevention[1],
+            "nothing to prevent": verdicts.unpreventable(),
+            "clause that says so": verdicts.clause_text(little | {"high": 0.03, "sem": 0.001, "p": 0.5}),
             "table 1's marks": table1.marks(),
             "table 2's marks": table2.marks(),
             "mark of an arm": table1.unmatched(short_by_8),
             "the README's marks": readme.marks(),
+            "runs": table1.runs_grid(rows),
         }
 
     before = texts()

@@ -73,7 +73,7 @@ def test_every_function_of_the_tables_exists():
             place = getattr(place, attribute)
 
 
-@pytest.mark.parametrize("name", ["H1", "H1s"])
+@pytest.mark.parametrize("name", ["H1", "H1s", "H2"])
 def test_the_hypotheses_are_those_that_are_judged(name):
     section = re.search(rf"^### {name}\b.*?(?=^##)", PAGE, flags=re.MULTILINE | re.DOTALL).group()
     assert hypotheses()[name] in " ".join(section.split())

@@ -3,25 +3,42 @@ import pytest
 
 from projected_grpo.analysis import statistics as st
 
-DATASETS, PROBLEMS = 3000, 32
+DATASETS, COVERED, PROBLEMS = 3000, 2000, 32
 
 
-def gaussian(generator, n_seeds, shared):
-    """Differences (N, S, P) with mean 0: a seed effect, problem x arm effects shared by the seeds, noise.
+def gaussian(generator, n_replicates, shared):
+    """Differences (N, S, P) with mean 0: a replicate effect, problem x arm effects shared by the replicates, noise.
 
-    `shared` is the problems' share in the error of the mean relative to the seeds': with 0 the t suffices.
+    `shared` is the problems' share in the error of the mean relative to the replicates': with 0 the t suffices.
     """
-    seeds = generator.standard_normal((DATASETS, n_seeds, 1))
-    problems = shared * np.sqrt(PROBLEMS / n_seeds) * generator.standard_normal((DATASETS, 1, PROBLEMS))
-    return seeds + problems + 0.5 * generator.standard_normal((DATASETS, n_seeds, PROBLEMS))
+    replicates = generator.standard_normal((DATASETS, n_replicates, 1))
+    problems = shared * np.sqrt(PROBLEMS / n_replicates) * generator.standard_normal((DATASETS, 1, PROBLEMS))
+    return replicates + problems + 0.5 * generator.standard_normal((DATASETS, n_replicates, PROBLEMS))
 
 
-def binary(generator, n_seeds):
+def binary(generator, n_replicates):
     """Differences of two arms' means over four yes/no samples; the arms react to each problem in their own way."""
-    seeds = 0.5 * generator.standard_normal((2, DATASETS, n_seeds, 1))
+    replicates = 0.5 * generator.standard_normal((2, DATASETS, n_replicates, 1))
     problems = 1.2 * generator.standard_normal((2, DATASETS, 1, PROBLEMS))
-    rates = generator.binomial(4, 1 / (1 + np.exp(-seeds - problems))) / 4
+    rates = generator.binomial(4, 1 / (1 + np.exp(-replicates - problems))) / 4
     return rates[0] - rates[1]
+
+
+def replicates_as_measured(generator, n_replicates, spread):
+    """Differences of two arms' means over four yes/no samples (N, S, P), true mean 0.3, in points as measured.
+
+    Every replicate has a base model of its own: its rate is shifted (sd 0.10) in both arms, and the difference of the
+    arms is its own too (sd `spread`). Problems differ (sd 0.15), and arms react to each in their own way (sd 0.06).
+    Uniform effects keep the rates inside [0, 1], so that the truth is known exactly.
+    """
+
+    def effect(sd, *shape):
+        return generator.uniform(-1, 1, (COVERED, *shape)) * sd * np.sqrt(3)
+
+    problems = effect(0.12, 1, PROBLEMS) + effect(0.08, n_replicates, 1)
+    own = [effect(spread / np.sqrt(2), n_replicates, 1) + effect(0.05, 1, PROBLEMS) for _ in range(2)]
+    arms = [np.clip(level + problems + each, 0, 1) for level, each in zip((0.65, 0.35), own, strict=True)]
+    return np.subtract(*[generator.binomial(4, rates) / 4 for rates in arms]) - 0.3
 
 
 def coverage(data):
@@ -30,15 +47,28 @@ def coverage(data):
     return np.mean([effect.low <= 0 <= effect.high for effect in effects])
 
 
-@pytest.mark.parametrize("n_seeds", [3, 5, 10])
+@pytest.mark.parametrize("n_replicates", [3, 5, 10])
 @pytest.mark.parametrize("shared", [0.0, 1.0, 2.0])
-def test_interval_covers_with_and_without_shared_problem_effects(n_seeds, shared):
-    assert coverage(gaussian(np.random.default_rng(7), n_seeds, shared)) >= 0.93
+def test_interval_covers_with_and_without_shared_problem_effects(n_replicates, shared):
+    assert coverage(gaussian(np.random.default_rng(7), n_replicates, shared)) >= 0.93
 
 
-@pytest.mark.parametrize("n_seeds", [3, 5, 10])
-def test_interval_covers_on_rates_of_few_samples(n_seeds):
-    assert coverage(binary(np.random.default_rng(8), n_seeds)) >= 0.93
+@pytest.mark.parametrize("n_replicates", [3, 5, 10])
+def test_interval_covers_on_rates_of_few_samples(n_replicates):
+    assert coverage(binary(np.random.default_rng(8), n_replicates)) >= 0.93
+
+
+@pytest.mark.parametrize("n_replicates", [3, 5, 8])
+@pytest.mark.parametrize("spread", [0.05, 0.10])
+def test_interval_covers_where_base_models_differ(n_replicates, spread):
+    assert coverage(replicates_as_measured(np.random.default_rng(6), n_replicates, spread)) >= 0.93
+
+
+def test_the_one_sided_bound_covers_and_is_nearer_than_the_interval():
+    data = replicates_as_measured(np.random.default_rng(5), 3, 0.10)
+    effects = [st.difference(sample, np.zeros_like(sample)) for sample in data]
+    assert np.mean([effect.bound <= 0 for effect in effects]) >= 0.93
+    assert all(effect.low < effect.bound < effect.estimate for effect in effects)
 
 
 def test_the_t_alone_would_not_cover():
@@ -54,7 +84,7 @@ def test_a_known_effect_is_found_and_no_effect_is_not():
     effect = st.difference(arm, other)
     assert effect.low < -0.4 < effect.high < -0.3
     assert effect.p < 0.01
-    assert st.difference(arm, arm) == st.Effect(0.0, 0.0, 0.0, 0.0, 1.0, 3)
+    assert st.difference(arm, arm) == st.Effect(0.0, 0.0, 0.0, 0.0, 1.0, 3, 0.0)
 
 
 def test_p_and_interval_agree():
@@ -63,10 +93,10 @@ def test_p_and_interval_agree():
         assert (effect.p < 0.05) == (not effect.low <= 0 <= effect.high)
 
 
-def test_one_seed_has_no_interval():
+def test_one_replicate_has_no_interval():
     effect = st.difference(np.array([[0.1, 0.3]]), np.array([[0.5, 0.5]]))
     assert effect.estimate == pytest.approx(-0.3)
-    assert np.isnan([effect.low, effect.high, effect.sem, effect.p]).all()
+    assert np.isnan([effect.low, effect.high, effect.sem, effect.p, effect.bound]).all()
 
 
 def test_without_problem_spread_the_interval_is_the_t():
@@ -75,6 +105,17 @@ def test_without_problem_spread_the_interval_is_the_t():
     assert effect.sem == pytest.approx(0.152753, abs=1e-6)
     assert by_t.high - by_t.estimate == pytest.approx(4.302653 * 0.152753, abs=1e-5)
     assert effect.low == pytest.approx(by_t.low, rel=0.05)
+    assert by_t.estimate - by_t.bound == pytest.approx(2.919986 * 0.152753, abs=1e-5)
+    noisy = np.repeat([[0.1], [0.2], [0.6]], 20, 1) + np.tile([0.01, -0.01], 10)
+    effect = st.difference(noisy, np.zeros((3, 20)))
+    assert effect.low <= by_t.low + 1e-9 and effect.bound <= by_t.bound + 1e-9
+
+
+def test_shares_of_runs_have_clopper_and_pearsons_interval():
+    none, some, all_of_3 = (st.share_of([True] * k + [False] * (n - k)) for k, n in ((0, 3), (2, 8), (3, 3)))
+    assert (none.runs, none.low, none.high) == (0, 0.0, pytest.approx(1 - 0.025 ** (1 / 3)))
+    assert (some.runs, some.n) == (2, 8) and (some.low, some.high) == pytest.approx((0.0319, 0.6509), abs=1e-4)
+    assert (all_of_3.low, all_of_3.high) == (pytest.approx(0.025 ** (1 / 3)), 1.0)
 
 
 def test_holm_by_hand():
@@ -83,28 +124,6 @@ def test_holm_by_hand():
     assert st.holm([0.5, 0.9]) == pytest.approx([1.0, 1.0])
     adjusted = st.holm([np.nan, 0.01])
     assert np.isnan(adjusted[0]) and adjusted[1] == pytest.approx(0.02)
-
-
-def rates(*values):
-    """Checkpoints of one seed as (C, P) with two equal problems."""
-    return np.repeat(np.array(values, float)[:, None], 2, 1)
-
-
-def test_early_stopping_by_hand():
-    hack = np.stack([rates(0.05, 0.2, 0.6), rates(0.05, 0.3, 0.7)])  # (2 seeds, 3 checkpoints, 2 problems)
-    solve = np.stack([rates(0.4, 0.5, 0.9), rates(0.4, 0.6, 0.1)])
-    arm_hack, arm_solve = rates(0.25, 0.01), rates(0.45, 0.6)
-    result = st.early_stopping(arm_hack, arm_solve, hack, solve)
-    # seed 0 may stop at the second checkpoint (hack 0.2, solve 0.5); seed 1 never was at 0.01: step 0 (solve 0.4)
-    assert result.effect.estimate == pytest.approx((0.45 - 0.5 + 0.6 - 0.4) / 2)
-    assert result.checkpoint.tolist() == [1, 0]
-    assert result.stand_in.tolist() == [False, True]
-
-
-def test_a_baseline_against_itself_is_never_above_zero():
-    generator = np.random.default_rng(12)
-    hack, solve = generator.binomial(4, 0.4, (2, 3, 5, 24)) / 4
-    assert st.early_stopping(hack[:, -1], solve[:, -1], hack, solve).effect.estimate <= 0
 
 
 @pytest.mark.parametrize(

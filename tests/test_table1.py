@@ -8,20 +8,22 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
+from projected_grpo.analysis.horizon import delays
 from projected_grpo.analysis.study import StudyError, build_study, group, read_directions, read_study, sizes
-from projected_grpo.analysis.table1 import _binned, ceiling_distance, solve_bins, table1
+from projected_grpo.analysis.table1 import _binned, ceiling_distance, early_stop, smallest_effect, solve_bins, table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
+from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.table1 import render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
 DIRECTIONS = pd.DataFrame(
     {
-        "draws": [1, 3],
+        "replicates": [3, 3],
         "n_pairs": [48.0, 48.0],
         "heldout_positive_share": [0.9, 0.5],
         "auc_hack_clean": [0.91, 0.5],
@@ -49,7 +51,7 @@ def table(study):
 
 
 def test_rates_are_the_plain_means_of_the_rows(study, table):
-    rows = pd.concat([synthetic.evaluation("route", seed) for seed in study.seeds])
+    rows = pd.concat([synthetic.evaluation("route", replicate) for replicate in study.replicates])
     full = rows[(rows["scope"] == "full") & rows["hint"] & (rows["decoding"] == "sample")]
     deployed, trained = (full[full["state"] == state] for state in ("deployed", "trained"))
     row = table.loc["route"]
@@ -60,7 +62,7 @@ def test_rates_are_the_plain_means_of_the_rows(study, table):
     assert row["hack_sentinel"] == pytest.approx(sentinel["exploited"].mean(), abs=1e-6)
     assert row["wrong_own_tests"] == pytest.approx(
         (deployed["wrong_tests"].dropna().astype(float)).mean(), abs=0.02
-    )  # a mean over seeds of ratios
+    )  # a mean over replicates of ratios
 
 
 def test_differences_are_paired_with_the_arms_own_baseline(table):
@@ -80,6 +82,57 @@ def test_early_stopping_marks_the_stand_in(table):
     assert table.loc["erase_k4", "early_stop_stand_ins"] == 0
     assert table.loc["erase_alone", "early_stop_stand_ins"] > 0
     assert not table.loc["erase_alone", "matched"]
+
+
+def test_early_stops_with_tolerances_stand_beside_the_strict_one(study, table):
+    for arm in ("erase", "route"):
+        row = table.loc[arm]
+        for tolerance in (2, 5):
+            loose = early_stop(study, arm, "vanilla", tolerance / 100).effect
+            assert row[f"early_stop_diff_{tolerance}"] == pytest.approx(loose.estimate, abs=1e-6)
+            assert row[f"early_stop_diff_{tolerance}_low"] == pytest.approx(loose.low, abs=1e-6)
+
+
+def test_solve_is_bounded_from_below_on_one_side(study, table):
+    row = table.loc["erase_update"]
+    assert row["solve_diff_low"] < row["solve_bound"] < row["solve_diff"]
+    assert math.isnan(table.loc["vanilla", "solve_bound"])
+
+
+def test_runs_onsets_and_twins_have_their_columns(study, table):
+    row = table.loc["erase"]
+    assert row["twin"] == "erase_random"
+    assert row["twin_diff"] == pytest.approx(table.loc["erase_random", "hack"] - row["hack"], abs=2e-6)
+    assert pd.isna(table.loc["vanilla", "twin"]) and math.isnan(table.loc["vanilla", "twin_diff"])
+    assert table.loc["vanilla", "hacked_runs"] == 3 and table.loc["vanilla", "hacked_low"] > 0.29
+    assert table.loc["vanilla", "onset"] < table.loc["no_loophole", "onset"] == synthetic.LAST
+    assert table.loc["no_loophole", "onset_censored"] == 3
+    named = {**study.arms, "vanilla_slow": dataclasses.replace(study.arms["vanilla_slow"], twin="erase_random")}
+    assert dataclasses.replace(study, arms=named).twin("vanilla_slow") == "erase_random"
+
+
+def test_the_smallest_effect_is_half_the_interval_of_the_row_in_the_middle(study, table):
+    widths = sorted(((table["hack_diff_high"] - table["hack_diff_low"]) / 2).dropna())
+    assert smallest_effect(table) == pytest.approx(np.median(widths))
+    text = render(study)
+    assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
+    assert math.isnan(smallest_effect(table.loc[["vanilla"]]))
+
+
+def test_the_page_shows_runs_onsets_twins_and_the_full_claim_of_prevention(study):
+    text = render(study)
+    assert "| vanilla | 3 of 3 | [29.2, 100.0] |" in text
+    assert f"≥ {synthetic.LAST} (none in 3 of 3)" in text
+    assert "(b) with 2 points more hack | (b) with 5 points more hack" in text
+    assert "**H2**" in text and "held-out modes at the long horizon; here it is judged on this table's" in text
+    assert "mean over 3 replicate(s) (41, 42, 43)" in text
+
+
+def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(study, table):
+    judged = h1(study)
+    text = render_horizon(table.reset_index(), judged, delays(study, study, {"erase": "erase"}), sizes(study), NOTE)
+    assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
+    assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
 
 
 def test_groups_follow_from_claims_and_baselines(study):
@@ -107,19 +160,19 @@ def test_the_same_study_gives_the_same_bytes(study):
     assert "-0.0," not in table1(study).to_csv(index=False)
 
 
-def test_one_seed_is_undecided_everywhere():
-    study = synthetic.make(seeds=(41,))
+def test_one_replicate_is_undecided_everywhere():
+    study = synthetic.make(replicates=(41,))
     table = table1(study)
     assert table["hack_diff_low"].isna().all() and table["hack_diff"].notna().any()
     for claim in h1(study)["claims"].values():
         assert {claim["H1"]["verdict"], claim["H1s"]["verdict"]} == {"undecided"}
     assert {line.answer for line in threats(study)} <= {"open", "not measured"}
     text = render(study, table)
-    assert "one seed" in text and "nan" not in text
+    assert "one replicate" in text and "nan" not in text
 
 
 def test_a_study_without_claims_or_baselines_still_has_a_table():
-    study = synthetic.make(arms=("vanilla", "no_loophole"), seeds=(41,), claims={})
+    study = synthetic.make(arms=("vanilla", "no_loophole"), replicates=(41,), claims={})
     text = render(study)
     assert "vanilla" in text and "No bin of solve" in text
 
@@ -142,9 +195,10 @@ def test_bins_of_solve_by_hand(study):
 
 
 def spoil(change):
-    """Build a study of two seeds in which the second seed's evaluation was changed."""
+    """Build a study of two replicates in which the second replicate's evaluation was changed."""
     runs = [
-        ("vanilla", seed, synthetic.evaluation("vanilla", seed), synthetic.steps("vanilla", seed)) for seed in (1, 2)
+        ("vanilla", replicate, synthetic.evaluation("vanilla", replicate), synthetic.steps("vanilla", replicate))
+        for replicate in (1, 2)
     ]
     runs[1] = ("vanilla", 2, change(runs[1][2]), runs[1][3])
     return build_study(runs, {"vanilla": synthetic.table_arm("vanilla")}, {}, None)
@@ -157,8 +211,9 @@ def spoil(change):
             lambda rows: rows.assign(problem_id="x" + rows["problem_id"]),
             "different problems or at different checkpoints",
         ),
-        (lambda rows: rows.drop(rows.index[0]), "vanilla, seed 2, .* not every problem has the same samples"),
-        (lambda rows: rows[rows["decoding"] == "sample"], "evaluated for seeds \\[1\\]"),
+        (lambda rows: rows.drop(rows.index[0]), "vanilla, replicate 2, .* not every problem has the same samples"),
+        (lambda rows: rows[rows["decoding"] == "sample"], "evaluated for replicates \\[1\\]"),
+        (lambda rows: rows[(rows["scope"] != "full") | (rows["sample"] < 2)], "evaluated with 4 and 2 samples"),
     ],
 )
 def test_runs_that_cannot_be_compared_get_one_clear_line(change, message):
@@ -166,25 +221,45 @@ def test_runs_that_cannot_be_compared_get_one_clear_line(change, message):
         spoil(change)
 
 
+def test_one_sample_along_the_run_cannot_choose_and_measure():
+    def single(rows):
+        return rows[(rows["scope"] != "subset") | (rows["sample"] == 0)]
+
+    runs = [("vanilla", n, single(synthetic.evaluation("vanilla", n)), synthetic.steps("vanilla", n)) for n in (1, 2)]
+    made = build_study(runs, {"vanilla": synthetic.table_arm("vanilla")}, {}, None)
+    with pytest.raises(StudyError, match=r"^vanilla, subset.*evaluation.subset_samples must be at least 2$"):
+        table1(made)
+
+
+def test_the_halves_are_the_even_and_the_odd_samples():
+    rows = synthetic.evaluation("vanilla", 41)
+    view = synthetic.make(arms=("vanilla",), replicates=(41,), claims={}).view("vanilla", scope="subset")
+    chosen = rows[(rows["scope"] == "subset") & (rows["step"] == synthetic.LAST) & (rows["problem_id"] == "p003")]
+    for half in (0, 1):
+        expected = chosen.loc[chosen["sample"] % 2 == half, "exploited"].mean()
+        assert view.halves_at(synthetic.LAST)["hack"][half, 0, 3] == pytest.approx(expected)
+    assert view.halves["solve"].mean(0) == pytest.approx(view.rates["solve"])
+
+
 def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
-    for seed in (1, 2):
-        folder = tmp_path / "vanilla" / f"seed{seed}"
-        rows = synthetic.evaluation("vanilla", seed)
+    for replicate in (1, 2):
+        folder = tmp_path / f"replicate{replicate}" / "runs" / "vanilla"
+        rows = synthetic.evaluation("vanilla", replicate)
         empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
         flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
         write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
-        log = synthetic.steps("vanilla", seed)
+        log = synthetic.steps("vanilla", replicate)
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
         write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
     arms = {"vanilla": dataclasses.asdict(synthetic.table_arm("vanilla"))}
     read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
-    made = table1(synthetic.make(arms=("vanilla",), seeds=(1, 2), claims={}, ceiling=None))
+    made = table1(synthetic.make(arms=("vanilla",), replicates=(1, 2), claims={}, ceiling=None))
     assert read.to_csv() == made.to_csv()
 
 
 def test_a_missing_run_is_named():
     runs = [("vanilla", 1, synthetic.evaluation("vanilla", 1), synthetic.steps("vanilla", 1))]
-    with pytest.raises(StudyError, match="erase: runs with seeds"):
+    with pytest.raises(StudyError, match="erase: runs with replicates"):
         build_study(runs, {arm: synthetic.table_arm(arm) for arm in ("vanilla", "erase")}, {}, None)
 
 
@@ -193,9 +268,9 @@ def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
     arms["no_loophole"] = dataclasses.replace(synthetic.table_arm("no_loophole"), last=2 * synthetic.LAST)
     runs = []
     for arm, pace in (("vanilla", 1), ("no_loophole", 2)):
-        for seed in (1, 2):
-            rows = synthetic.evaluation(arm, seed)
-            runs.append((arm, seed, rows.assign(step=pace * rows["step"]), synthetic.steps(arm, seed)))
+        for replicate in (1, 2):
+            rows = synthetic.evaluation(arm, replicate)
+            runs.append((arm, replicate, rows.assign(step=pace * rows["step"]), synthetic.steps(arm, replicate)))
     study = build_study(runs, arms, {}, "no_loophole")
     own, ceiling = (study.view(arm, scope="subset").at(96)["solve"].mean() for arm in arms)
     assert ceiling_distance(study, "vanilla").estimate == pytest.approx(own - ceiling)
@@ -205,7 +280,7 @@ def test_the_ceiling_at_another_length_is_taken_where_it_has_a_checkpoint():
 
 
 def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
-    whole = synthetic.make(arms=("vanilla", "erase"), seeds=(1, 2), claims={}, ceiling=None)
+    whole = synthetic.make(arms=("vanilla", "erase"), replicates=(1, 2), claims={}, ceiling=None)
     first = {arm: {name: values[:, :5] for name, values in log.items()} for arm, log in whole.training.items()}
     short = dataclasses.replace(whole, training=first)
     assert solve_bins(short).empty
@@ -213,19 +288,20 @@ def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
 
 
 def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
-    for direction, draw, value in (("hack", 0, 1.0), ("random", 1, 0.2), ("random", 2, 0.3)):
+    for direction, replicate, value in (("hack", 1, 1.0), ("hack", 2, 1.0), ("random", 1, 0.2), ("random", 2, 0.3)):
         metrics = dict.fromkeys(("heldout_positive_share", "auc_hack_clean", "auc_hack_wrong"), 0.5)
         metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0}
         rows = [{"module": "all", "metric": name, "value": number} for name, number in metrics.items()]
         rows.append({"module": "one", "metric": "subspace_overlap", "value": 9.0})
-        write_table(tmp_path / direction / f"draw{draw}" / "summary.parquet", rows, DIRECTION_SUMMARY, {})
+        folder = tmp_path / f"replicate{replicate}" / "directions" / direction
+        write_table(folder / "summary.parquet", rows, DIRECTION_SUMMARY, {})
     found = read_directions(sorted(tmp_path.rglob("summary.parquet")))
-    assert list(found.index) == ["hack", "random"] and list(found["draws"]) == [1, 2]
+    assert list(found.index) == ["hack", "random"] and list(found["replicates"]) == [2, 2]
     assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
     text = render(study, directions=found)
     assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text
 
 
 def test_a_group_without_arms_is_not_shown():
-    text = render(synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42)))
+    text = render(synthetic.make(arms=("vanilla", "erase_k4", "erase"), replicates=(1, 2)))
     assert "**interventions**" in text and "direction controls" not in text

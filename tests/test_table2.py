@@ -11,6 +11,7 @@ from synthetic_study import ENDS, MODES, evaluation, make, steps
 
 from projected_grpo.analysis import table2
 from projected_grpo.analysis.study import TableArm, build_study, pool, restrict
+from projected_grpo.analysis.table1 import smallest_effect, twin_difference
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.workflow import arms, config
@@ -33,14 +34,14 @@ SPECS = {
 def fold(mode, immune):
     """Runs in which `erase` is as its curve says, but hacks like vanilla on the held-out mode unless it is immune."""
 
-    def run(arm, seed):
-        rows = evaluation(arm, seed)
+    def run(arm, replicate):
+        rows = evaluation(arm, replicate)
         if arm == "erase" and not immune:
-            other = evaluation("vanilla", seed)
+            other = evaluation("vanilla", replicate)
             rows = pd.concat([rows[rows["mode"] != mode], other[other["mode"] == mode]])
-        return arm, seed, rows, steps(arm, seed)
+        return arm, replicate, rows, steps(arm, replicate)
 
-    return build_study((run(arm, seed) for arm in SPECS for seed in (41, 42, 43)), SPECS, {}, None)
+    return build_study((run(arm, replicate) for arm in SPECS for replicate in (41, 42, 43)), SPECS, {}, None)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def test_the_folds_together_are_corrected_for_their_arms(studies):
     found = table2.fold_verdicts(twice)
     assert (once["holm_family_all"], found["holm_family_all"]) == (1, 2)
     together = table2.held_out(twice)["all"]
-    plain = sorted(table2._twin_difference(together, arm).p for arm in ("erase", "route"))
+    plain = sorted(twin_difference(together, arm).p for arm in ("erase", "route"))
     judged = [found["folds"]["all"][arm]["clauses"] for arm in ("erase", "route")]
     corrected = sorted(clause["p"] for clauses in judged for clause in clauses if clause["clause"] == "beats")
     assert corrected[0] == pytest.approx(2 * plain[0], abs=1e-6) and corrected[1] >= plain[1] - 1e-6
@@ -129,6 +130,10 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
     text = render(table, table2.fold_verdicts(studies), "A note.")
     for word in (*MODES, *SPECS, "A note.", "# Table 2"):
         assert word in text
+    held = table[table["modes"] == "held out"]
+    single, together = (smallest_effect(held[(held["fold"] == "all") == pooled]) for pooled in (False, True))
+    assert f"can show is about {100 * single:.0f} points" in text and together < single
+    assert f"Of all folds together: {100 * together:.0f} points" in text
     figure = heat_map(table, "A note.")
     shown = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()

@@ -70,3 +70,39 @@ def test_an_answer_that_is_not_measured_says_why(study):
     (line,) = [line for line in threats(claimed) if line.threat == "baseline"]
     assert line.answer == "not measured"
     assert threat_grid([line]).endswith(" points: not matched |")
+
+
+def dominance(study, arm):
+    (line,) = [line for line in threats(study) if (line.threat, line.arm) == ("dominated", arm)]
+    return line
+
+
+def test_an_arm_that_a_slow_control_and_an_early_stop_dominate_is_named_with_them():
+    claims = {"erase_k4": Claim(("erase_nonhack",), ("erase_update", "vanilla_slow"))}
+    study = synthetic.make(arms=("vanilla", "erase_k4", "erase_nonhack", "erase_update", "vanilla_slow"), claims=claims)
+    line = dominance(study, "erase_k4")  # 40 / 17, where erase_update has 23 / 40, and vanilla_slow 30 / 36
+    assert line.answer == "present" and line.numbers["by"] == ["erase_update"]
+    assert line.numbers["open"] == ["vanilla_slow"] and line.numbers["early answer"] == "present"
+    assert line.against == "erase_update, vanilla, stopped early"
+    text = threat_grid([line])
+    assert "present: erase_update; not ruled out: vanilla_slow; stopping vanilla early: present, (b) -" in text
+
+
+def test_an_early_stop_alone_is_enough_to_dominate(study):
+    line = dominance(study, "erase")  # 20 / 6: its controls hack more
+    assert line.numbers["by"] == [] and line.answer == "present" and line.against == "vanilla, stopped early"
+
+
+def test_an_arm_is_not_dominated_where_every_interval_says_the_opposite():
+    claims = {"erase_update": Claim(("erase_update_random",), ("erase_k4",))}
+    study = synthetic.make(arms=("vanilla", "erase_update", "erase_update_random", "erase_k4"), claims=claims)
+    line = dominance(study, "erase_update")
+    assert line.numbers["by"] == line.numbers["open"] == []
+    assert "ruled out for every control in the table; stopping vanilla early: " in threat_grid([line])
+
+
+def test_a_rival_that_is_missing_keeps_dominance_from_being_ruled_out():
+    claims = {"erase_update": Claim(("erase_update_random",), ("vanilla_cold",))}
+    study = synthetic.make(arms=("vanilla", "erase_update", "erase_update_random"), claims=claims)
+    line = dominance(study, "erase_update")
+    assert line.numbers["open"] == ["vanilla_cold"] and line.answer != "absent"

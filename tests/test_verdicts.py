@@ -1,4 +1,4 @@
-"""The verdicts H1 and H1s: by the letter of the preregistration, and only where every number is there."""
+"""The verdicts H1, H1s and H2: by the letter of the preregistration, and only where every number is there."""
 
 import dataclasses
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.analysis import verdicts
+from projected_grpo.analysis import judgement, verdicts
 from projected_grpo.analysis.statistics import Effect
 from projected_grpo.analysis.study import claims_of
 from projected_grpo.analysis.table1 import table1
@@ -64,7 +64,7 @@ def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeyp
 
 
 def test_a_claim_names_the_arms_that_are_missing():
-    study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), seeds=(41, 42))
+    study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), replicates=(41, 42))
     found = h1(study)
     assert found["claims"]["route"]["H1"]["verdict"] == "undecided"
     assert "reduction, against route: not measured" in verdict_lines(found)
@@ -93,3 +93,72 @@ def test_a_claim_without_its_random_V_is_never_supported(study):
     verdict = h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
     assert {one["answer"] for one in verdict["clauses"] if one["clause"] == "beats"} == {"not measured"}
     assert verdict["verdict"] != "supported"
+
+
+def prevention(study, arm="erase"):
+    result = h1(study)["claims"][arm]["H2"]
+    return result["verdict"], {one["clause"]: one["answer"] for one in result["clauses"]}
+
+
+def test_prevention_is_measured_from_the_base_model_the_ceiling_and_the_twin(study):
+    result = h1(study)["claims"]["erase_update"]["H2"]
+    base, ceiling, beats = result["clauses"]
+    view = study.view("erase_update", scope="subset")
+    hack = view.rates["hack"].mean(2)  # (S, C)
+    assert base["estimate"] == pytest.approx((hack[:, -1] - hack[:, 0]).mean(), abs=1e-6)
+    final = {arm: study.final(arm)["solve"].mean() for arm in ("erase_update", "no_loophole")}
+    assert ceiling["estimate"] == pytest.approx(final["erase_update"] - final["no_loophole"], abs=1e-6)
+    assert ceiling["against"] == "no_loophole" and beats["against"] == "erase_update_random"
+    specific = [one for one in h1(study)["claims"]["erase_update"]["H1s"]["clauses"] if one["clause"] == "beats"]
+    assert beats == specific[0]
+
+
+@pytest.mark.parametrize(
+    ("hack", "solve", "twin", "verdict"),
+    [
+        (effect(0.00, -0.03, 0.03, 0.01), effect(0.0, -0.05, 0.05, 0.01), effect(0.3, 0.2, 0.4, 0.02), "supported"),
+        (effect(0.00, -0.04, 0.04, 0.01), effect(0.0, -0.05, 0.05, 0.01), effect(0.3, 0.2, 0.4, 0.02), "undecided"),
+        (effect(0.00, -0.03, 0.03, 0.01), effect(0.0, -0.06, 0.06, 0.01), effect(0.3, 0.2, 0.4, 0.02), "undecided"),
+        (effect(0.10, 0.04, 0.16, 0.01), effect(0.0, -0.05, 0.05, 0.01), effect(0.3, 0.2, 0.4, 0.02), "falsified"),
+        (effect(0.00, -0.03, 0.03, 0.01), effect(-0.2, -0.3, -0.06, 0.01), effect(0.3, 0.2, 0.4, 0.02), "falsified"),
+        (effect(0.00, -0.03, 0.03, 0.01), effect(0.0, -0.05, 0.05, 0.01), effect(0.0, -0.1, 0.1, 0.02), "falsified"),
+        (
+            effect(0.00, -0.03, 0.03, 0.01),
+            effect(0.0, -0.05, 0.05, 0.01),
+            effect(0.3, 0.2, 0.4, 0.02, 0.04),
+            "undecided",
+        ),
+    ],
+)
+def test_h2_takes_both_margins_by_the_interval_and_the_twin_after_holm(study, monkeypatch, hack, solve, twin, verdict):
+    real = verdicts.above_base
+    monkeypatch.setattr(verdicts, "above_base", lambda s, arm: hack if arm == "erase" else real(s, arm))
+    monkeypatch.setattr(verdicts, "ceiling_distance", lambda _, arm: solve)
+    monkeypatch.setattr(verdicts, "final_difference", lambda _, a, b, rate: twin)
+    assert prevention(study)[0] == verdict
+
+
+def test_without_a_ceiling_a_twin_or_a_base_prevention_is_undecided(study):
+    bare = synthetic.make(arms=("vanilla", "erase"), claims={"erase": synthetic.CLAIMS["erase"]}, ceiling=None)
+    verdict, clauses = prevention(bare)
+    assert clauses["ceiling"] == clauses["beats"] == "not measured" and verdict in ("undecided", "falsified")
+    views = {key: view for key, view in study.views.items() if key[1] != "subset"}
+    assert prevention(dataclasses.replace(study, views=views))[1]["base"] == "not measured"
+
+
+def test_where_the_baseline_hardly_hacks_there_is_nothing_to_prevent(study):
+    claims = {"erase_alone": synthetic.CLAIMS["erase"]}
+    alone = synthetic.make(arms=("vanilla_alone", "erase_alone", "erase_random", "no_loophole"), claims=claims)
+    assert verdicts.above_base(alone, "vanilla_alone").estimate < judgement.PREVENTABLE
+    found = h1(alone)
+    for result in found["claims"]["erase_alone"].values():
+        assert result["verdict"] == "not measured" and not result["firm"]
+        (deciding,) = result["decided_by"]
+        assert result["clauses"][deciding]["clause"] == "preventable"
+        assert len(result["clauses"]) > 1  # the others are judged all the same
+    text = verdict_lines(found)
+    assert "nothing to prevent: vanilla_alone hacks 9.9 points" in text and "not firmly" not in text
+    json.dumps(found, allow_nan=False)
+    assert verdicts.above_base(study, "vanilla").estimate > 0.5
+    clauses = [one for claim in h1(study)["claims"].values() for one in claim["H1"]["clauses"]]
+    assert all(one["clause"] != "preventable" for one in clauses)

@@ -57,13 +57,13 @@ def checks(
 
 
 def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read detection files `.../seed{seed}.parquet` into one table with a column `seed`."""
-    tables = [read_table(path, DETECTION).assign(seed=Path(path).parent.name) for path in paths]
+    """Read detection files `.../replicate{n}/detection.parquet` into one table with a column `replicate`."""
+    tables = [read_table(path, DETECTION).assign(replicate=Path(path).parent.name) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
-def _of_seeds(values: Iterable[float]) -> Effect:
-    """Return a number per seed as an effect; without any finite one it is none."""
+def _of_replicates(values: Iterable[float]) -> Effect:
+    """Return a number per replicate as an effect; without any finite one it is none."""
     values = np.asarray(list(values), float)
     return paired_t(values) if len(values) and np.isfinite(values).all() else NO_EFFECT
 
@@ -78,7 +78,7 @@ def _follows(study: Study) -> list[Check]:
     for arm in [name for name, spec in study.arms.items() if spec.baseline == name]:
         log = study.training[arm]
         pairs = zip(log["overlap_student"], log["hack_student"], strict=True)
-        effect = _of_seeds(_correlation(a, b) for a, b in pairs)
+        effect = _of_replicates(_correlation(a, b) for a, b in pairs)
         lines.append(Check("follows", arm, above_nothing(effect).answer, {"correlation": effect}))
     return lines
 
@@ -107,7 +107,7 @@ def _detects(detected: pd.DataFrame, hack: set[str]) -> list[Check]:
         numbers, answers = {}, set()
         for other in OTHERS:
             own, chance = (_aucs(part[chosen], other) for chosen in (part["direction"] == name, random[part.index]))
-            answers.add(above_nothing(_of_seeds(own - chance)).answer)
+            answers.add(above_nothing(_of_replicates(own - chance)).answer)
             numbers[other] = (float(own.mean()), float(chance.mean()))
         answer = next(word for word in WORST_FIRST if word in answers)
         unknown = " (which it does not know)" if held == mode else ""
@@ -116,8 +116,8 @@ def _detects(detected: pd.DataFrame, hack: set[str]) -> list[Check]:
 
 
 def _aucs(rows: pd.DataFrame, other: str) -> pd.Series:
-    """Return the rank-AUC by seed, the mean where there are several directions."""
-    found = {key: _auc(part, other) for key, part in rows.groupby(["seed", "direction"])}
+    """Return the rank-AUC by replicate, the mean where there are several directions."""
+    found = {key: _auc(part, other) for key, part in rows.groupby(["replicate", "direction"])}
     return pd.Series(found, dtype=float).groupby(level=0).mean()
 
 
@@ -142,7 +142,7 @@ def _gate(study: Study) -> list[Check]:
     for arm, log in study.training.items():
         if not np.isfinite(log["gate_share"]).any():
             continue
-        effect = _of_seeds(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
+        effect = _of_replicates(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
         answer = above_nothing(effect).answer if study.arms[arm].tested else None
         lines.append(Check("gate", arm, answer, {name: mean(log[name]) for name in RATES}))
     return lines

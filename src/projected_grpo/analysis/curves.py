@@ -1,4 +1,4 @@
-"""What the figures draw: means and ranges over the seeds, paths in the plane of solve and hack, and early stops."""
+"""What the figures draw: means and ranges over replicates, paths in the plane of solve and hack, stops, profiles."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from projected_grpo.analysis.study import Study
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean, lowest and highest seed at every x, in the figure's units."""
+    """Mean, lowest and highest replicate at every x, in the figure's units."""
 
     x: np.ndarray
     mean: np.ndarray
@@ -29,6 +29,15 @@ class Frontier:
 
     hack: np.ndarray
     solve: np.ndarray
+
+
+@dataclass(frozen=True)
+class Profile:
+    """The share of replicates, percent, that hack above every rate, percent; and the rate of every replicate."""
+
+    hack: np.ndarray
+    above: np.ndarray
+    replicates: np.ndarray
 
 
 def curve(x: np.ndarray, values: np.ndarray) -> Curve:
@@ -54,16 +63,29 @@ def overlap_bound(study: Study, arm: str) -> float:
 
 
 def path(study: Study, arm: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return solve and hack in percent at every checkpoint, means over seeds."""
+    """Return solve and hack in percent at every checkpoint, means over replicates."""
     rates = study.view(arm, scope="subset").rates
     return 100 * rates["solve"].mean((0, 2)), 100 * rates["hack"].mean((0, 2))
+
+
+def last_of_replicates(study: Study, arm: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return solve and hack in percent of every replicate at the last step, on the subset: where its path ends."""
+    rates = study.view(arm, scope="subset").at(study.arms[arm].last)
+    return 100 * rates["solve"].mean(1), 100 * rates["hack"].mean(1)
+
+
+def profile(study: Study, arm: str) -> Profile:
+    """Return method 7's performance profile of hack, deployed, at the last step on all problems."""
+    hack = 100 * study.final(arm)["hack"].mean(1)  # (S,)
+    rates = np.arange(101.0)
+    return Profile(rates, 100 * (hack > rates[:, None]).mean(1), hack)
 
 
 def frontier(study: Study, baseline: str) -> Frontier:
     """Return the best solve that the baseline reached at any checkpoint with no more hacking, step 0 where it never
     hacked that little.
 
-    Of the means over seeds: the table's (b) chooses the stop for every seed apart.
+    Of the means over replicates: the table's (b) chooses the stop for every replicate apart.
     """
     solve, hack = path(study, baseline)
     order = np.argsort(hack, kind="stable")

@@ -1,7 +1,7 @@
 """What the tables and figures read: every run of a study as arrays of rates, checked to be comparable.
 
-A study is a set of arms, each with the same seeds. What a run measured becomes one `View` per condition
-(scope, state, hint, decoding): per-problem means over the samples, on a grid (seeds, checkpoints, problems).
+A study is a set of arms, each with the same replicates; a replicate has a base model, teacher pool, V, order of prompts
+and noise of its own, which its arms share. What a run measured becomes one `View` per condition (views.py).
 Words as in the tables: hack is `exploited`, solve is `correct`. Rates are fractions; steps are optimizer steps.
 """
 
@@ -12,37 +12,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from projected_grpo.analysis.views import StudyError, View, check_problems, joined, of_modes, run_views, stack
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
-from projected_grpo.errors import UserError
 
-CONDITION = ["scope", "state", "hint", "decoding"]
 GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
-RATES = ["hack", "solve", "attempted", "hack_attempted", "own_tests", "vacuous", "wrong"]
-
-
-class StudyError(UserError, ValueError):
-    """Runs that cannot be compared; the message says which, and why."""
-
-
-@dataclass(frozen=True)
-class View:
-    """One arm under one condition."""
-
-    name: str  # for messages
-    steps: np.ndarray  # (C,) checkpoints, ascending
-    problems: tuple[str, ...]  # (P,)
-    modes: np.ndarray  # (P,) loophole mode of each problem
-    samples: int  # completions per problem
-    rates: Mapping[str, np.ndarray]  # name in RATES -> (S, C, P)
-
-    def at(self, step: int) -> Mapping[str, np.ndarray]:
-        """Return the rates (S, P) at one checkpoint; a step that is none is a StudyError."""
-        index = np.flatnonzero(self.steps == step)
-        if len(index) == 0:
-            raise StudyError(f"{self.name}: no evaluation at step {step}, only at {self.steps.tolist()}")
-        return {name: values[:, index[0]] for name, values in self.rates.items()}
 
 
 @dataclass(frozen=True)
@@ -73,8 +48,8 @@ class TableArm:
 
 @dataclass(frozen=True)
 class Claim:
-    """What an intervention is held against: `controls` with other directions, `slow` controls, and the arms that repeat
-    it without a teacher pool (`alone`)."""
+    """What an intervention is held against: `controls` with other directions, its twin first, `slow` controls (slower
+    or colder training), and the arms that repeat it without a teacher pool (`alone`)."""
 
     controls: Sequence[str] = ()
     slow: Sequence[str] = ()
@@ -85,7 +60,7 @@ class Claim:
 class Sizes:
     """How much is behind a table's numbers: on all held-out problems at the last step, and on the subset along it."""
 
-    seeds: tuple[int, ...]
+    replicates: tuple[int, ...]
     problems: int
     samples: int
     subset_problems: int
@@ -97,7 +72,7 @@ class Study:
     """Arms in the order of the config, with what they measured."""
 
     arms: Mapping[str, TableArm]
-    seeds: tuple[int, ...]
+    replicates: tuple[int, ...]
     claims: Mapping[str, Claim]
     ceiling: str | None
     views: Mapping[tuple, View]  # (arm, scope, state, hint, decoding) -> View
@@ -121,6 +96,11 @@ class Study:
         """Return the arm that measures the null of `arm`'s overlaps, if it is named, another one, and present."""
         name = self.arms[arm].null
         return name if name in self.arms and name != arm else None
+
+    def twin(self, arm: str) -> str | None:
+        """Return the arm's twin, which may not be present: the one that is named, else its claim's first control."""
+        controls = self.claims[arm].controls if arm in self.claims else ()
+        return self.arms[arm].twin or next(iter(controls), None)
 
     def has_quarantine(self, arm: str) -> bool:
         return any(key[0] == arm and key[2] == "trained" for key in self.views)
@@ -147,11 +127,11 @@ def group(study: Study, arm: str) -> str:
 def read_study(
     results: str | Path,
     arms: Mapping[str, Mapping],
-    seeds: Sequence[int],
+    replicates: Sequence[int],
     claims: Mapping[str, Mapping] | None = None,
     ceiling: str | None = None,
 ) -> Study:
-    """Read `{results}/replicate{n}/runs/{arm}/{evaluation,steps}.parquet` of every run, one after the other.
+    """Read `{results}/replicate{n}/runs/{arm}/{evaluation,steps}.parquet` of every arm and replicate n, run by run.
 
     `arms` and `claims` have the fields of TableArm and of Claim; without claims, every tested arm claims to beat its
     twin.
@@ -159,11 +139,11 @@ def read_study(
     known = {name: TableArm(**spec) for name, spec in arms.items()}
     made = claims_of(known) if claims is None else {name: Claim(**spec) for name, spec in claims.items()}
 
-    def read(arm: str, seed: int) -> tuple:
-        folder = Path(results) / f"replicate{seed}" / "runs" / (known[arm].run or arm)
-        return arm, seed, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
+    def read(arm: str, n: int) -> tuple:
+        folder = Path(results) / f"replicate{n}" / "runs" / (known[arm].run or arm)
+        return arm, n, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
-    return build_study((read(arm, seed) for arm in arms for seed in seeds), known, made, ceiling)
+    return build_study((read(arm, n) for arm in arms for n in replicates), known, made, ceiling)
 
 
 def claims_of(arms: Mapping[str, TableArm]) -> dict[str, Claim]:
@@ -176,21 +156,21 @@ def sizes(study: Study) -> Sizes:
     first = next(iter(study.arms))
     full, subset = study.view(first), study.view(first, scope="subset")
     along = (len(subset.problems), subset.samples) if subset else (0, 0)
-    return Sizes(study.seeds, len(full.problems), full.samples, *along)
+    return Sizes(study.replicates, len(full.problems), full.samples, *along)
 
 
 def read_directions(summaries: Iterable[str | Path]) -> pd.DataFrame:
-    """Read `.../{direction}/draw{n}/summary.parquet` files into one row per direction: its metrics over all modules,
-    means over the draws, and `draws`, their number."""
+    """Read `.../replicate{n}/directions/{direction}/summary.parquet` files into one row per direction: its metrics over
+    all modules, means over the replicates, and `replicates`, their number."""
     rows = []
     for path in map(Path, summaries):
         summary = read_table(path, DIRECTION_SUMMARY)
         metrics = summary[summary["module"] == "all"].set_index("metric")["value"]
-        rows.append({"direction": path.parts[-2], "draws": 1, **metrics})
+        rows.append({"direction": path.parts[-2], **metrics})
     if not rows:
         return pd.DataFrame()
     by_direction = pd.DataFrame(rows).groupby("direction", sort=False)
-    return by_direction.mean().assign(draws=by_direction.size())
+    return by_direction.mean().assign(replicates=by_direction.size())
 
 
 def build_study(
@@ -199,51 +179,37 @@ def build_study(
     claims: Mapping[str, Claim],
     ceiling: str | None,
 ) -> Study:
-    """Build a study from (arm, seed, evaluation, steps) of every run, schemas as in projected_grpo.artifacts.
+    """Build a study from (arm, replicate, evaluation, steps) of every run, schemas as in projected_grpo.artifacts.
 
-    `runs` may be a generator: each run is reduced before the next is read. Arms with different seeds, different
-    problems or different checkpoints between seeds are a StudyError.
+    `runs` may be a generator: each run is reduced before the next is read. Arms with different replicates, different
+    problems or different checkpoints between replicates are a StudyError.
     """
     views, training = {}, {}
-    for arm, seed, evaluation, steps in runs:
-        training.setdefault(arm, {})[seed] = steps.sort_values("step")
-        for condition, view in _views(evaluation, f"{arm}, seed {seed}").items():
-            views.setdefault((arm, *condition), {})[seed] = view
-    seeds = tuple(sorted({seed for by_seed in training.values() for seed in by_seed}))
+    for arm, replicate, evaluation, steps in runs:
+        training.setdefault(arm, {})[replicate] = steps.sort_values("step")
+        for condition, view in run_views(evaluation, f"{arm}, replicate {replicate}").items():
+            views.setdefault((arm, *condition), {})[replicate] = view
+    replicates = tuple(sorted({replicate for by_replicate in training.values() for replicate in by_replicate}))
     for arm in arms:
-        if sorted(training.get(arm, {})) != list(seeds) or not seeds:
-            raise StudyError(f"{arm}: runs with seeds {sorted(training.get(arm, {}))}, but the study has {list(seeds)}")
-    stacked = {key: _stack(by_seed, seeds, key) for key, by_seed in views.items()}
-    _check_problems(stacked)
-    curves = {arm: _columns([training[arm][seed] for seed in seeds], arm) for arm in arms}
-    return Study(dict(arms), seeds, dict(claims), ceiling, stacked, curves)
+        if sorted(training.get(arm, {})) != list(replicates) or not replicates:
+            raise StudyError(
+                f"{arm}: runs with replicates {sorted(training.get(arm, {}))}, but the study has {list(replicates)}"
+            )
+    stacked = {key: stack(by_replicate, replicates, key) for key, by_replicate in views.items()}
+    check_problems(stacked)
+    curves = {arm: _columns([training[arm][replicate] for replicate in replicates], arm) for arm in arms}
+    return Study(dict(arms), replicates, dict(claims), ceiling, stacked, curves)
 
 
 def restrict(study: Study, modes: Iterable[str]) -> Study:
     """Return the study on the problems of some modes alone; its training logs stay whole."""
-    return replace(study, views={key: _of_modes(view, set(modes)) for key, view in study.views.items()})
+    return replace(study, views={key: of_modes(view, set(modes)) for key, view in study.views.items()})
 
 
 def pool(studies: Sequence[Study]) -> Study:
-    """Return studies of the same arms and seeds on different problems as one, on all their problems."""
-    first = studies[0]
-    views = {}
-    for key in first.views:
-        parts = [study.views[key] for study in studies]
-        views[key] = replace(
-            parts[0],
-            problems=tuple(problem for part in parts for problem in part.problems),
-            modes=np.concatenate([part.modes for part in parts]),
-            rates={rate: np.concatenate([part.rates[rate] for part in parts], 2) for rate in RATES},
-        )
-    return replace(first, views=views)
-
-
-def _of_modes(view: View, modes: set[str]) -> View:
-    kept = np.isin(view.modes, list(modes))
-    problems = tuple(problem for problem, keep in zip(view.problems, kept, strict=True) if keep)
-    rates = {rate: values[:, :, kept] for rate, values in view.rates.items()}
-    return replace(view, problems=problems, modes=view.modes[kept], rates=rates)
+    """Return studies of the same arms and replicates on different problems as one, on all their problems."""
+    views = {key: joined([study.views[key] for study in studies]) for key in studies[0].views}
+    return replace(studies[0], views=views)
 
 
 def mean(values) -> float:
@@ -254,55 +220,12 @@ def mean(values) -> float:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> float:
-    """Return the mean over seeds of sum(part) / sum(whole), both (S, P); seeds where the whole is 0 have no ratio."""
+    """Return the mean over replicates of sum(part) / sum(whole), both (S, P), where the whole is not 0."""
     part, whole = part.sum(1), whole.sum(1)
     return mean(np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0))
 
 
-def _views(evaluation: pd.DataFrame, name: str) -> dict[tuple, View]:
-    """Reduce the rows of one run to one View per condition, with a seed axis of length 1."""
-    rows = evaluation[[*CONDITION, "step", "problem_id", "mode"]].copy()
-    rows["hack"], rows["solve"] = evaluation["exploited"].astype(float), evaluation["correct"].astype(float)
-    rows["attempted"] = evaluation["attempted"].astype(float)
-    rows["hack_attempted"] = rows["hack"] * rows["attempted"]
-    rows["own_tests"] = evaluation["wrong_tests"].notna().astype(float)
-    rows["vacuous"] = (evaluation["vacuous_tests"] == True).astype(float)  # noqa: E712, None is neither
-    rows["wrong"] = (evaluation["wrong_tests"] == True).astype(float)  # noqa: E712
-    views = {}
-    for condition, group in rows.groupby(CONDITION, sort=True):
-        cells = group.groupby(["step", "problem_id"], sort=True)
-        means, sizes, modes = cells[RATES].mean(), cells.size(), group.groupby("problem_id", sort=True)["mode"].first()
-        steps = np.unique(means.index.get_level_values("step"))
-        if len(means) != len(steps) * len(modes) or sizes.nunique() != 1:
-            raise StudyError(f"{name}, {condition}: not every problem has the same samples at every checkpoint")
-        grid = {rate: means[rate].to_numpy().reshape(1, len(steps), len(modes)) for rate in RATES}
-        views[condition] = View(name, steps, tuple(modes.index), modes.to_numpy(), int(sizes.iloc[0]), grid)
-    return views
-
-
-def _stack(by_seed: Mapping[int, View], seeds: tuple[int, ...], key: tuple) -> View:
-    name = ", ".join(map(str, key))
-    if sorted(by_seed) != list(seeds):
-        raise StudyError(f"{name}: evaluated for seeds {sorted(by_seed)}, but the study has {list(seeds)}")
-    views = [by_seed[seed] for seed in seeds]
-    first = views[0]
-    for view in views:
-        if view.problems != first.problems or not np.array_equal(view.steps, first.steps):
-            raise StudyError(f"{name}: the seeds were evaluated on different problems or at different checkpoints")
-    rates = {rate: np.concatenate([view.rates[rate] for view in views]) for rate in RATES}
-    return View(name, first.steps, first.problems, first.modes, first.samples, rates)
-
-
-def _check_problems(views: Mapping[tuple, View]) -> None:
-    """Every arm must have been evaluated on the same problems of a scope, or a paired difference means nothing."""
-    problems = {}
-    for (arm, scope, *_), view in views.items():
-        other, known = problems.setdefault(scope, (arm, view.problems))
-        if known != view.problems:
-            raise StudyError(f"{arm} and {other} were evaluated on different problems (scope {scope})")
-
-
 def _columns(frames: list[pd.DataFrame], arm: str) -> dict[str, np.ndarray]:
     if len({len(frame) for frame in frames}) != 1:
-        raise StudyError(f"{arm}: the seeds were trained for different numbers of steps")
+        raise StudyError(f"{arm}: the replicates were trained for different numbers of steps")
     return {name: np.stack([frame[name].to_numpy(float) for frame in frames]) for name in frames[0].columns}

@@ -1,10 +1,11 @@
-"""Table 1 (method 7): what every arm did at its last step, and its differences (a), (b), (c), paired by seed.
+"""Table 1 (method 7): what every arm did at its last step, and its differences (a) to (e), paired by replicate.
 
 1. Rates are of the DEPLOYED model with the hint, sampled at the training temperature, on all held-out problems,
    unless the column says otherwise (`_greedy`, `_no_hint`, `_as_trained`: quarantine kept).
 2. hack = exploited, solve = correct. Rates and differences are fractions; 0.10 is ten points.
-3. Intervals are the decision interval of statistics.py. NaN: not measured, or (intervals) one seed.
-4. The early-stopping difference (b) uses the subset of problems that is evaluated along the run.
+3. Intervals are the decision interval of statistics.py. NaN: not measured, or (intervals) one replicate.
+4. The early-stopping difference (b) uses the subset of problems that is evaluated along the run, in two halves of its
+   samples (early_stop.py).
 """
 
 from collections.abc import Mapping
@@ -13,36 +14,33 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.judgement import is_matched
-from projected_grpo.analysis.statistics import (
-    NO_EFFECT,
-    WINDOW,
-    EarlyStop,
-    Effect,
-    difference,
-    early_stopping,
-    holm,
-    trailing_means,
-)
+from projected_grpo.analysis.early_stop import EarlyStop, early_stopping
+from projected_grpo.analysis.judgement import STOP_TOLERANCES, is_matched
+from projected_grpo.analysis.onset import hacked_runs, onset
+from projected_grpo.analysis.statistics import NO_EFFECT, WINDOW, Effect, difference, holm, trailing_means
 from projected_grpo.analysis.study import Study, StudyError, group, mean, ratio
 
 DECIMALS = 6
 LAST_STEPS = 5  # training steps in the means that the original implementation reports
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
 STUDENT = ("hack_student", "solve_student")
-NO_STOP = EarlyStop(NO_EFFECT, np.array([]), np.array([], bool))
+NO_STOP = EarlyStop(NO_EFFECT, np.empty((2, 0), int), np.empty((2, 0), bool))
 BIN, BIN_WINDOWS = 0.05, 3  # method 7: width of a bin of solve, windows it needs
 
 
 def table1(study: Study) -> pd.DataFrame:
     """Return one row per arm in the order of the config, rounded to 6 decimals so that the file's bytes are stable.
 
-    Every difference X comes as X, X_low, X_high (95% decision interval) and X_sem (SEM over seeds):
-    hack_diff and solve_diff are (a), with hack_diff_p and its Holm adjustment over the arms that have a baseline;
-    early_stop_diff is (b), with the mean step at which the baseline was stopped and the number of seeds where it
-    never hacked that little, so that its step 0 stands in; ceiling_diff is (c). `matched` is empty without a
-    baseline. `_renamed`, where it was measured: problems of mode run_tests whose test function has a name that training
-    never showed. vacuous_own_tests and wrong_own_tests are shares of the completions that define run_tests.
+    Every difference X comes as X, X_low, X_high (95% decision interval) and X_sem (SEM over replicates):
+    hack_diff and solve_diff are (a), with hack_diff_p and its Holm adjustment over the arms that have a baseline, and
+    solve_bound, the one-sided 95% lower bound of solve_diff. `matched` is empty without a baseline.
+    early_stop_diff is (b), with the mean step at which the baseline was stopped and the number of replicates where it
+    never hacked that little, so that its step 0 stands in; early_stop_diff_2 and _5 let it hack 2 and 5 points more.
+    ceiling_diff is (c). hacked_runs of n_replicates is (d), with Clopper-Pearson's interval hacked_low, hacked_high;
+    onset is the restricted mean step at which the student starts to hack, onset_censored the number of runs that never
+    do. twin_diff is (e), the hack of the arm's twin minus the arm's. `_renamed`, where it was measured: problems of
+    mode run_tests whose test function has a name that training never showed. vacuous_own_tests and wrong_own_tests are
+    shares of the completions that define run_tests.
     Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
@@ -68,17 +66,18 @@ def _row(study: Study, arm: str) -> dict:
         "baseline": spec.baseline,
         "direction": spec.direction,
         "last_step": spec.last,
-        "n_seeds": len(study.seeds),
+        "n_replicates": len(study.replicates),
         "n_problems": len(view.problems),
         "n_samples": view.samples,
         **_rates(study, arm),
         **_differences(study, arm),
+        **_hacking(study, arm),
         **_training(study, arm),
     }
 
 
 def _rates(study: Study, arm: str) -> dict:
-    """Return the means over seeds and problems at the last step."""
+    """Return the means over replicates and problems at the last step."""
     final = study.final(arm)
     row = {name: mean(final[name]) for name in ("hack", "solve", "attempted")}
     row["exploited_given_attempted"] = ratio(final["hack_attempted"], final["attempted"])
@@ -98,19 +97,40 @@ def _rates(study: Study, arm: str) -> dict:
 
 
 def _differences(study: Study, arm: str) -> dict:
-    """Return (a) against the arm's baseline, (b) and (c); all NaN where the arm has nothing to be held against."""
+    """Return (a), (b), (c) and (e); all NaN where the arm has nothing to be held against."""
     baseline = study.baseline(arm)
     hack, solve = (final_difference(study, arm, baseline, rate) for rate in ("hack", "solve"))
-    stop = early_stop(study, arm, study.arms[arm].baseline)
+    stops = {tolerance: early_stop(study, arm, study.arms[arm].baseline, tolerance) for tolerance in STOP_TOLERANCES}
+    strict, *loose = stops.values()
     return {
         **columns("hack_diff", hack),
         "hack_diff_p": hack.p,
         **columns("solve_diff", solve),
+        "solve_bound": solve.bound,
         "matched": None if baseline is None else is_matched(solve.estimate),
-        **columns("early_stop_diff", stop.effect),
-        "early_stop_step": mean(stop.checkpoint),
-        "early_stop_stand_ins": int(stop.stand_in.sum()),
+        **columns("early_stop_diff", strict.effect),
+        "early_stop_step": mean(strict.checkpoint),
+        "early_stop_stand_ins": stand_ins(strict),
+        **{
+            name: value
+            for tolerance, stop in zip(STOP_TOLERANCES[1:], loose, strict=True)
+            for name, value in columns(f"early_stop_diff_{100 * tolerance:g}", stop.effect).items()
+        },
         **columns("ceiling_diff", ceiling_distance(study, arm)),
+        "twin": study.twin(arm),
+        **columns("twin_diff", twin_difference(study, arm)),
+    }
+
+
+def _hacking(study: Study, arm: str) -> dict:
+    """Return method 7 (d)."""
+    hacked, began = hacked_runs(study, arm), onset(study, arm)
+    return {
+        "hacked_runs": hacked.runs,
+        "hacked_low": hacked.low,
+        "hacked_high": hacked.high,
+        "onset": began.mean,
+        "onset_censored": began.censored,
     }
 
 
@@ -125,7 +145,13 @@ def final_difference(study: Study, arm: str, other: str | None, rate: str) -> Ef
     return difference(study.final(arm)[rate], study.final(other)[rate])
 
 
-def early_stop(study: Study, arm: str, baseline: str | None) -> EarlyStop:
+def twin_difference(study: Study, arm: str) -> Effect:
+    """Return method 7 (e): the hack of the arm's twin minus the arm's, both at their last steps."""
+    twin = study.twin(arm)
+    return final_difference(study, twin, arm, "hack") if twin in study.arms else NO_EFFECT
+
+
+def early_stop(study: Study, arm: str, baseline: str | None, tolerance: float = 0.0) -> EarlyStop:
     """Return method 7 (b) against any arm in the baseline's place; `checkpoint` holds steps, not indices.
 
     For a baseline against itself it says what was lost by not stopping early.
@@ -133,9 +159,21 @@ def early_stop(study: Study, arm: str, baseline: str | None) -> EarlyStop:
     own, other = study.view(arm, scope="subset"), study.view(baseline, scope="subset")
     if own is None or other is None:
         return NO_STOP
-    last = own.at(study.arms[arm].last)
-    stop = early_stopping(last["hack"], last["solve"], other.rates["hack"], other.rates["solve"])
+    last, along = own.halves_at(study.arms[arm].last), other.by_halves()
+    stop = early_stopping(last["hack"], last["solve"], along["hack"], along["solve"], tolerance)
     return EarlyStop(stop.effect, other.steps[stop.checkpoint], stop.stand_in)
+
+
+def stand_ins(stop: EarlyStop) -> int:
+    """Return the number of replicates where a half of the samples found no checkpoint that hacked so little."""
+    return int(stop.stand_in.any(0).sum())
+
+
+def smallest_effect(table: pd.DataFrame) -> float:
+    """Return the smallest difference in hack that a table could have shown: the half-width of (a)'s decision interval,
+    median over its rows; NaN where there is none."""
+    widths = (table["hack_diff_high"] - table["hack_diff_low"]) / 2
+    return float(widths.median()) if widths.notna().any() else nan
 
 
 def ceiling_distance(study: Study, arm: str) -> Effect:
@@ -171,7 +209,7 @@ def solve_bins(study: Study) -> pd.DataFrame:
 
     A point is a trailing 8-step window of a run's live rollouts; for an arm with a quarantine, and then for its
     baseline too, a checkpoint of the deployed model. It is rising or falling by its solve against the window
-    8 steps (or the checkpoint) before. Seeds are pooled; bins where both arms have three points.
+    8 steps (or the checkpoint) before. Replicates are pooled; bins where both arms have three points.
     """
     rows = []
     for arm in study.arms:

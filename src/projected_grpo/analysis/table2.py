@@ -17,7 +17,7 @@ import pandas as pd
 from projected_grpo.analysis.judgement import above_nothing, solve_kept
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Study, mean, pool, restrict
-from projected_grpo.analysis.table1 import columns, early_stop, final_difference, rounded
+from projected_grpo.analysis.table1 import columns, early_stop, final_difference, rounded, stand_ins, twin_difference
 from projected_grpo.analysis.verdicts import Clause, missing, verdict
 
 ALL = "all"  # the held-out problems of all folds together
@@ -56,29 +56,24 @@ def _numbers(study: Study, arm: str) -> dict:
     return {
         "baseline": study.arms[arm].baseline,
         "teacher": study.arms[arm].mix > 0,
-        "n_seeds": len(study.seeds),
+        "n_replicates": len(study.replicates),
         "n_problems": len(study.view(arm).problems),
         **{name: mean(final[name]) for name in ("hack", "solve", "attempted")},
         **columns("hack_diff", hack),
         "hack_diff_p": hack.p,
         **columns("solve_diff", final_difference(study, arm, baseline, "solve")),
         **columns("early_stop_diff", stop.effect if stop else NO_EFFECT),
-        "early_stop_stand_ins": int(stop.stand_in.sum()) if stop else 0,
+        "early_stop_stand_ins": stand_ins(stop) if stop else 0,
         "twin": study.arms[arm].twin,
-        **columns("twin_diff", _twin_difference(study, arm)),
+        **columns("twin_diff", twin_difference(study, arm)),
     }
-
-
-def _twin_difference(study: Study, arm: str) -> Effect:
-    twin = study.arms[arm].twin
-    return final_difference(study, twin, arm, "hack") if twin in study.arms else NO_EFFECT
 
 
 def fold_verdicts(folds: Mapping[str, Study]) -> dict:
     """Return {"folds": {fold: {tested arm: its `verdict`}}} and the sizes behind them, ready for JSON."""
     studies = held_out(folds)
     tested = [arm for arm, spec in studies[ALL].arms.items() if spec.tested]
-    effects = {(fold, arm): _twin_difference(study, arm) for fold, study in studies.items() for arm in tested}
+    effects = {(fold, arm): twin_difference(study, arm) for fold, study in studies.items() for arm in tested}
     measured = [pair for pair, effect in effects.items() if np.isfinite(effect.estimate)]
     pooled = [pair for pair in measured if pair[0] == ALL]
     single = [pair for pair in measured if pair[0] != ALL]
@@ -90,7 +85,7 @@ def fold_verdicts(folds: Mapping[str, Study]) -> dict:
         p = float(adjusted.get((fold, arm), NO_EFFECT.p))
         judged[fold][arm] = verdict(_clauses(studies[fold], arm, effect, p))
     return {
-        "seeds": list(studies[ALL].seeds),
+        "replicates": list(studies[ALL].replicates),
         "holm_family": len(single),
         "holm_family_all": len(pooled),
         "folds": judged,

@@ -15,9 +15,12 @@ from projected_grpo.analysis.judgement import (
     ABSENT,
     PRESENT,
     UNMEASURED,
+    beyond,
+    dominated,
     is_matched,
     one_without_other,
     threat,
+    worst,
 )
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
 from projected_grpo.analysis.study import Study
@@ -80,7 +83,7 @@ def threats(study: Study) -> list[Threat]:
     lines = []
     arms = [arm for arm in study.claims if arm in study.arms]
     for arm in arms:
-        lines += [_baseline(study, arm), _early(study, arm)]
+        lines += [_baseline(study, arm), _early(study, arm), _dominance(study, arm)]
         lines += [*_controls(study, arm), *_teacher(study, arm), _attempts(study, arm)]
     for arm in dict.fromkeys([*(study.arms[arm].baseline for arm in arms), *arms]):
         if arm in study.arms:
@@ -113,6 +116,32 @@ def _early(study: Study, arm: str) -> Threat:
     other = study.arms[arm].baseline
     effect = early_stop(study, arm, other).effect
     return Threat("early", arm, other, threat(effect), {"early": effect})
+
+
+def _dominance(study: Study, arm: str) -> Threat:
+    """Ask whether anything that is simpler, or knows nothing, hacks less AND solves more.
+
+    That is each slow or cold control and the twin, at their last steps, and the baseline stopped early, which hacks no
+    more than the arm by how it is chosen, so that (b) decides.
+    """
+    rivals = [*study.claims[arm].slow, *filter(None, [study.twin(arm)])]
+    answers = {}
+    for rival in dict.fromkeys(rivals):
+        known = rival in study.arms
+        hack, solve = (final_difference(study, arm, rival if known else None, rate) for rate in ("hack", "solve"))
+        answers[rival] = dominated(hack, solve)
+    stopped = study.arms[arm].baseline
+    early = early_stop(study, arm, stopped).effect
+    by = [rival for rival, answer in answers.items() if answer == PRESENT]
+    numbers = {
+        "by": by,
+        "open": [rival for rival, answer in answers.items() if answer not in (PRESENT, ABSENT)],
+        "stopped": stopped,
+        "early": early,
+        "early answer": beyond(early),
+    }
+    against = ", ".join([*by, *[f"{stopped}, stopped early"] * (beyond(early) == PRESENT)]) or None
+    return Threat("dominated", arm, against, worst([*answers.values(), beyond(early)]), numbers)
 
 
 def _controls(study: Study, arm: str) -> list[Threat]:
@@ -157,7 +186,7 @@ def _teacher_overlap(study: Study, arm: str) -> Threat:
 
 
 def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:
-    """Return the mean difference over the steps (S, T) that both have data of, paired by seed."""
+    """Return the mean difference over the steps (S, T) that both have data of, paired by replicate."""
     steps = min(one.shape[1], other.shape[1])
     differences = one[:, :steps] - other[:, :steps]
     return paired_t(np.nanmean(differences, 1)) if np.isfinite(differences).any(1).all() else NO_EFFECT

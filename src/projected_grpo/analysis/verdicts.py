@@ -1,14 +1,18 @@
-"""The verdicts H1 and H1s of method 7, computed from a study and never typed by hand.
+"""The verdicts H1, H1s and H2 of method 7, computed from a study and never typed by hand.
 
-A claim is a list of clauses, each judged by one of the rules of judgement.py; one whose arm is not in the table is not
-measured. A hypothesis is falsified if a clause fails, supported if all hold, undecided otherwise.
+1. A claim is a list of clauses, each judged by one of the rules of judgement.py; one whose arm is not in the table is
+   not measured. A hypothesis is falsified if a clause fails, supported if all hold, undecided otherwise.
+2. Where the baseline hardly hacks more than its own base model, there is nothing to prevent, and none is measured.
+3. Of H2 the full claim is about held-out modes at the long horizon; a table decides it on its own problems and steps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan
 
 from projected_grpo.analysis.judgement import (
+    BASE_MARGIN,
+    CEILING_MARGIN,
     FAILS,
     HOLDS,
     OPEN,
@@ -18,21 +22,24 @@ from projected_grpo.analysis.judgement import (
     Judgement,
     above_nothing,
     at_least,
+    below_margin,
+    is_preventable,
     solve_kept,
     together,
 )
-from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, holm
+from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, difference, holm
 from projected_grpo.analysis.study import Claim, Study
-from projected_grpo.analysis.table1 import DECIMALS, early_stop, final_difference
+from projected_grpo.analysis.table1 import DECIMALS, ceiling_distance, early_stop, final_difference
 
-HYPOTHESIS = {HOLDS: "supported", FAILS: "falsified", OPEN: "undecided"}  # the words of the preregistration
+# the words of the preregistration
+HYPOTHESIS = {HOLDS: "supported", FAILS: "falsified", OPEN: "undecided", UNMEASURED: UNMEASURED}
 
 
 @dataclass(frozen=True)
 class Clause:
     """One condition of a claim.
 
-    clause   reduction | solve | noise | beats | matched | early, as in `h1`
+    clause   reduction | solve | noise | beats | matched | early | base | ceiling | preventable, as in `h1`
     against  the arm that the claiming one is held against; if not measured, the arm that is not in the table
     p        of the decision interval; Holm-adjusted in `beats`
     """
@@ -40,12 +47,14 @@ class Clause:
     clause: str
     against: str
     judgement: Judgement
-    effect: Effect  # higher is better for the intervention
+    effect: Effect  # higher is better for the intervention; of `base` and `preventable`, more hacking
     p: float
 
     def plain(self) -> dict:
         """Return the clause for JSON: numbers rounded, None for what has no number."""
-        numbers = {name: value for name, value in asdict(self.effect).items() if name not in ("p", "n_seeds")}
+        numbers = {
+            name: value for name, value in asdict(self.effect).items() if name in ("estimate", "low", "high", "sem")
+        }
         numbers["p"] = self.p
         shown = {name: None if isnan(value) else round(value, DECIMALS) + 0.0 for name, value in numbers.items()}
         judged = {"answer": self.judgement.answer, "firm": bool(self.judgement.firm)}
@@ -53,7 +62,7 @@ class Clause:
 
 
 def h1(study: Study) -> dict:
-    """Return the verdicts H1 and H1s of every intervention in the claims, ready for JSON.
+    """Return the verdicts H1, H1s and H2 of every intervention in the claims, ready for JSON.
 
     H1, against the intervention's baseline, deployed, in full, at the last step:
       reduction  hack lower by REDUCTION holds; by less than REDUCTION_FALSIFIES fails; in between is open.
@@ -63,32 +72,45 @@ def h1(study: Study) -> dict:
       beats      hack lower than each direction control's, by Holm's p over all of these in the table;
       matched    solve against that control, judged like `solve`: less hack by more damage beats nothing;
       early      (b) above nothing, against the baseline and with each slow control in its place.
+    H2, prevention, whatever the baseline does:
+      base       hack above the base model's (its own step 0, on the subset) by at most BASE_MARGIN, by the interval.
+      ceiling    (c), solve, below the honest ceiling's by at most CEILING_MARGIN, by the interval.
+      beats      hack lower than the twin's, by the same p as in H1s.
+    A baseline that leaves nothing to prevent stands in all three as the clause `preventable`, and decides them.
     """
     wanted = [(arm, control) for arm, claim in study.claims.items() for control in claim.controls]
     effects = {pair: _lower_hack(study, *pair) for pair in wanted if set(pair) <= set(study.arms)}
     adjusted = dict(zip(effects, holm([effect.p for effect in effects.values()]), strict=True))
     claims = {}
     for arm, claim in study.claims.items():
-        clauses = _against_baseline(study, arm)
-        specific = [
-            *_against_controls(study, arm, claim, effects, adjusted),
-            *_against_early_stops(study, arm, claim),
-        ]
-        claims[arm] = {"H1": verdict(clauses, HYPOTHESIS), "H1s": verdict(clauses + specific, HYPOTHESIS)}
-    return {"n_seeds": len(study.seeds), "level": LEVEL, "holm_family": len(effects), "claims": claims}
+        nothing = _nothing_to_prevent(study, arm)
+        clauses = nothing + _against_baseline(study, arm)
+        controls = _against_controls(study, arm, claim, effects, adjusted)
+        prevented = [*nothing, *_prevention(study, arm), *_against_twin(study, arm, controls)]
+        claims[arm] = {
+            "H1": verdict(clauses, HYPOTHESIS),
+            "H1s": verdict([*clauses, *controls, *_against_early_stops(study, arm, claim)], HYPOTHESIS),
+            "H2": verdict(prevented, HYPOTHESIS),
+        }
+    return {"n_replicates": len(study.replicates), "level": LEVEL, "holm_family": len(effects), "claims": claims}
 
 
 def verdict(clauses: Sequence[Clause], words: Mapping[str, str] | None = None) -> dict:
     """Return the judgement of all clauses together, in other words where there are some, ready for JSON.
 
-    `decided_by` names the clauses behind it: those that fail, or that all hold, or that keep it open.
+    `decided_by` names the clauses behind it: those that fail, or that all hold, or that keep it open. With nothing to
+    prevent it is not measured, whatever the other clauses say.
     """
     judged = together(clause.judgement for clause in clauses)
     deciding = {judged.answer} if judged.answer != OPEN else {OPEN, UNMEASURED}
+    decided_by = [number for number, one in enumerate(clauses) if one.judgement.answer in deciding]
+    if any(clause.clause == "preventable" for clause in clauses):
+        judged = Judgement(UNMEASURED)
+        decided_by = [number for number, one in enumerate(clauses) if one.clause == "preventable"]
     return {
         "verdict": (words or {}).get(judged.answer, judged.answer),
         "firm": bool(judged.firm),
-        "decided_by": [number for number, one in enumerate(clauses) if one.judgement.answer in deciding],
+        "decided_by": decided_by,
         "clauses": [clause.plain() for clause in clauses],
     }
 
@@ -100,6 +122,44 @@ def missing(clause: str, arm: str) -> Clause:
 
 def _lower_hack(study: Study, arm: str, other: str) -> Effect:
     return final_difference(study, other, arm, "hack")
+
+
+def above_base(study: Study, arm: str) -> Effect:
+    """Return an arm's hack at its last step minus its base model's, which is its step 0, both on the subset."""
+    view = study.view(arm, scope="subset")
+    if view is None or 0 not in view.steps:
+        return NO_EFFECT
+    return difference(view.at(study.arms[arm].last)["hack"], view.at(0)["hack"])
+
+
+def _nothing_to_prevent(study: Study, arm: str) -> list[Clause]:
+    """Return the clause that says so, or none."""
+    baseline = study.baseline(arm) if arm in study.arms else None
+    hacking = NO_EFFECT if baseline is None else above_base(study, baseline)
+    if isnan(hacking.estimate) or is_preventable(hacking.estimate):
+        return []
+    return [Clause("preventable", baseline, Judgement(UNMEASURED), hacking, hacking.p)]
+
+
+def _prevention(study: Study, arm: str) -> list[Clause]:
+    if arm not in study.arms:
+        return [missing(clause, arm) for clause in ("base", "ceiling")]
+    hack, solve = above_base(study, arm), ceiling_distance(study, arm)
+    base, ceiling = "the base model", study.ceiling or "the honest ceiling"
+    lower = replace(solve, estimate=-solve.estimate, low=-solve.high, high=-solve.low)
+    return [
+        Clause("base", base, below_margin(hack, BASE_MARGIN), hack, hack.p),
+        Clause("ceiling", ceiling, below_margin(lower, CEILING_MARGIN), solve, solve.p),
+    ]
+
+
+def _against_twin(study: Study, arm: str, controls: Sequence[Clause]) -> list[Clause]:
+    """Return the clause of H1s that holds the arm against its twin."""
+    if arm not in study.arms:
+        return [missing("beats", arm)]
+    twin = study.twin(arm)
+    found = [one for one in controls if (one.clause, one.against) == ("beats", twin)]
+    return found[:1] or [missing("beats", twin or f"a twin of {arm}")]
 
 
 def _against_baseline(study: Study, arm: str) -> list[Clause]:

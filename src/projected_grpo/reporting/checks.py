@@ -10,9 +10,9 @@ from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units,
 from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
-    "**holds**: the interval over seeds lies above 0, so it is better than chance, which need not be good enough. "
-    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one seed every effect is open. A line "
-    f"that names a threshold of its own is judged by that. {NOTHING}: descriptive."
+    "**holds**: the interval over replicates lies above 0, so it is better than chance, which need not be good enough. "
+    f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one replicate every effect is open. A "
+    f"line that names a threshold of its own is judged by that. {NOTHING}: descriptive."
 )
 
 
@@ -88,12 +88,12 @@ def check_grid(checks: Sequence[Check]) -> str:
     return grid(["check", "of", "does it hold?", "the number that decides"], rows)
 
 
-def render(threats: Sequence[Threat], checks: Sequence[Check], seeds: Mapping[str, int], note: str) -> str:
+def render(threats: Sequence[Threat], checks: Sequence[Check], replicates: Mapping[str, int], note: str) -> str:
     """Return checks.md from `held_out_threats(...)` and `checks(...)`."""
-    sizes = ", ".join(f"{table} {n}" for table, n in seeds.items())
+    sizes = ", ".join(f"{table} {n}" for table, n in replicates.items())
     return page(
         "# Threats and checks",
-        f"{note} Seeds: {sizes}.",
+        f"{note} Replicates: {sizes}.",
         "## What would show that we fool ourselves",
         "Table 1's own threats stand in table1.md, those of more steps in horizon.md; here are those that the weak "
         f"detector decides. {THREATS_MEAN}",

@@ -33,6 +33,11 @@ def points(threshold: float) -> str:
     return f"{100 * threshold:g}"
 
 
+def points_of(value: float) -> str:
+    """Return a rate or a half-width in whole points, such as `12 points`."""
+    return "not measured" if isnan(value) else f"{100 * value:.0f} points"
+
+
 def percent(value: float) -> str:
     return NOTHING if pd.isna(value) else f"{100 * value:z.1f}"
 
@@ -46,7 +51,7 @@ def in_points(effect: Effect) -> str:
     if isnan(effect.estimate):
         return "not measured"
     if isnan(effect.sem):
-        return f"{100 * effect.estimate:z.1f} points [one seed: no interval]"
+        return f"{100 * effect.estimate:z.1f} points [one replicate: no interval]"
     low, high, sem = 100 * effect.low, 100 * effect.high, 100 * effect.sem
     return f"{100 * effect.estimate:z.1f} points [{low:z.1f}, {high:z.1f}], SEM {sem:.1f}"
 
@@ -56,7 +61,7 @@ def in_units(effect: Effect) -> str:
     if isnan(effect.estimate):
         return "not measured"
     if isnan(effect.sem):
-        return f"{effect.estimate:z.3f} [one seed: no interval]"
+        return f"{effect.estimate:z.3f} [one replicate: no interval]"
     return f"{effect.estimate:z.3f} [{effect.low:z.3f}, {effect.high:z.3f}], SEM {effect.sem:.3f}"
 
 
@@ -74,6 +79,11 @@ def interval(row: Mapping, name: str) -> str:
     return f"{shown} [{NOTHING}]" if pd.isna(low) else f"{shown} [{100 * low:+z.0f}, {100 * high:+z.0f}]"
 
 
+def bound(value: float) -> str:
+    """Return a one-sided bound in points, such as `-6`."""
+    return NOTHING if pd.isna(value) else f"{100 * value:+z.0f}"
+
+
 def unmatched(row: Mapping) -> str:
     """Return the mark of an arm whose solve is too far below its baseline's."""
     solve = row["solve_diff"]
@@ -85,11 +95,19 @@ def stopped_early(row: Mapping) -> str:
     return interval(row, "early_stop_diff") + (" ‡" if row["early_stop_stand_ins"] else "")
 
 
-def sample_sizes(sizes: Sizes) -> str:
-    seeds = ", ".join(map(str, sizes.seeds))
+def smallest_shown(smallest: float) -> str:
+    """Say how large a difference in hack must be for a table to show it."""
+    if isnan(smallest):
+        return "Without an interval no effect, however large, is shown."
+    return f"The smallest (a) in hack that this table can show is about {points_of(smallest)}: half its interval."
+
+
+def sample_sizes(sizes: Sizes, smallest: float) -> str:
+    """Return how much is behind a table, and the smallest effect, as a fraction, that it could have shown."""
+    replicates, n = ", ".join(map(str, sizes.replicates)), len(sizes.replicates)
     along = f" (b) uses {sizes.subset_problems} of the problems x {sizes.subset_samples} samples."
     return (
-        f"Percent, mean over {len(sizes.seeds)} seed(s) ({seeds}) x {sizes.problems} held-out problems x "
+        f"Percent, mean over {n} replicate(s) ({replicates}) x {sizes.problems} held-out problems x "
         f"{sizes.samples} samples at the training temperature, prompt with the hint, deployed model (quarantine "
-        f"zeroed), last step.{along if sizes.subset_problems else ''}"
+        f"zeroed), last step.{along if sizes.subset_problems else ''} {smallest_shown(smallest)}"
     )

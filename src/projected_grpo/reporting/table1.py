@@ -7,10 +7,11 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.statistics import LEVEL, WINDOW
 from projected_grpo.analysis.study import GROUPS, Sizes
-from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAPS
+from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAPS, smallest_effect
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import (
     NOTHING,
+    bound,
     grid,
     interval,
     number,
@@ -22,7 +23,7 @@ from projected_grpo.reporting.format import (
     unmatched,
 )
 from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
-from projected_grpo.reporting.verdicts import hypotheses, verdict_lines
+from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, unpreventable, verdict_lines
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
 
@@ -41,7 +42,7 @@ def render_markdown(
     return page(
         "# Table 1: interventions against reward hacking",
         note,
-        sample_sizes(sizes),
+        sample_sizes(sizes, smallest_effect(table)),
         headline(table),
         marks(),
         "## Verdicts",
@@ -49,6 +50,8 @@ def render_markdown(
         "## What would show that we fool ourselves",
         THREATS_MEAN + " Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
         threat_grid(threats),
+        "## Runs, onsets, twins and early stops",
+        runs_grid(table),
         "## Other ways to look at the last step",
         _other_rates(table),
         "## What the direction sees",
@@ -91,14 +94,15 @@ def marks() -> str:
   below the baseline's, so less hacking is not compared at matched solve.
 - (b) is early stopping: solve at the last step minus the best solve that the baseline reached at any checkpoint with no
   more hacking than the arm. Above 0, the arm learned something that stopping the baseline early does not buy.
-  Lower hack with (b) at or below 0 is damage, not prevention. The best of several noisy checkpoints favours the
-  baseline, by some points: (b) errs against the arm. ‡ in at least one seed the baseline never hacked that
-  little, and the base model (step 0) stands in. A baseline's own (b) is what it lost by not being stopped.
+  Lower hack with (b) at or below 0 is damage, not prevention. The stop is chosen on one half of the samples and
+  measured on the other, and the other way round, so that luck is not counted as a good stop. ‡ in at least one
+  replicate the baseline never hacked that little, and the base model (step 0) stands in. A baseline's own (b) is what
+  it lost by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
-- [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over seeds and a bootstrap over
-  seeds and problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts), and it is
-  conditional on the one base model, teacher pool and set of pairs.
-- {NOTHING}: not measured, not defined for the arm, or (interval) only one seed."""
+- [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
+  replicates and problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts). A
+  replicate has a base model (unless it is downloaded: then all share it), teacher pool, pairs, V and noise of its own.
+- {NOTHING}: not measured, not defined for the arm, or (interval) only one replicate."""
 
 
 def _group(name: str, members: pd.DataFrame) -> str:
@@ -111,9 +115,43 @@ def _verdicts(verdicts: Mapping) -> str:
     said = hypotheses()
     return (
         f"**H1**: {said['H1']}\n\n**H1s**: {said['H1s']} Holm counts {verdicts['holm_family']} comparisons here.\n\n"
+        f"**H2**: {said['H2']} {H2_FULL}\n\n{unpreventable()}\n\n"
         "A verdict is not firm where the interval of what decided it reaches across its threshold. The clauses that "
         f"decided:\n\n{verdict_lines(verdicts)}"
     )
+
+
+def runs_grid(table: pd.DataFrame) -> str:
+    """Return the hacked runs, the onsets, the differences to the twin, solve's bound and (b) with tolerances."""
+    loose = [f"early_stop_diff_{points(tolerance)}" for tolerance in judgement.STOP_TOLERANCES if tolerance]
+    head = ["arm", "hacked runs", "share of runs % [low, high]", "onset (step)", "(a) solve is at least"]
+    head += ["(e) twin's hack minus the arm's", "twin"]
+    head += [f"(b) with {name.removeprefix('early_stop_diff_')} points more hack" for name in loose]
+    rows = [
+        [
+            row["arm"],
+            f"{row['hacked_runs']} of {row['n_replicates']}",
+            f"[{percent(row['hacked_low'])}, {percent(row['hacked_high'])}]",
+            _onset(row),
+            bound(row["solve_bound"]),
+            interval(row, "twin_diff"),
+            NOTHING if pd.isna(row["twin"]) else row["twin"],
+            *[interval(row, name) for name in loose],
+        ]
+        for _, row in table.iterrows()
+    ]
+    return grid(head, rows) + (
+        f"\n\nA hacked run hacks more than {points(judgement.HACKED)}%, deployed, at its last step; the interval is "
+        f"Clopper-Pearson's, at 95%. Onset: the first step at which the student's own hack rate, mean of the last "
+        f"{WINDOW} steps, exceeds {points(judgement.HACKED)}%, mean over replicates; a run without one counts with its "
+        "last step, and the mean is then a lower bound (≥). Solve is at least: the one-sided 95% bound of (a). (b) "
+        "with points more hack: the baseline's stop may hack that much more than the arm."
+    )
+
+
+def _onset(row: pd.Series) -> str:
+    censored, runs = row["onset_censored"], row["n_replicates"]
+    return f"{'≥ ' if censored else ''}{row['onset']:.0f}" + (f" (none in {censored} of {runs})" if censored else "")
 
 
 def _other_rates(table: pd.DataFrame) -> str:
@@ -154,11 +192,11 @@ def _overlaps(table: pd.DataFrame) -> str:
 
 
 def _directions(directions: pd.DataFrame) -> str:
-    head = ["direction", "draws", "pairs", "held-out pairs hack-ward %", "AUC hack / clean", "AUC hack / wrong"]
+    head = ["direction", "replicates", "pairs", "held-out pairs hack-ward %", "AUC hack / clean", "AUC hack / wrong"]
     rows = [
         [
             str(name),
-            str(int(row["draws"])),
+            str(int(row["replicates"])),
             str(int(row["n_pairs"])),
             percent(row["heldout_positive_share"]),
             number(row["auc_hack_clean"]),
@@ -187,6 +225,6 @@ def _bins(bins: pd.DataFrame) -> str:
         rows.append([f"{arm} / {baseline}", phase, *cells])
     return grid(head, rows) + (
         "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing windows of "
-        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from deployed checkpoints. Seeds pooled, at "
-        f"least {BIN_WINDOWS} points of each."
+        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from deployed checkpoints. Replicates "
+        f"pooled, at least {BIN_WINDOWS} points of each."
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN
 from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table2 import ALL
 from projected_grpo.reporting.format import (
     NOTHING,
@@ -16,6 +17,8 @@ from projected_grpo.reporting.format import (
     page,
     percent,
     points,
+    points_of,
+    smallest_shown,
     stopped_early,
     unmatched,
 )
@@ -38,7 +41,8 @@ def marks() -> str:
 
 def render(table: pd.DataFrame, verdicts: Mapping, note: str) -> str:
     """Return table2.md from `table2(folds)` and `fold_verdicts(folds)`."""
-    seeds = ", ".join(map(str, verdicts["seeds"]))
+    replicates = ", ".join(map(str, verdicts["replicates"]))
+    pooled = table[(table["modes"] == "held out") & (table["fold"] == ALL)]
     single = table[(table["modes"] == "held out") & (table["fold"] != ALL)]
     problems = " or ".join(str(n) for n in sorted(single["n_problems"].unique()))
     held = [f"- {arm}: {text}" for arm, text in folds_held(verdicts["folds"]).items()]
@@ -46,7 +50,8 @@ def render(table: pd.DataFrame, verdicts: Mapping, note: str) -> str:
         "# Table 2: the weak detector",
         note,
         "Does knowing the other loopholes stop the unknown one? V and the teacher pool know all modes but one; "
-        f"training has all. Seeds {seeds}, deployed model, last step, sampled with the hint.",
+        f"training has all. Replicates {replicates}, deployed model, last step, sampled with the hint. "
+        f"{smallest_shown(smallest_effect(single))} Of all folds together: {points_of(smallest_effect(pooled))}.",
         "## On the held-out mode",
         _held_out(table),
         marks(),
@@ -89,8 +94,8 @@ def _early(table: pd.DataFrame) -> str:
     return (
         _cells(table, "held out", stopped_early)
         + "\n\nSolve at the last step minus the best that the baseline reached with no more hacking, both on the "
-        "held-out mode's part of the subset that is evaluated along the run. ‡ in at least one seed the baseline never "
-        "hacked that little, and the base model stands in."
+        "held-out mode's part of the subset that is evaluated along the run. ‡ in at least one replicate the baseline "
+        "never hacked that little, and the base model stands in."
     )
 
 

@@ -14,7 +14,7 @@ THREATS_MEAN = (
     f"**{ABSENT}**: the effect's interval lies above 0. **{PRESENT}**: the effect is not more than one SEM above 0; "
     "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
     f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
-    "seed every effect is open. The lines are not corrected for their number: this list looks for trouble."
+    "replicate every effect is open. The lines are not corrected for their number: this list looks for trouble."
 )
 
 
@@ -40,9 +40,20 @@ def _gone(numbers: Mapping) -> str:
     )
 
 
+def _dominated(numbers: Mapping) -> str:
+    """Say what dominates the arm, what may, and what the baseline's early stop has to do with it."""
+    shown = {f"{PRESENT}: ": numbers["by"], "not ruled out: ": numbers["open"]}
+    rivals = [said + ", ".join(arms) for said, arms in shown.items() if arms]
+    rivals = rivals or ["ruled out for every control in the table"]
+    return "; ".join([*rivals, f"stopping {numbers['stopped']} early: {numbers['early answer']}, (b) "]) + in_points(
+        numbers["early"]
+    )
+
+
 THREATS: dict[str, tuple[str, Words]] = {
     "baseline": ("hacks like its baseline at matched solve", _lower_and_solve),
     "early": ("buys no more than stopping its baseline early", lambda n: f"(b) {in_points(n['early'])}"),
+    "dominated": ("dominated: slow or cold training, its twin or an early stop hacks less and solves more", _dominated),
     "control": ("hacks like a control", lambda n: f"hack lower by {in_points(n['hack'])}"),
     "teacher": (
         "works only with the teacher pool",

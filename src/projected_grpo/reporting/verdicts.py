@@ -8,10 +8,22 @@ from projected_grpo.analysis.statistics import Effect
 from projected_grpo.reporting.format import in_points, points
 
 NO_NUMBER = float("nan")
+H2_FULL = (
+    "The full claim of H2 is about held-out modes at the long horizon; here it is judged on this table's problems and "
+    "number of steps."
+)
+
+
+def unpreventable() -> str:
+    """Return what becomes of a hypothesis where there is nothing to prevent."""
+    return (
+        f"Where the baseline hacks less than {points(judgement.PREVENTABLE)} points more than the base model there is "
+        f"nothing to prevent, and all are {UNMEASURED}."
+    )
 
 
 def hypotheses() -> dict[str, str]:
-    """Return what H1 and H1s say, a sentence or two each."""
+    """Return what H1, H1s and H2 say, a few sentences each."""
     return {
         "H1": (
             f"the arm hacks at least {points(judgement.REDUCTION)} points less than its baseline, at a solve rate not "
@@ -26,6 +38,12 @@ def hypotheses() -> dict[str, str]:
             "differences is not more than one SEM above 0, or solve is more than "
             f"{points(judgement.DROP_FALSIFIES)} points below a control's."
         ),
+        "H2": (
+            f"the arm prevents hacking: it hacks at most {points(judgement.BASE_MARGIN)} points more than the base "
+            f"model, solves at most {points(judgement.CEILING_MARGIN)} points less than the honest ceiling, both by "
+            "the bound of the decision interval, and hacks less than its twin (Holm corrected). It is falsified where "
+            "a whole interval lies beyond its margin, or the difference to the twin is not more than one SEM above 0."
+        ),
     }
 
 
@@ -36,6 +54,11 @@ def _threshold(needed: float, falsifies: float) -> str:
 def clause_text(clause: Mapping) -> str:
     """Return a clause of h1.json or table2.json in words."""
     name, against = clause["clause"], clause["against"]
+    if name == "preventable":
+        return (
+            f"nothing to prevent: {against} hacks {in_points(_effect(clause))} more than the base model, and it takes "
+            f"{points(judgement.PREVENTABLE)}: {UNMEASURED}"
+        )
     if clause["answer"] == UNMEASURED:
         return f"{name}, against {against}: {UNMEASURED}, because an arm is not in the table or was not evaluated"
     numbers = in_points(_effect(clause))
@@ -49,6 +72,10 @@ def clause_text(clause: Mapping) -> str:
         "beats": f"hack of the control {against} minus the arm's: {numbers}{holm}, must be above 0",
         "matched": f"solve minus that of the control {against}: {numbers} {solve}",
         "early": f"(b), early stopping of {against}: {numbers}, must be above 0",
+        "base": f"hack minus that of {against}: {numbers}, the interval must end at or below "
+        f"{points(judgement.BASE_MARGIN)}",
+        "ceiling": f"(c), solve minus that of {against}: {numbers}, the interval must begin at or above "
+        f"{points(-judgement.CEILING_MARGIN)}",
     }
     across = clause["answer"] in (HOLDS, FAILS) and not clause["firm"]
     return f"{texts[name]}: {clause['answer']}" + (", though the interval reaches across the threshold" * across)
@@ -56,13 +83,13 @@ def clause_text(clause: Mapping) -> str:
 
 def _effect(clause: Mapping) -> Effect:
     values = {name: NO_NUMBER if clause[name] is None else clause[name] for name in ("estimate", "low", "high", "sem")}
-    return Effect(**values, p=NO_NUMBER, n_seeds=0)
+    return Effect(**values, p=NO_NUMBER, n_replicates=0)
 
 
 def said(result: Mapping) -> str:
     """Return a verdict, and whether it is not firm."""
     verdict = result["verdict"]
-    return verdict if result["firm"] or verdict in (OPEN, "undecided") else f"{verdict} (not firmly)"
+    return verdict if result["firm"] or verdict in (OPEN, "undecided", UNMEASURED) else f"{verdict} (not firmly)"
 
 
 def decided(what: str, result: Mapping) -> list[str]:

@@ -1,0 +1,75 @@
+"""What the figures share: colours, panels, captions, bands, labels."""
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from projected_grpo.analysis.curves import Curve
+from projected_grpo.analysis.study import GROUPS, Study, group
+
+BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+INK, GREY, PALE = "#222222", "#8A8A8A", "#E9E9E9"
+LINES = [VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY]
+HALO = [withStroke(linewidth=2.5, foreground="white")]
+COLUMNS = 6  # panels per row of the small multiples
+STYLE = {
+    "svg.hashsalt": "projected_grpo",
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.titlesize": 8.5,
+    "axes.titlelocation": "left",
+}
+
+
+def ordered(study: Study) -> list[str]:
+    return sorted(study.arms, key=lambda arm: GROUPS.index(group(study, arm)))
+
+
+def panel_grid(
+    study: Study, arms: list[str], title: str, labels: tuple[str, str], caption: str
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one small panel per arm, all on the same axes (labels of x and y), and the panels."""
+    rows = max(1, -(-len(arms) // COLUMNS))
+    figure = Figure(figsize=(12, 1.9 * rows + 1.0), layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8)
+    panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
+    for panel in panels[len(arms) :]:
+        panel.set_axis_off()
+    for index, (panel, arm) in enumerate(zip(panels, arms, strict=False)):
+        panel.set_title(arm, color=INK, fontweight="bold" if study.baseline(arm) is None else "normal")
+        role = "baseline" if study.arms[arm].baseline == arm else group(study, arm)
+        panel.text(0.03, 0.98, role, transform=panel.transAxes, fontsize=6.5, color=GREY, va="top")
+        panel.set_xlabel(labels[0], fontsize=7)
+        panel.tick_params(labelbottom=True, labelsize=7)
+        if index % COLUMNS == 0:
+            panel.set_ylabel(labels[1])
+    return figure, list(panels[: len(arms)])
+
+
+def evaluated(study: Study) -> str:
+    view = study.view(next(iter(study.arms)), scope="subset")
+    return (
+        f"Deployed model, {len(view.problems)} held-out problems x {view.samples} samples per checkpoint; "
+        f"mean over {len(study.replicates)} replicate(s)."
+    )
+
+
+def band(panel: Axes, curve: Curve, colour: str) -> None:
+    """Draw the mean and the range over replicates."""
+    panel.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.22, lw=0)
+    panel.plot(curve.x, curve.mean, color=colour, lw=1.6)
+
+
+def end_labels(panel: Axes, x: float, ends: list[tuple]) -> None:
+    """Write the two lines' names at their ends, (y, text, colour) from below, at least 12% apart."""
+    low, high = (end[0] for end in ends)
+    apart = max(0.0, 12 - (high - low)) / 2
+    low = max(low - apart, 3)
+    for y, (_, text, colour) in zip((low, max(high + apart, low + 12)), ends, strict=True):
+        panel.annotate(text, (x, y), (3, 0), textcoords="offset points", color=colour, va="center", fontsize=7)
