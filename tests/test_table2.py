@@ -192,7 +192,10 @@ def test_the_twin_differs_by_a_random_V_alone():
             "config: evaluation.subset: 7 problems are too few for table 2, which needs two of each mode",
         ),
         (
-            {"arms": {**CONFIG["arms"], "vanilla": {"intervention": "none", "mix": 0.25}}},
+            {
+                "arms": {**CONFIG["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
+                "tables": {"table1": ["vanilla"], "table2": ["vanilla"]},
+            },
             "config: arms.vanilla: in table 2 an arm with a teacher needs a direction",
         ),
     ],
