@@ -48,6 +48,7 @@ FIGURES = {
     "hack_against_solve": "hack against solve",
     "training_curves": "along training",
     "overlap": "what V sees",
+    "profile": "share of runs above a hack rate",
 }
 PAGES = {
     "table1": "table 1 and verdicts",

@@ -172,6 +172,7 @@ rule horizon:
     params:
         code=code_version("workflow_scripts/horizon.py"),
         arms=table_arms(config, "horizon"),
+        claims=claims(PLAIN, "horizon"),
         short=short_table_arms(config),
         shorter=short_arms(config),
         replicates=replicates_of("horizon"),

@@ -8,6 +8,7 @@ import pytest
 from synthetic_study import make
 
 from projected_grpo.analysis import checks
+from projected_grpo.analysis.study import StudyError
 from projected_grpo.analysis.threats import threats
 from projected_grpo.reporting.checks import CHECKS, check_grid, render
 
@@ -95,3 +96,11 @@ def test_of_no_attempts_there_is_no_share_that_exploits(study):
     found = {line.of: check_grid([line]) for line in checks._attempts(study)}
     assert "attempted 0.0%, exploited 0.0%, exploited of attempted — |" in found["erase"]
     assert "exploited of attempted —" not in found["vanilla"]
+
+
+def test_detections_are_told_apart_by_the_replicate_in_their_path(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "read_table", lambda path, schema: pd.DataFrame({"overlap": [0.5]}))
+    found = checks.read_detected([tmp_path / "replicate1/detection.parquet", tmp_path / "detection/replicate2.parquet"])
+    assert list(found["replicate"]) == [1, 2]
+    with pytest.raises(StudyError, match="no part of the path names a replicate"):
+        checks.read_detected([tmp_path / "detection.parquet"])

@@ -117,6 +117,7 @@ def broken(path, value):
         ("grading/sandbox", "none", "config: grading.sandbox: unknown 'none'; known: bwrap+seccomp, landlock+seccomp"),
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
+        ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
         (
             "model/kind",

@@ -94,7 +94,7 @@ def run(folder):
         "problems": {"files": local, "train": 12, "pairs": 1, "evaluation": 10},
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},
-        "evaluation": {"samples": 1, "subset": 6, "every": 1},
+        "evaluation": {"samples": 1, "subset": 6, "subset_samples": 2, "every": 1},
         "resources": {rule: {"mem_mb": 2000, "gpu": 1} for rule in ("train", "evaluate")},
         "tables": {"table1": SMALL_TABLE},
     }

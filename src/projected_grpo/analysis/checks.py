@@ -4,6 +4,7 @@ A check holds | fails | is open | is not measured, by rule 2 of judgement.py whe
 it holds says that something is better than chance, not that it is good enough. What is descriptive has no answer.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -14,7 +15,7 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, above_nothing
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
-from projected_grpo.analysis.study import Study, mean, ratio
+from projected_grpo.analysis.study import Study, StudyError, mean, ratio
 from projected_grpo.analysis.threats import paired_means
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.detection import DETECTION
@@ -57,9 +58,20 @@ def checks(
 
 
 def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
-    """Read detection files `.../replicate{n}/detection.parquet` into one table with a column `replicate`."""
-    tables = [read_table(path, DETECTION).assign(replicate=Path(path).parent.name) for path in paths]
+    """Read detection files into one table with a column `replicate`, by the part `replicate{n}` of their paths.
+
+    The part may be a folder or the file's name. A path without one is a StudyError: it would be nobody's.
+    """
+    tables = [read_table(path, DETECTION).assign(replicate=_replicate_in(Path(path))) for path in paths]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+
+
+def _replicate_in(path: Path) -> int:
+    found = [re.fullmatch(r"replicate(\d+)", part) for part in (path.stem, *reversed(path.parts[:-1]))]
+    number = next((int(match[1]) for match in found if match), None)
+    if number is None:
+        raise StudyError(f"{path}: no part of the path names a replicate")
+    return number
 
 
 def _of_replicates(values: Iterable[float]) -> Effect:

@@ -44,6 +44,10 @@ def check(config: Mapping, schema: Mapping) -> None:
     _check_tables(config)
     if config["ceiling"] not in config["arms"]:
         raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
+    if config["evaluation"]["subset_samples"] < 2:
+        raise ConfigError(
+            "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the other"
+        )
     every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
     if config["train"]["prompts_per_step"] > config["problems"]["train"]:
         raise ConfigError("config: train.prompts_per_step is larger than problems.train")
