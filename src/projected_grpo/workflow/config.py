@@ -46,7 +46,8 @@ def check(config: Mapping, schema: Mapping) -> None:
         raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
     if config["evaluation"]["subset_samples"] < 2:
         raise ConfigError(
-            "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the other"
+            "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the"
+            " other"
         )
     every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
     if config["train"]["prompts_per_step"] > config["problems"]["train"]:
