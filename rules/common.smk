@@ -75,6 +75,7 @@ BASE_FILES = [
 BASE = [*BASE_FILES, f"{RESULTS}/base/factors"]
 COMPUTE = {
     "threads": config["threads"],
+    "portable": config["portable"],
     "device": config["model"]["device"],
     "attention": config["model"]["attention"],
 }

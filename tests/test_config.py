@@ -108,6 +108,7 @@ def broken(path, value):
         ("resources", {"trian": {"gpu": 1}}, "config: resources: unknown 'trian', did you mean 'train'?"),
         ("model", {**CONFIG["model"], "kind": "gguf", "id": "x.gguf"}, "config: model.id: x.gguf is no file"),
         ("model/device", "gpu", "config: model.device: 'gpu' does not match"),
+        ("portable", "yes", "config: portable: 'yes' is not of type 'boolean'"),
         ("grading/sandbox", "none", "config: grading.sandbox: unknown 'none'; known: bwrap+seccomp, landlock+seccomp"),
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
@@ -236,3 +237,10 @@ def test_the_lock_covers_every_dependency():
     names = {name.lower().replace("_", "-") for name in lock}
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {re.split(r"[=<>\s;]", name)[0].lower() for name in wanted} <= names
+
+
+@pytest.mark.parametrize(("path", "value"), [("threads", 2), ("model/device", "cuda")])
+def test_portable_bytes_need_one_thread_of_the_processor(path, value):
+    config = {**broken(path, value), "portable": True}
+    with pytest.raises(ConfigError, match="config: portable: it needs threads: 1"):
+        check(config, SCHEMA)
