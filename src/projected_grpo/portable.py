@@ -4,7 +4,7 @@
    VARIABLES fixes the choice; they are read when torch and numpy are imported, so they are set before.
 2. MKL computes alike on Intel and AMD processors in its oldest kernels alone, and that is where the time goes
    (docs/performance.md): with MKL_CBWR=AVX2 products differ between the makers, and with AVX2,STRICT still
-   matrix-vector products, factorizations and exp do.
+   those of fewer than four rows or columns (all of a token's attention), factorizations and exp do.
 3. Its vector square root is not alike even in the oldest kernels; AdamW's fused form does without it.
 4. How a sum is shared among threads is part of its result too: one thread, on the processor (workflow/config.py).
 """
