@@ -6,6 +6,7 @@
 # make test-slow    what takes minutes: training that language model
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
+# make portable     what the portable arithmetic costs, and its bytes under qemu-x86_64; rewrites its table in docs/performance.md
 # make timeline     where table 1's time goes, from a run with one job per core; rewrites its table in docs/performance.md
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench timeline clean-env
+.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench portable timeline clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -72,6 +73,10 @@ bench: $(VENV)/.installed $(VENV)-trl/.installed
 	python benchmarks/scaling.py --write docs/performance.md
 	python benchmarks/scheduler.py --write docs/performance.md
 	python benchmarks/grader.py --leak 20000 --write docs/grading.md
+
+portable: $(VENV)/.installed
+	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/directions/hack/draw0/V.safetensors
+	python benchmarks/portable.py results/smoke --write docs/performance.md
 
 timeline: $(VENV)/.installed
 	snakemake -j$$(nproc) results/table1.csv results/figures/hack_against_solve.png

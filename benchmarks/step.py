@@ -13,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,10 +32,10 @@ NAMES = {"ours": "(a) ours", "trl": "(b) TRL GRPOTrainer, reward for free", "tex
 class Contestant:
     """A process that takes one step whenever it is asked to."""
 
-    def __init__(self, python: str, script: str, results: Path):
+    def __init__(self, interpreter: Sequence[str], script: str, *arguments):
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TRANSFORMERS_VERBOSITY": "error"}
         self._process = subprocess.Popen(
-            [python, str(HERE / "contestants" / script), str(results)],
+            [*interpreter, str(HERE / "contestants" / script), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -59,7 +60,7 @@ class Contestant:
         for line in self._process.stdout:
             if line.startswith(start):
                 return line
-        raise RuntimeError(f"{self._process.args[1]} ended with status {self._process.wait()}")
+        raise RuntimeError(f"{' '.join(self._process.args)} ended with status {self._process.wait()}")
 
 
 def main() -> None:
@@ -83,10 +84,10 @@ def main() -> None:
 def race(results: Path, trl: str | None, steps: int) -> pd.DataFrame:
     """Return one row per contestant and step: seconds by phase."""
     with ExitStack() as stack:
-        contestants = {"ours": Contestant(sys.executable, "ours.py", results)}
+        contestants = {"ours": Contestant([sys.executable], "ours.py", results)}
         if trl:
-            contestants["trl"] = Contestant(trl, "trl_trainer.py", results)
-        contestants["textbook"] = Contestant(sys.executable, "textbook.py", results)
+            contestants["trl"] = Contestant([trl], "trl_trainer.py", results)
+        contestants["textbook"] = Contestant([sys.executable], "textbook.py", results)
         for contestant in contestants.values():
             stack.enter_context(contestant)
         rows = []

@@ -80,6 +80,7 @@ BASE_FILES = [
 BASE = [*BASE_FILES, f"{RESULTS}{OWN_BASE}/base/factors"]
 COMPUTE = {
     "threads": config["threads"],
+    "portable": config["portable"],
     "device": config["model"]["device"],
     "attention": config["model"]["attention"],
 }

@@ -114,6 +114,7 @@ def broken(path, value):
         ("resources", {"trian": {"gpu": 1}}, "config: resources: unknown 'trian', did you mean 'train'?"),
         ("model", {**CONFIG["model"], "kind": "gguf", "id": "x.gguf"}, "config: model.id: x.gguf is no file"),
         ("model/device", "gpu", "config: model.device: 'gpu' does not match"),
+        ("portable", "yes", "config: portable: 'yes' is not of type 'boolean'"),
         ("grading/sandbox", "none", "config: grading.sandbox: unknown 'none'; known: bwrap+seccomp, landlock+seccomp"),
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
@@ -264,3 +265,10 @@ def test_the_seeds_of_a_replicate_are_its_number_unless_they_are_crossed():
     assert seeds_of(config, "4") == {"model_seed": 1, "data_seed": 2, "seed": 4}
     assert seeds_of(config, 5)["seed"] == 9
     assert model_spec(config, 4)["seed"] == 1
+
+
+@pytest.mark.parametrize(("path", "value"), [("threads", 2), ("model/device", "cuda")])
+def test_portable_bytes_need_one_thread_of_the_processor(path, value):
+    config = {**broken(path, value), "portable": True}
+    with pytest.raises(ConfigError, match="config: portable: it needs threads: 1"):
+        check(config, SCHEMA)

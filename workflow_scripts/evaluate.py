@@ -4,6 +4,10 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+from projected_grpo.portable import compute_alike
+
+compute_alike(snakemake.params.compute)
+
 from projected_grpo.artifacts.io import read_tensors, write_table
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance

@@ -4,6 +4,10 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+from projected_grpo.portable import compute_alike
+
+compute_alike(snakemake.params.compute)
+
 import json
 from pathlib import Path
 

@@ -45,8 +45,8 @@ def ratio_table(ratios: dict[str, list[float]]) -> str:
 
 
 def software() -> dict[str, str]:
-    """Return what the last digits of a trained model depend on: the machine, and the versions of torch's companions."""
-    return {"machine": machine(), "transformers": version("transformers")}
+    """Return what the last digits of a trained model depend on in the portable arithmetic: the packages' versions."""
+    return {name: version(name) for name in ("torch", "transformers", "tokenizers", "numpy")}
 
 
 if __name__ == "__main__":

@@ -113,8 +113,9 @@ def source_overlaps(by_source: Tensors, directions: Tensors) -> dict[str, float]
 
 
 def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
-    # No weight decay: on the quarantine it would leak capability back into delta.
-    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0)
+    # No weight decay: on the quarantine it would leak capability back into delta. Fused: the other forms take MKL's
+    # square root, whose last digit depends on the processor's maker even in the portable arithmetic.
+    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0, fused=True)
 
 
 class KnobOptimizer:

@@ -30,11 +30,13 @@ class DeviceError(UserError, RuntimeError):
 
 @dataclass(frozen=True)
 class Compute:
-    """How a stage runs the model: torch threads, device (cpu, cuda, cuda:N), attention implementation."""
+    """How a stage runs the model: torch threads, device (cpu, cuda, cuda:N), attention implementation, and whether in
+    the portable arithmetic, which was fixed before torch was imported (portable.py)."""
 
     threads: int
     device: str = "cpu"
     attention: str = "sdpa"
+    portable: bool = False
 
 
 def directory_of(files: Sequence[str]) -> Path:

@@ -35,6 +35,8 @@ def check(config: Mapping, schema: Mapping) -> None:
         raise ConfigError(_describe(error))
     _check_modes(config)
     _check_model(config["model"])
+    if config["portable"] and (config["threads"] > 1 or config["model"]["device"] != "cpu"):
+        raise ConfigError("config: portable: it needs threads: 1 and model.device: cpu")
     _check_problems(config["problems"])
     _check_teacher(config["teacher"])
     _check_pairs(config)
