@@ -1,0 +1,99 @@
+"""What no resource limit counts of a child, read from /proc by the server: time asleep, threads, bytes and files.
+
+1. Wall time is for sleepers only: time in which a thread had to wait for a processor is not counted, so that a busy
+   machine changes no verdict. Processor time is the kernel's to limit (sandbox.py).
+2. Bytes are counted when they are written, so that a file counts which was removed again or is held by a mapping.
+3. /proc is a descriptor that the grader opened: within namespaces of its own the server has none, and needs the
+   child's number in the grader's.
+
+Standard library only, executed by the sandbox's server.
+"""
+
+import os
+
+import wire
+
+THREADS = 64  # as many as fit into the address space with stacks of the usual size
+WRITTEN_BYTES = 64 << 20  # of a submission, to whatever descriptor
+_SHORT = 0.01  # seconds in which nobody writes that much
+_KILLED_FIRST = 1000  # the largest oom_score_adj
+
+
+class Watch:
+    """Looks at the children of one server.
+
+    proc     descriptor of the grader's /proc
+    workdir  where the children write
+    wall     seconds that a child may take, the time of waiting for a processor not counted
+    """
+
+    def __init__(self, proc: int, workdir: str, wall: float):
+        self._proc = proc
+        self._wall = wall
+        self.directory = os.open(workdir, os.O_RDONLY | os.O_DIRECTORY)
+        self._written("self")  # an OSError here, on a kernel that does not count, is better than one in the middle
+        self._waited("self")
+
+    def close(self) -> None:
+        """Give up the descriptors, in a child."""
+        os.close(self._proc)
+        os.close(self.directory)
+
+    def be_the_first_to_be_killed(self) -> None:
+        """Have the kernel, when memory runs out, look for victims here first; children inherit that."""
+        descriptor = os.open("self/oom_score_adj", os.O_WRONLY, dir_fd=self._proc)
+        os.write(descriptor, str(_KILLED_FIRST).encode())
+        os.close(descriptor)
+
+    def broken_limit(self, handle: int, took: float) -> int:
+        """Return the limit that a living child has broken by now (a number of `wire`), or wire.WITHIN."""
+        pid = self._pid(handle)
+        if self._threads(pid) > THREADS:
+            return wire.THREADS
+        if self._written(pid) > WRITTEN_BYTES or len(os.listdir(self.directory)) > wire.WORKDIR_FILES:
+            return wire.OUTPUT
+        if took > self._wall and took - self._waited(pid) > self._wall:
+            return wire.WALL
+        return wire.WITHIN
+
+    def last_look(self, handle: int, took: float) -> int:
+        """Return the limit that a child had broken when it ended; it must not have been waited for."""
+        if took < _SHORT or self._written(self._pid(handle)) <= WRITTEN_BYTES:
+            return wire.WITHIN
+        return wire.OUTPUT
+
+    def _pid(self, handle: int) -> str:
+        """Return the child's number in the grader's namespace."""
+        return _field(self._read(f"self/fdinfo/{handle}"), "Pid:")
+
+    def _threads(self, pid: str) -> int:
+        return int(self._read(f"{pid}/stat").rpartition(")")[2].split()[17])
+
+    def _written(self, pid: str) -> int:
+        return int(_field(self._read(f"{pid}/io"), "wchar:"))
+
+    def _waited(self, pid: str) -> float:
+        """Return the seconds that its most delayed thread was ready to run and did not."""
+        threads = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
+        try:
+            waited = [self._delay(f"{pid}/task/{thread}/schedstat") for thread in os.listdir(threads)]
+        finally:
+            os.close(threads)
+        return max(waited, default=0.0)
+
+    def _delay(self, path: str) -> float:
+        try:
+            return int(self._read(path).split()[1]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0  # a thread that has just ended
+
+    def _read(self, path: str) -> str:
+        descriptor = os.open(path, os.O_RDONLY, dir_fd=self._proc)
+        try:
+            return os.read(descriptor, 4096).decode("ascii", "replace")
+        finally:
+            os.close(descriptor)
+
+
+def _field(text: str, name: str) -> str:
+    return text.partition(name)[2].split()[0]
