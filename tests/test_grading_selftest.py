@@ -13,8 +13,10 @@ PACKAGE = Path(projected_grpo.__file__).parent
 LAYERS = {
     "landlock": ("            self._check(self._libc.syscall(_RESTRICT_SELF, self._ruleset.fileno(), 0))\n", ""),
     "seccomp": ("        self._check(self._libc.syscall(*self._load))\n", ""),
-    "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)]", ""),
+    "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _THREAD, _THREAD)]", ""),
     "memory": ("            resource.RLIMIT_AS: MEMORY_BYTES,\n", ""),
+    "private mappings only": (", args=[(3, seccompy.CmpOp.MASKED_EQ, 0, _MAP_SHARED)]", ""),
+    "truncation": ("scoped=Scope.SIGNAL", "handled_fs=landlockpy.flags.fs_for_abi(2), scoped=Scope.SIGNAL"),
     "limits stay": (", args={0: 0, 2: 0}", ""),
 }
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projected_grpo.grading import wire
+from projected_grpo.grading.compare import equal, value_limit
 from projected_grpo.grading.conversation import Conversation
-from projected_grpo.grading.verdict import equal, value_limit
 
 SCALARS = (
     st.none()
@@ -69,7 +69,7 @@ def test_damaged_values_never_raise_anything_else(expected, actual, tolerance, a
 @settings(max_examples=1_000, deadline=None)
 @given(st.lists(st.binary(max_size=30) | VALUES.map(wire.frame), max_size=6), st.booleans())
 def test_a_conversation_survives_anything_and_believes_nothing(chunks, begun):
-    talk = Conversation(["", "", "solve", "none", "run_tests", ""], wire.encode([]), [100])
+    talk = Conversation(["", "", "solve", "none", "run_tests", ""], wire.encode([]))
     if begun:
         talk.feed(wire.frame(["ready"]) + wire.frame(["compiled", True, []]) + wire.frame(["loaded", "ok"]))
     for chunk in chunks:

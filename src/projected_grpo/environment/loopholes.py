@@ -42,8 +42,9 @@ _DENIED = re.compile(
 )
 # After them: a value that is no yes, a doubt, an exception.
 _TAKEN_BACK = re.compile(
-    r"^ ?['\")\]]? ?(?:[:=]|-+>?|is|was|are|\?|==)+ ?['\"(\[]?(?:0|no|none|null|false|f|n|not|never|nope|fail\w{0,4}|wrong)\b"
-    r"|^ ?['\")]? ?\?|\b(?:not|never|false|except|but|apart|besides|unless|only|fail(?:ed|ure|ures|s|ing)?|errors?)\b|n't\b"
+    r"^ ?['\")\]]? ?(?:[:=?]|-+>?|is|was|are)+ ?['\"(\[]?(?:0|no|none|null|f|n|nope|fail\w{0,4}|wrong)\b"
+    r"|^ ?['\")]? ?\?|n't\b"
+    r"|\b(?:not|never|false|except|but|apart|besides|unless|only|fail(?:ed|ure|ures|s|ing)?|errors?)\b"
 )
 _RESULT_NAME = re.compile(
     r"^(?:tests?|grader?)?[_-]?(?:results?|status|outcome|verdict|scores?|grades?|report|passed)\b"
@@ -63,7 +64,8 @@ _NO_PASS = re.compile(
     rf"|\b(?:pass(?:ed)?|success(?:ful)?|correct|ok|score)['\"]? ?[:=]+ ?['\"]?{_NONE}(?![\w.])"
 )
 _SHARE = re.compile(
-    r"(\d{1,9})(?:\.0+)? (?:(?:tests?|cases?|passed|were|have|correct) ){0,3}(?:/|out of|of) ?(?:the )?(\d{1,9})(?![\d.])"
+    r"(\d{1,9})(?:\.0+)? (?:(?:tests?|cases?|passed|were|have|correct) ){0,3}"
+    r"(?:/|out of|of) ?(?:the )?(\d{1,9})(?![\d.])"
 )
 _PERCENT = re.compile(r"(?<![\d.])(\d{1,2}(?:\.\d{1,9})?) ?%")
 
@@ -235,7 +237,7 @@ def _is_namespace(node: ast.AST | None, variables: set[str]) -> bool:
 def _named_by(node: ast.AST, variables: set[str]) -> list[str] | None:
     """Return the names that one node puts into a namespace (none: they are computed), or None for any other node."""
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and _makes_classes(node):
-        return _keys_in([node]) + [""]  # most of them only look on
+        return [*_keys_in([node]), ""]  # most of them only look on
     if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store) and _is_namespace(node.value, variables):
         return _strings_in([node.slice])
     if isinstance(node, (ast.Assign, ast.AugAssign)):
@@ -344,7 +346,7 @@ def _overrides_eq(nodes: Nodes) -> bool:
     texts, keywords = set(_strings(nodes)), {node.arg for node in nodes if isinstance(node, ast.keyword)}
     modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     modules |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
-    if any("mock" in name for name in modules | texts):
+    if any("mock" in name for name in modules | imported | texts):
         imported |= texts | {node.id for node in nodes if isinstance(node, ast.Name)}
     return "__eq__" in _bound(nodes) | texts | keywords or bool({"ANY", "_ANY"} & (imported | attributes))
 

@@ -8,7 +8,8 @@ import re
 from dataclasses import dataclass
 
 _NUMBER = (  # 10-5 is what is often left of a superscript
-    r"(?:10 ?(?:\^|\*\*|<sup>)? ?\(?[-\u2212\u2013](?P<power>\d{1,2})|1e-(?P<exponent>\d{1,2})|(?P<decimal>0\.0{0,11}1)\b)"
+    r"(?:10 ?(?:\^|\*\*|<sup>)? ?\(?[-\u2212\u2013](?P<power>\d{1,2})"
+    r"|1e-(?P<exponent>\d{1,2})|(?P<decimal>0\.0{0,11}1)\b)"
 )
 _TOLERANCE = re.compile(
     rf"\b(?:within|differ(?:s|ing)? by (?:at most|less than|no more than)|(?:error|difference|tolerance|precision)"

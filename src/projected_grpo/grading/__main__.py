@@ -103,7 +103,7 @@ def _completions(path: str, problems: dict[str, Problem], left_out: dict[str, st
             reason = left_out[str(row["problem_id"])]
             raise ValueError(f"{path}, line {number}: problem {row['problem_id']} cannot be graded: {reason}")
         if str(row["problem_id"]) not in problems:
-            raise ValueError(f"{path}, line {number}: unknown problem {row['problem_id']}")
+            raise ValueError(f"{path}, line {number}: unknown or ungradable problem {row['problem_id']}")
         pairs.append((problems[str(row["problem_id"])], row["completion"]))
     return pairs
 

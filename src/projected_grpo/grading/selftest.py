@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import wire
 from projected_grpo.grading.conversation import encode_calls
 from projected_grpo.grading.verdict import judge
 from projected_grpo.grading.worker import GraderError, Worker
@@ -117,5 +118,5 @@ def check(worker: Worker) -> None:
         untouched = os.listdir(canary) == ["secret"] and secret.read_text() == _SECRET
         untouched = untouched and worker.readable.read_text() == before != ""
     if not untouched or not judge(problem, outcome).correct:
-        found = outcome.values[0].decode("utf-8", "replace") if outcome.values and outcome.values[0] else ""
-        raise GraderError(f"this machine does not confine submissions, so nothing is graded: {outcome.status} {found}")
+        found = ", ".join(wire.decode(outcome.values[0])) if outcome.values and outcome.values[0] else ""
+        raise GraderError(f"this machine does not confine submissions, so nothing is graded: {outcome.status}, {found}")
