@@ -32,7 +32,7 @@ def test_importing_the_grader_does_not_import_torch():
 def test_what_the_server_executes_is_declared():
     package = Path(grader_module.__file__).parents[1]
     command = "import sys; sys.argv = ['x', '0', '/']; sys.path[:0] = sys.argv_paths\n"
-        "import runner, sandbox, vitals, wire, loopholes"
+    command += "import runner, sandbox, vitals, wire, loopholes"
     command = command.replace("sys.argv_paths", repr([str(package / "grading"), str(package / "environment")]))
     command += "\nprint([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)])"
     files = eval(
