@@ -120,6 +120,7 @@ def _serve_child(channel: int, server: int, confinement: sandbox.Confinement) ->
 def _see_to_its_end(control: socket.socket, child: int, watch: vitals.Watch) -> bool:
     """Wait for the child's end, killing it when told to or beyond a limit; False when the grader has gone away."""
     handle = os.pidfd_open(child)
+    watched = watch.child(handle)
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(handle, select.POLLIN)
@@ -130,13 +131,12 @@ def _see_to_its_end(control: socket.socket, child: int, watch: vitals.Watch) -> 
             signal.pidfd_send_signal(handle, signal.SIGKILL)
             if not alive:
                 break
-        elif broken == wire.WITHIN and (broken := watch.broken_limit(handle, time.monotonic() - started)):
+        elif broken == wire.WITHIN and (broken := watch.broken_limit(watched, time.monotonic() - started)):
             signal.pidfd_send_signal(handle, signal.SIGKILL)
         if time.monotonic() - beat > _HEARTBEAT:
             control.sendall(b".")
             beat = time.monotonic()
-    if alive and broken == wire.WITHIN:
-        broken = watch.last_look(handle, time.monotonic() - started)
+    broken = watched.last_look(time.monotonic() - started) or broken
     os.close(handle)
     _, status, usage = os.wait4(child, 0)
     if alive:

@@ -32,7 +32,7 @@ class Watch:
         self._proc = proc
         self._wall = wall
         self.directory = os.open(workdir, os.O_RDONLY | os.O_DIRECTORY)
-        self._written("self")  # an OSError here, on a kernel that does not count, is better than one in the middle
+        os.close(self._open("self/io"))  # an OSError here, on a kernel that does not count, is better than one later
         self._waited("self")
 
     def close(self) -> None:
@@ -46,32 +46,20 @@ class Watch:
         os.write(descriptor, str(_KILLED_FIRST).encode())
         os.close(descriptor)
 
-    def broken_limit(self, handle: int, took: float) -> int:
+    def child(self, handle: int) -> "Child":
+        """Return what watches the child of that pidfd, which must be alive: of a dead one the owner reads nothing."""
+        pid = _field(_read(self._open(f"self/fdinfo/{handle}")), "Pid:")  # its number in the grader's namespace
+        return Child(pid, self._open(f"{pid}/io"))
+
+    def broken_limit(self, child: "Child", took: float) -> int:
         """Return the limit that a living child has broken by now (a number of `wire`), or wire.WITHIN."""
-        pid = self._pid(handle)
-        if self._threads(pid) > THREADS:
+        if int(_read(self._open(f"{child.pid}/stat")).rpartition(")")[2].split()[17]) > THREADS:
             return wire.THREADS
-        if self._written(pid) > WRITTEN_BYTES or len(os.listdir(self.directory)) > wire.WORKDIR_FILES:
+        if child.written() > WRITTEN_BYTES or len(os.listdir(self.directory)) > wire.WORKDIR_FILES:
             return wire.OUTPUT
-        if took > self._wall and took - self._forgiven(pid) > self._wall:
+        if took > self._wall and took - self._forgiven(child.pid) > self._wall:
             return wire.WALL
         return wire.WITHIN
-
-    def last_look(self, handle: int, took: float) -> int:
-        """Return the limit that a child had broken when it ended; it must not have been waited for."""
-        if took < _SHORT or self._written(self._pid(handle)) <= WRITTEN_BYTES:
-            return wire.WITHIN
-        return wire.OUTPUT
-
-    def _pid(self, handle: int) -> str:
-        """Return the child's number in the grader's namespace."""
-        return _field(self._read(f"self/fdinfo/{handle}"), "Pid:")
-
-    def _threads(self, pid: str) -> int:
-        return int(self._read(f"{pid}/stat").rpartition(")")[2].split()[17])
-
-    def _written(self, pid: str) -> int:
-        return int(_field(self._read(f"{pid}/io"), "wchar:"))
 
     def _forgiven(self, pid: str) -> float:
         return self._waited(pid) if self._wall >= wire.CPU_SECONDS else 0.0
@@ -80,23 +68,43 @@ class Watch:
         """Return the seconds that its most delayed thread was ready to run and did not."""
         threads = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY, dir_fd=self._proc)
         try:
-            waited = [self._delay(f"{pid}/task/{thread}/schedstat") for thread in os.listdir(threads)]
+            return max((self._delay(f"{pid}/task/{thread}/schedstat") for thread in os.listdir(threads)), default=0.0)
         finally:
             os.close(threads)
-        return max(waited, default=0.0)
 
     def _delay(self, path: str) -> float:
         try:
-            return int(self._read(path).split()[1]) / 1e9
+            return int(_read(self._open(path)).split()[1]) / 1e9
         except (FileNotFoundError, ProcessLookupError):
             return 0.0  # a thread that has just ended
 
-    def _read(self, path: str) -> str:
-        descriptor = os.open(path, os.O_RDONLY, dir_fd=self._proc)
-        try:
-            return os.read(descriptor, 4096).decode("ascii", "replace")
-        finally:
-            os.close(descriptor)
+    def _open(self, path: str) -> int:
+        return os.open(path, os.O_RDONLY, dir_fd=self._proc)
+
+
+class Child:
+    """What is open of one child."""
+
+    def __init__(self, pid: str, io: int):
+        self.pid = pid
+        self._io = io
+
+    def written(self) -> int:
+        """Return the bytes that it has written so far, to files, pipes and sockets."""
+        return int(_field(os.pread(self._io, 4096, 0).decode(), "wchar:"))
+
+    def last_look(self, took: float) -> int:
+        """Return the limit that it had broken when it ended, after `took` seconds; nobody may have waited for it."""
+        too_much = took >= _SHORT and self.written() > WRITTEN_BYTES
+        os.close(self._io)
+        return wire.OUTPUT if too_much else wire.WITHIN
+
+
+def _read(descriptor: int) -> str:
+    try:
+        return os.read(descriptor, 4096).decode("ascii", "replace")
+    finally:
+        os.close(descriptor)
 
 
 def _field(text: str, name: str) -> str:
