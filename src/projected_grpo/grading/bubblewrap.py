@@ -21,6 +21,7 @@ _NEEDED_PACKAGES = ("landlockpy", "seccompy")
 def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[str]:
     """Return the command that runs `command` in `workdir`, with the directories and files `code` readable."""
     library = sysconfig.get_config_vars()
+    folders = (library.get("LIBDIR", ""), *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     packages = [str(Path(importlib.util.find_spec(name).origin).parent) for name in _NEEDED_PACKAGES]
     readable = [
         *_SYSTEM,
@@ -28,7 +29,7 @@ def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[
         os.path.join(sys.prefix, "pyvenv.cfg"),
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("platstdlib"),
-        os.path.join(library.get("LIBDIR", ""), library.get("INSTSONAME", "")),
+        *(os.path.join(folder, library.get("INSTSONAME", "")) for folder in folders if folder),
         *packages,
         *map(str, code),
     ]
