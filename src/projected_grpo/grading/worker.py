@@ -86,7 +86,7 @@ class Worker:
             code = [SERVER.parent, SERVER.parents[1] / "environment", self.readable]
             command = bubblewrap.wrapped(command, self.workdir, code)
         try:
-            self._process = subprocess.Popen(
+            self._process = _spawn(
                 command,
                 pass_fds=[theirs.fileno(), proc],
                 env=environment,
@@ -248,6 +248,18 @@ class Worker:
     def _empty_workdir(self, names: list[str]) -> None:
         for name in names:
             os.unlink(name, dir_fd=self._directory)
+
+
+def _spawn(command: Sequence[str], **options) -> subprocess.Popen:
+    """Start a process, for up to a minute against a machine that has no room for another one."""
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            return subprocess.Popen(command, **options)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
 
 
 def _read_stdout(stdout: int, output: bytearray) -> bool:
