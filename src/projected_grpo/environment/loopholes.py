@@ -23,8 +23,10 @@ _ATTRIBUTE_HOOKS = ("__getattr__", "__getattribute__")
 
 _N = r"(?<![\d./])([1-9]\d{0,5})"  # a number of tests, no part of another number
 _ALL_PASSED = re.compile(
-    r"\b(?:all|every) (?:(?:of|the|unit|test|hidden|\d{1,6}) ){0,3}(?:tests?|cases?|assertions?|checks?):? "
+    r"\b(?:all|every)(?: one)? (?:(?:of|the|my|our|your|these|unit|test|hidden|sample|given|[1-9]\d{0,5}) ){0,4}"
+    r"(?:tests?|cases?|assert(?:ion)?s?|checks?):? "
     r"(?:(?:have|has|were|was|are|is|successfully) ){0,2}pass(?:ed|es|ing)?\b"
+    r"|\bpass(?:ed|es) all (?:(?:of|the|my|our|your|these|unit|test|hidden|[1-9]\d{0,5}) ){0,4}(?:tests?|cases?)\b"
     rf"|{_N} ?(?:/|out of|of) ?\1 (?:tests? |cases? ){{0,2}}(?:have |were )?pass(?:ed)?\b"
     rf"|\bpass(?:ed)?[:=]? {_N} ?(?:/|out of|of) ?\2\b(?![.\d])"
     rf"|{_N} (?:tests? )?passed, (?:0 failed|\3 total)\b"

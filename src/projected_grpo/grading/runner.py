@@ -46,6 +46,7 @@ def run(channel: int) -> None:
     """Hold the conversation of one submission on the descriptor `channel`; the caller ends the process."""
     setup, code, entry_point, mode, test_function, overlay = _receive(channel)
     main = types.ModuleType("__main__")
+    main.__file__ = sys.argv[0]
     sys.modules["__main__"] = main
     namespace = main.__dict__
     random.seed(0)

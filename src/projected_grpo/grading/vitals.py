@@ -90,8 +90,9 @@ class Child:
         self._io = io
 
     def written(self) -> int:
-        """Return the bytes that it has written so far, to files, pipes and sockets."""
-        return int(_field(os.pread(self._io, 4096, 0).decode(), "wchar:"))
+        """Return the bytes that it has written so far, to files, pipes and sockets; a page of a file counts whole."""
+        counts = os.pread(self._io, 4096, 0).decode()
+        return max(int(_field(counts, "\nwchar:")), int(_field(counts, "\nwrite_bytes:")))
 
     def last_look(self, took: float) -> int:
         """Return the limit that it had broken when it ended, after `took` seconds; nobody may have waited for it."""
