@@ -57,6 +57,9 @@ def test_what_the_server_executes_is_declared():
         ("x", None),
         ("", None),
         ("```json\n```python\nx\n```", None),
+        ("1. so\n\n   ```python\n   if 1:\n       x\n\n   ```\n2. done", "if 1:\n    x\n"),
+        ("- so\n\t```\n\tx\n\t\ty\n\t```", "x\n\ty"),
+        ("  ```\nx\n y\n  ```", "x\ny"),
     ],
 )
 def test_the_first_complete_block_counts(completion, code):
