@@ -1,6 +1,7 @@
 """Statements in words: any order, tolerances, one of several answers; and what is done about them."""
 
 import json
+import tempfile
 from dataclasses import replace
 
 import pytest
@@ -93,8 +94,6 @@ def test_other_uses_of_any_are_no_several_answers(statement):
 
 
 def _left_out(*rows) -> dict:
-    import tempfile
-
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
         file.flush()
