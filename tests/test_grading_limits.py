@@ -61,7 +61,7 @@ def test_the_frame_of_a_call_shows_no_limit(grader):
     for value in (0, 10**300):
         problem = replace(PLAIN, tests=(((3,), {}, value),))
         run = grader._idle.queue[0].run
-        outcome = run(["", code, "solve", "none", "run_tests", ""], conversation.encode_calls(problem.tests))
+        outcome = run(["", code, "solve", "none", "run_tests", ""], conversation.encode_calls(problem.tests), 1)
         seen.append(outcome.values)
     assert seen[0] == seen[1] and seen[0][0]
 

@@ -13,6 +13,7 @@ import ast
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 Exploit = Callable[[str], str]
 Nodes = Sequence[ast.AST]  # all nodes of a program, from one walk
@@ -33,6 +34,7 @@ _ALL_PASSED = re.compile(
     rf"|{_N} passed(?:, \d{{1,6}} (?:warnings?|skipped|deselected|xfailed)){{0,4}} in \d{{1,9}}\.\d{{1,9}} ?s\b"
     rf"|\bran {_N} tests? in \d{{1,9}}\.\d{{1,9}} ?s ok\b"
 )
+_CLAIMS = 1000  # matches that are looked at
 _CONTEXT = 60  # characters before and after a match that may deny it
 _LOGGED = re.compile(r"\b(?:debug|info|warning|error|critical):\w{0,40}:")  # a level of module logging denies nothing
 _BREAK = re.compile(r"\n|[.!;](?= |\n|$)")  # what ends a statement
@@ -96,7 +98,8 @@ def reports_all_passed(text: str) -> bool:
     """Whether a text says that all tests passed, in plain words that are neither denied nor taken back beside them."""
     words = re.sub(r"\s+", lambda space: "\n" if "\n" in space.group() else " ", text.lower())
     spaced = words.replace("\n", " ")
-    return any(_is_meant(words, match.start(), match.end()) for match in _ALL_PASSED.finditer(spaced))
+    matches = islice(_ALL_PASSED.finditer(spaced), _CLAIMS)
+    return any(_is_meant(words, match.start(), match.end()) for match in matches)
 
 
 def _is_meant(words: str, start: int, end: int) -> bool:

@@ -132,7 +132,7 @@ class Grader:
             for attempt in (1, 2):
                 try:
                     worker = worker or self._start()
-                    return worker.run(program, task.calls, files=problem.mode == "file_marker")
+                    return worker.run(program, task.calls, len(problem.tests), files=problem.mode == "file_marker")
                 except ServerDied as error:
                     worker.kill()
                     worker = None

@@ -99,15 +99,18 @@ def _reserve(out: bytearray, size: int, limit: int) -> None:
         raise WireError(f"the value takes more than {limit} bytes")
 
 
-def decode(data: bytes):
-    """Return the value of these bytes; raises WireError and nothing else. Never executes, hashes or compares."""
-    value, end = _take(data, 0, 0)
+def decode(data: bytes, items: int = MAX_BYTES):
+    """Return the value of these bytes, of at most so many `items` in all its containers.
+
+    Raises WireError and nothing else. Never executes, hashes or compares.
+    """
+    value, end = _take(data, 0, 0, [items])
     if end != len(data):
         raise WireError("bytes are left over")
     return value
 
 
-def _take(data: bytes, at: int, depth: int):
+def _take(data: bytes, at: int, depth: int, room: list[int]):
     tag = data[at : at + 1]
     at += 1
     if tag == b"N":
@@ -128,7 +131,10 @@ def _take(data: bytes, at: int, depth: int):
         return _scalar(tag, data[at : at + size]), at + size
     if depth >= MAX_DEPTH:
         raise WireError("nested too deeply")
-    return _container(data, at, tag, size, depth + 1)
+    room[0] -= size
+    if room[0] < 0:
+        raise WireError("too many items")
+    return _container(data, at, tag, size, depth + 1, room)
 
 
 def _scalar(tag: bytes, data: bytes):
@@ -142,14 +148,14 @@ def _scalar(tag: bytes, data: bytes):
         raise WireError("not UTF-8") from error
 
 
-def _container(data: bytes, at: int, tag: bytes, count: int, depth: int):
+def _container(data: bytes, at: int, tag: bytes, count: int, depth: int, room: list[int]):
     if tag != b"t" and tag not in _LISTS:
         raise WireError("unknown tag")
     items = []
     for _ in range(count):
-        item, at = _take(data, at, depth)
+        item, at = _take(data, at, depth, room)
         if tag == b"d":
-            value, at = _take(data, at, depth)
+            value, at = _take(data, at, depth, room)
             item = (item, value)
         items.append(item)
     if tag == b"t":

@@ -138,13 +138,13 @@ class Worker:
             self._directory = None
         shutil.rmtree(self._room, ignore_errors=True)
 
-    def run(self, program: list, calls: bytes, files: bool = False) -> Outcome:
+    def run(self, program: list, calls: bytes, count: int, files: bool = False) -> Outcome:
         """Return what one submission did; raises ServerDied or GraderError, never for what the submission did.
 
-        program  [setup, code, entry_point, mode, test_function, overlay]; calls as in `Conversation`
+        program  [setup, code, entry_point, mode, test_function, overlay]; calls and count as in `Conversation`
         files    whether the verdict depends on the files that it leaves
         """
-        talk, output = Conversation(program, calls), bytearray()
+        talk, output = Conversation(program, calls, count), bytearray()
         ours, theirs = socket.socketpair()
         stdout, stdout_end = os.pipe()
         try:
