@@ -3,7 +3,7 @@
 1. Every submission gets a fresh socket and a fresh pipe. What arrives on them is data of a hostile program: it is
    size-checked, decoded by `wire`, and checked for shape; anything unexpected ends the conversation.
 2. A failure before the `ready` frame is the grader's own, and an error. After it, everything is the submission's.
-3. The server keeps the time and counts; a server that says nothing for ten seconds is taken for dead.
+3. The server keeps the time and counts; a server that says nothing for nine seconds is taken for dead.
 4. The grader, not the server, reads and empties the working directory, when the child is dead.
 """
 
@@ -118,11 +118,9 @@ class Worker:
 
     def close(self) -> None:
         """End the server and remove the working directory; safe to call twice."""
-        if self._control is not None:
-            self._control.close()  # which the server takes for its end
-        if self._process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(_END_SECONDS)
+        self._control.close()  # which the server takes for its end
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_SECONDS)
         self.kill()
 
     def kill(self) -> None:
@@ -157,7 +155,8 @@ class Worker:
             os.close(stdout)
         names = os.listdir(self._directory)
         texts = self._result_files(names) if files else {}
-        self._empty_workdir(names)
+        for name in names:
+            os.unlink(name, dir_fd=self._directory)
         if talk.setup_error or not talk.ready:
             raise GraderError(f"a submission could not be set up: {talk.setup_error or 'the child ended early'}")
         if talk.violated:
@@ -202,9 +201,7 @@ class Worker:
                 killed = True
             if record is None and now - heard > _SILENCE_SECONDS:
                 raise ServerDied("the sandbox's server does not answer")
-        while _listen(talk, channel)[0]:
-            pass
-        while _read_stdout(stdout, output):
+        while _listen(talk, channel)[0] or _read_stdout(stdout, output):
             pass
         return record
 
@@ -244,10 +241,6 @@ class Worker:
                 with open(descriptor, "rb") as file:
                     texts[name] = file.read(RESULT_BYTES).decode("utf-8", "replace")
         return texts
-
-    def _empty_workdir(self, names: list[str]) -> None:
-        for name in names:
-            os.unlink(name, dir_fd=self._directory)
 
 
 def _spawn(command: Sequence[str], **options) -> subprocess.Popen:
