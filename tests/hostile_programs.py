@@ -241,6 +241,75 @@ ATTACKS = {
     "inotify": ("run_tests", CTYPES + "if libc.inotify_init() >= 0: print('HARM-INOTIFY')"),
     "compat_call": ("run_tests", CTYPES + "if libc.syscall(0x40000000 + 57) >= 0: print('HARM-X32')"),
     "terminal": ("run_tests", "import fcntl\nfcntl.ioctl(0, 0x5412, b'x')\nprint('HARM-TTY')"),
+    # memory, files and threads where no resource limit looks
+    "shared_then_shrunk": (
+        "run_tests",
+        "import mmap\nkept = []\nfor i in range(9):\n    m = mmap.mmap(-1, 96 << 20)\n    m.write(bytes(96 << 20))\n"
+        "    m.resize(4096)\n    kept.append(m)\n    if i > 6: print('HARM-SHM')",
+    ),
+    "shared_by_ctypes": (
+        "run_tests",
+        CTYPES
+        + "libc.mmap.restype = ctypes.c_void_p\nfor flags in (0x21, 0x23, 0x4021, 0x8021, 0x40021, 0x100000021):\n"
+        "    if libc.mmap(None, 4096, 3, flags, -1, 0) not in (None, 2 ** 64 - 1): print('HARM-SHARED', flags)",
+    ),
+    "memfd": ("run_tests", "import os\nprint('HARM-MEMFD', os.memfd_create('x'))"),
+    "mapped_and_removed": (
+        "file_marker",
+        "import mmap, os\nkept = []\nfor i in range(300):\n    f = open('f', 'w+b')\n    f.write(bytes(1 << 20))\n"
+        "    f.flush()\n    kept.append(mmap.mmap(f.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ))\n"
+        "    f.close()\n    os.remove('f')\nopen('result.txt', 'w').write('passed')",
+    ),
+    "written_again_and_again": (
+        "file_marker",
+        "import os\nf = os.open('result.txt', os.O_CREAT | os.O_RDWR)\nfor _ in range(200):\n"
+        "    os.pwrite(f, b'passed' + bytes(1 << 20), 0)",
+    ),
+    "thread_flood": (
+        "file_marker",
+        "import threading, time\nopen('result.txt', 'w').write('passed')\nthreading.stack_size(32 << 10)\n"
+        "while True:\n    try: threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "    except RuntimeError: time.sleep(0.1)",
+    ),
+    "files_of_their_own": (
+        "run_tests",
+        CTYPES
+        + "s = ctypes.create_string_buffer(1 << 16)\ntop = ctypes.c_void_p(ctypes.addressof(s) + (1 << 15) & ~63)\n"
+        "f = ctypes.cast(libc.sleep, ctypes.c_void_p)\nfor flags in (0x10900, 0x10B00, 0x10D00, 0x10100, 0x10000):\n"
+        "    if libc.clone(f, top, flags, ctypes.c_void_p(0)) >= 0: print('HARM-CLONE', hex(flags))",
+    ),
+    "device_node": (
+        "run_tests",
+        CTYPES + "import os, stat\nopen('a', 'w').close()\nfor flags in (4, 5, 6):\n"
+        "    if libc.renameat2(-100, b'a', -100, b'b', flags) == 0: print('HARM-NODE')",
+    ),
+    "emptied_file": (
+        "run_tests",
+        "import os\nfor flags in (os.O_TRUNC, os.O_TRUNC | os.O_RDWR, os.O_TRUNC | os.O_WRONLY):\n"
+        "    try: os.open('../readable', flags)\n    except OSError: continue\n    print('HARM-EMPTIED', flags)",
+    ),
+    "other_limits": (
+        "run_tests",
+        "import resource as r\nfor kind in range(16):\n    if kind == r.RLIMIT_STACK: continue\n"
+        "    try: r.setrlimit(kind, (r.RLIM_INFINITY, r.RLIM_INFINITY))\n    except (OSError, ValueError): continue\n"
+        "    print('HARM-LIMIT', kind)",
+    ),
+    "handled_processor_limit": (
+        "file_marker",
+        "import signal\nopen('result.txt', 'w').write('passed')\nsignal.signal(signal.SIGXCPU, lambda *a: None)\n"
+        "while True: pass",
+    ),
+    "forged_flags": (
+        "exit_code",
+        "import sys\ndef solve(self, n):\n    flags = sys._getframe(1).f_locals['flags']\n"
+        "    flags.update(dict.fromkeys(list(flags), True))\nSolution.solve = solve",
+    ),
+    "many_small_values": (
+        "run_tests",
+        "import runner\nsend = runner._send\ndef forged(channel, value):\n"
+        "    send(channel, value[:3] + [[None] * 5_000_000, [], []] if value[0] == 'results' else value)\n"
+        "runner._send = forged",
+    ),
     # poison
     "poison_all": (
         "run_tests",

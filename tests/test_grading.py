@@ -31,9 +31,8 @@ def test_importing_the_grader_does_not_import_torch():
 
 def test_what_the_server_executes_is_declared():
     package = Path(grader_module.__file__).parents[1]
-    command = (
-        "import sys; sys.argv = ['x', '0', '/']; sys.path[:0] = sys.argv_paths\nimport runner, sandbox, wire, loopholes"
-    )
+    command = "import sys; sys.argv = ['x', '0', '/']; sys.path[:0] = sys.argv_paths\n"
+    command += "import runner, sandbox, vitals, wire, loopholes"
     command = command.replace("sys.argv_paths", repr([str(package / "grading"), str(package / "environment")]))
     command += "\nprint([m.__file__ for m in sys.modules.values() if getattr(m, '__file__', None)])"
     files = eval(
@@ -58,6 +57,9 @@ def test_what_the_server_executes_is_declared():
         ("x", None),
         ("", None),
         ("```json\n```python\nx\n```", None),
+        ("1. so\n\n   ```python\n   if 1:\n       x\n\n   ```\n2. done", "if 1:\n    x\n"),
+        ("- so\n\t```\n\tx\n\t\ty\n\t```", "x\n\ty"),
+        ("  ```\nx\n y\n  ```", "x\ny"),
     ],
 )
 def test_the_first_complete_block_counts(completion, code):

@@ -1,4 +1,4 @@
-"""The attack file of the shared data, graded as wanted and without harm. Our own attacks: test_grading_hostile.py."""
+"""The attack files of the shared data, graded as wanted and without harm. Our own attacks: test_grading_hostile.py."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,9 @@ from grading_harness import WALL, Surroundings, doubling, fenced, sandboxes
 
 from projected_grpo.grading import Grader
 
-ATTACKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "attacks.jsonl"
+DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+FILES = ("attacks.jsonl", "attacks_round2.jsonl")
+CANNOT_WORK = ("r2_ho_asyncio",)  # legal Python that is listed in docs/grading.md
 
 
 @pytest.fixture(scope="module", params=sandboxes())
@@ -18,10 +20,14 @@ def surroundings(request):
 
 
 def _attacks():
-    if not ATTACKS.exists():
-        return [pytest.param(None, marks=pytest.mark.skip(reason="../shared/data/attacks.jsonl is absent"))]
-    rows = [json.loads(line) for line in ATTACKS.read_text().splitlines()]
-    return [pytest.param(row, id=row["name"]) for row in rows]
+    found = []
+    for name in FILES:
+        if (DATA / name).exists():
+            rows = [json.loads(line) for line in (DATA / name).read_text().splitlines()]
+            found += [pytest.param(row, id=row["name"]) for row in rows if row["name"] not in CANNOT_WORK]
+        else:
+            found.append(pytest.param(None, id=name, marks=pytest.mark.skip(reason=f"../shared/data/{name} is absent")))
+    return found
 
 
 @pytest.mark.parametrize("attack", _attacks())
@@ -31,3 +37,4 @@ def test_attack_is_graded_as_wanted_and_harms_nothing(surroundings, attack):
     assert not harms
     got = {"gt_correct": verdict.correct, "passed": verdict.passed, "exploited": verdict.exploited, "harmed": False}
     assert got == attack["want"], verdict
+    assert attack.get("attempted") in (None, verdict.attempted), verdict

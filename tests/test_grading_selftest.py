@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from grading_harness import sandboxes
+from grading_harness import HONEST, doubling, fenced, sandboxes
 
 import projected_grpo
 from projected_grpo.grading import Grader, GraderError, bubblewrap, worker
@@ -13,8 +13,10 @@ PACKAGE = Path(projected_grpo.__file__).parent
 LAYERS = {
     "landlock": ("            self._check(self._libc.syscall(_RESTRICT_SELF, self._ruleset.fileno(), 0))\n", ""),
     "seccomp": ("        self._check(self._libc.syscall(*self._load))\n", ""),
-    "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)]", ""),
+    "threads only": (", args=[(0, seccompy.CmpOp.MASKED_EQ, _THREAD, _THREAD)]", ""),
     "memory": ("            resource.RLIMIT_AS: MEMORY_BYTES,\n", ""),
+    "private mappings only": (", args=[(3, seccompy.CmpOp.MASKED_EQ, 0, _MAP_SHARED)]", ""),
+    "truncation": ("scoped=Scope.SIGNAL", "handled_fs=landlockpy.flags.fs_for_abi(2), scoped=Scope.SIGNAL"),
     "limits stay": (", args={0: 0, 2: 0}", ""),
 }
 
@@ -37,6 +39,37 @@ def test_a_kernel_without_landlock_names_the_alternative(package):
     sandbox.write_text(sandbox.read_text() + "\nlandlockpy.supported = lambda: False\n")
     with pytest.raises(GraderError, match=r"lacks Landlock .* choose the sandbox bwrap"):
         Grader()
+
+
+def test_a_landlock_that_does_not_know_truncation_is_refused(package):
+    sandbox = package / "grading" / "sandbox.py"
+    sandbox.write_text(sandbox.read_text() + "\nlandlockpy.abi_version = lambda: 2\n")
+    with pytest.raises(GraderError, match=r"ABI 2, before Linux 6.2\) lets a file be emptied .* choose .*bwrap"):
+        Grader()
+
+
+def test_a_kernel_that_does_not_count_is_refused(package):
+    vitals = package / "grading" / "vitals.py"
+    vitals.write_text(vitals.read_text().replace('"self/io"', '"self/nothing"'))
+    with pytest.raises(GraderError, match=r"cannot start: FileNotFoundError: .*self/nothing"):
+        Grader()
+
+
+def test_a_fork_that_the_machine_refuses_is_tried_again(package):
+    refusing = """
+import errno
+real, tried = os.fork, []
+def fork():
+    tried.append(1)
+    if len(tried) % 4:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+    return real()
+os.fork = fork
+"""
+    sandbox = package / "grading" / "sandbox.py"
+    sandbox.write_text(sandbox.read_text() + refusing)
+    with Grader() as grader:
+        assert grader.grade([(doubling("none"), fenced(HONEST))])[0].correct
 
 
 @pytest.mark.parametrize("sandbox", sandboxes())

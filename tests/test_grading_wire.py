@@ -2,14 +2,15 @@
 
 import contextlib
 import math
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from projected_grpo.grading import wire
+from projected_grpo.grading.compare import equal, is_right, value_limit
 from projected_grpo.grading.conversation import Conversation
-from projected_grpo.grading.verdict import equal, value_limit
 
 SCALARS = (
     st.none()
@@ -69,7 +70,7 @@ def test_damaged_values_never_raise_anything_else(expected, actual, tolerance, a
 @settings(max_examples=1_000, deadline=None)
 @given(st.lists(st.binary(max_size=30) | VALUES.map(wire.frame), max_size=6), st.booleans())
 def test_a_conversation_survives_anything_and_believes_nothing(chunks, begun):
-    talk = Conversation(["", "", "solve", "none", "run_tests", ""], wire.encode([]), [100])
+    talk = Conversation(["", "", "solve", "none", "run_tests", ""], wire.encode([]), 1)
     if begun:
         talk.feed(wire.frame(["ready"]) + wire.frame(["compiled", True, []]) + wire.frame(["loaded", "ok"]))
     for chunk in chunks:
@@ -149,3 +150,21 @@ def test_a_frame_is_refused_by_its_announced_length():
     buffer = bytearray(wire.frame([1]) + b"rest")
     assert wire.take_frame(bytearray(buffer[:5]), 100) is None
     assert wire.decode(wire.take_frame(buffer, 100)) == [1] and buffer == b"rest"
+
+
+def test_a_frame_of_many_small_values_is_refused_before_it_is_decoded():
+    talk = Conversation(["", "", "solve", "none", "run_tests", ""], wire.encode([]), 5, nonce=b"0" * 16)
+    talk.feed(wire.frame(["ready"]) + wire.frame(["compiled", True, []]) + wire.frame(["loaded", "ok"]))
+    head = wire.encode(["results", b"0" * 16, "ok"])[5:]
+    many = 8_000_000
+    body = b"l\6\0\0\0" + head + b"l" + many.to_bytes(4, "little") + b"N" * many + wire.encode([]) + wire.encode([])
+    started = time.process_time()
+    talk.feed(len(body).to_bytes(4, "little") + body)
+    assert talk.violated and time.process_time() - started < 0.5
+
+
+def test_a_value_of_another_kind_or_count_is_refused_before_it_is_decoded(monkeypatch):
+    monkeypatch.setattr(wire, "decode", lambda data: 1 / 0)
+    test = ((), {}, [1.5] * 10)
+    for value in ([None] * 90, [1.5] * 9, (1.5,) * 10, {}, None, "x" * 1000):
+        assert not is_right(test, wire.encode(value))

@@ -1,4 +1,8 @@
-"""Answers (method 4): a program in a fenced block, written and read in one place."""
+"""Answers (method 4): a program in a fenced block, written and read in one place.
+
+A fence stands on a line of its own. It may be indented, as under an item of a list, and then its lines are indented
+as much: that much is removed from them (CommonMark 4.5).
+"""
 
 
 def write_answer(code: str) -> str:
@@ -8,20 +12,28 @@ def write_answer(code: str) -> str:
 
 def extract_code(completion: str) -> str | None:
     """Return the first complete fenced block, ```python or bare, or None; blocks of other languages are skipped."""
-    opened, lines = None, []
+    opened, indent, lines = None, "", []
     for line in completion.split("\n"):
         text = line.strip()
         if opened is None:
             if text.startswith("```"):
                 opened = text[3:].strip().lower()
-                lines = []
+                indent, lines = line[: len(line) - len(line.lstrip())], []
         elif text == "```":
             if opened in ("", "python"):
                 return "\n".join(lines)
             opened = None
         else:
-            lines.append(line)
+            lines.append(_without(indent, line))
     return None
+
+
+def _without(indent: str, line: str) -> str:
+    """Remove the fence's indentation from a line, or as much of it as the line has."""
+    shared = 0
+    while shared < min(len(indent), len(line)) and indent[shared] == line[shared]:
+        shared += 1
+    return line[shared:]
 
 
 def is_one_program(answer: str) -> bool:

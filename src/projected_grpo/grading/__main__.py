@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from projected_grpo.environment.problems import UNGRADABLE, Problem, from_row, leetcode_problem
+from projected_grpo.environment.problems import Problem, from_row, leetcode_problem, refusal
 from projected_grpo.grading import SANDBOXES, Grader, GraderError, Verdict
 from projected_grpo.grading.grader import WALL_SECONDS
 from projected_grpo.workflow.code_version import code_version
@@ -31,8 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
             with Grader(sandbox=options.sandbox):
                 print(f"self-test passed: this machine confines submissions by {options.sandbox}")
             return 0
-        problems = _problems(options.files[0])
-        completions = _completions(options.files[1], problems)
+        problems, left_out = _problems(options.files[0])
+        completions = _completions(options.files[1], problems, left_out)
+        if left_out:
+            print(f"left out of {options.files[0]}: {len(left_out)} problems, {', '.join(sorted(left_out))}")
         with Grader(options.workers, sandbox=options.sandbox) as grader:
             verdicts = [v for part in _progress(completions) for v in grader.grade(part, audit=options.audit)]
         _write(options, completions, verdicts)
@@ -73,12 +75,14 @@ def _rows(path: str) -> Iterator[tuple[int, dict]]:
             yield number, row
 
 
-def _problems(path: str) -> dict[str, Problem]:
-    problems = {}
+def _problems(path: str) -> tuple[dict[str, Problem], dict[str, str]]:
+    """Return the problems by id, and why others are left out."""
+    problems, left_out = {}, {}
     for number, row in _rows(path):
-        if "func_name" in row and str(row.get("id")) in UNGRADABLE:
-            continue
         try:
+            if "func_name" in row and (reason := refusal(row)):
+                left_out[str(row["id"])] = reason
+                continue
             problem = leetcode_problem(row) if "func_name" in row else from_row(row)
         except KeyError as error:
             raise ValueError(f"{path}, line {number}: a LeetCode row without {error}") from error
@@ -87,14 +91,17 @@ def _problems(path: str) -> dict[str, Problem]:
         if problem.id in problems:
             raise ValueError(f"{path}, line {number}: problem {problem.id} occurs twice")
         problems[problem.id] = problem
-    return problems
+    return problems, left_out
 
 
-def _completions(path: str, problems: dict[str, Problem]) -> list[tuple[Problem, str]]:
+def _completions(path: str, problems: dict[str, Problem], left_out: dict[str, str]) -> list[tuple[Problem, str]]:
     pairs = []
     for number, row in _rows(path):
         if not isinstance(row.get("completion"), str) or "problem_id" not in row:
             raise ValueError(f"{path}, line {number}: needs problem_id and completion, a text")
+        if str(row["problem_id"]) in left_out:
+            reason = left_out[str(row["problem_id"])]
+            raise ValueError(f"{path}, line {number}: problem {row['problem_id']} cannot be graded: {reason}")
         if str(row["problem_id"]) not in problems:
             raise ValueError(f"{path}, line {number}: unknown or ungradable problem {row['problem_id']}")
         pairs.append((problems[str(row["problem_id"])], row["completion"]))

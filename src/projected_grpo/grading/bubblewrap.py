@@ -1,8 +1,8 @@
 """The sandbox for kernels without Landlock: the server runs in namespaces of its own, made by bubblewrap.
 
 What it sees is what Landlock would let a submission read: the interpreter with its library, what the server executes,
-one writable working directory. There is no /proc, no network, no other process, and the rest does not exist; the
-directories between can be passed but not listed.
+one writable working directory in memory, of limited size. There is no /proc, no network, no other process, and the
+rest does not exist; the directories between can be passed but not listed.
 """
 
 import importlib.util
@@ -12,14 +12,16 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
+WORKDIR_BYTES = 80 << 20  # above what a submission may write, so that it meets that limit first
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache")
 _DEVICES = ("/dev/null", "/dev/urandom")
 _NEEDED_PACKAGES = ("landlockpy", "seccompy")
 
 
 def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[str]:
-    """Return the command that runs `command` in `workdir`, with the directories `code` readable."""
+    """Return the command that runs `command` in `workdir`, with the directories and files `code` readable."""
     library = sysconfig.get_config_vars()
+    folders = (library.get("LIBDIR", ""), *os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep))
     packages = [str(Path(importlib.util.find_spec(name).origin).parent) for name in _NEEDED_PACKAGES]
     readable = [
         *_SYSTEM,
@@ -27,7 +29,7 @@ def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[
         os.path.join(sys.prefix, "pyvenv.cfg"),
         sysconfig.get_path("stdlib"),
         sysconfig.get_path("platstdlib"),
-        os.path.join(library.get("LIBDIR", ""), library.get("INSTSONAME", "")),
+        *(os.path.join(folder, library.get("INSTSONAME", "")) for folder in folders if folder),
         *packages,
         *map(str, code),
     ]
@@ -37,7 +39,7 @@ def wrapped(command: Sequence[str], workdir: str, code: Sequence[Path]) -> list[
     searched = {os.path.dirname(path) for path in packages}  # Python has to list them to import
     hidden = _between(["/", *readable, *_DEVICES, workdir]) - searched
     modes = [part for path in sorted(hidden) for part in ("--chmod", "0111", path)]
-    room = ["--bind", workdir, workdir, "--chdir", workdir, *modes, "--remount-ro", "/"]
+    room = ["--size", str(WORKDIR_BYTES), "--tmpfs", workdir, "--chdir", workdir, *modes, "--remount-ro", "/"]
     return ["bwrap", "--unshare-all", "--die-with-parent", *mounts, *devices, *room, "--", *command]
 
 

@@ -13,6 +13,8 @@ from projected_grpo.grading import wire
 from projected_grpo.grading.verdict import Outcome
 
 _SMALL_FRAME = 4096
+_FRAME_ITEMS = 32  # of a frame without its values, and what it says of each
+_RESULTS_FRAME = 2 * wire.RESULTS_BYTES  # values and, of each, five bytes of header and a flag
 _STATES = ("ok", "error", "memory")
 
 
@@ -21,13 +23,13 @@ class Conversation:
     """One submission: feed it what the child sent, send what it returns.
 
     program  [setup, code, entry_point, mode, test_function, overlay]
-    calls    the encoded list of [args, kwargs items, limit], made by `encode_calls`
-    limits   how many bytes the value of each call may take
+    calls    the encoded list of [args, kwargs items], made by `encode_calls`
+    count    how many calls these are
     """
 
     program: list
     calls: bytes
-    limits: list[int]
+    count: int
     nonce: bytes = field(default_factory=lambda: os.urandom(16))
     due: str = "ready"
     violated: bool = False
@@ -65,7 +67,7 @@ class Conversation:
         reply = b""
         try:
             while not self.finished and (body := wire.take_frame(self._buffer, self._limit())) is not None:
-                reply += self._accept(wire.decode(body))
+                reply += self._accept(wire.decode(body, items=_FRAME_ITEMS + 2 * self.count))
         except (wire.WireError, TypeError, ValueError):
             self.violated, reply = True, b""
         return reply
@@ -74,7 +76,7 @@ class Conversation:
         return Outcome(status, self.compiled, self.attempted, self.values, self.lenient, evidence)
 
     def _limit(self) -> int:
-        return _SMALL_FRAME + 16 * len(self.limits) + sum(self.limits) if self.due == "results" else _SMALL_FRAME
+        return _RESULTS_FRAME if self.due == "results" else _SMALL_FRAME
 
     def _accept(self, message) -> bytes:
         name, *rest = message
@@ -107,7 +109,7 @@ class Conversation:
     def _accept_results(self, nonce, state, values, lenient, flags) -> bytes:
         _require(type(nonce) is bytes and nonce == self.nonce and state in _STATES)
         _require(type(values) is list and all(value is None or type(value) is bytes for value in values))
-        _require(type(lenient) is list and len(lenient) == len(values) <= len(self.limits))
+        _require(type(lenient) is list and len(lenient) == len(values) <= self.count)
         _require(type(flags) is list and all(type(flag) is bool for flag in lenient + flags))
         self.exit_zero, self.run_tests, self.sentinel = flags
         self.state, self.values, self.lenient = state, tuple(values), tuple(lenient)
@@ -115,11 +117,9 @@ class Conversation:
         return b""
 
 
-def encode_calls(tests, limits: list[int]) -> bytes:
-    """Return the calls of a problem's tests as bytes: arguments and limits, never an expected value."""
-    return wire.encode(
-        [[args, list(kwargs.items()), limit] for (args, kwargs, _), limit in zip(tests, limits, strict=True)]
-    )
+def encode_calls(tests) -> bytes:
+    """Return the calls of a problem's tests as bytes: arguments, and nothing that depends on an expected value."""
+    return wire.encode([[args, list(kwargs.items())] for args, kwargs, _ in tests])
 
 
 def _require(condition: bool) -> None:

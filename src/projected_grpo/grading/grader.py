@@ -18,18 +18,20 @@ from projected_grpo.environment.answers import extract_code
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import selftest, wire
+from projected_grpo.grading.compare import COMPARISONS, value_limit
 from projected_grpo.grading.conversation import encode_calls
-from projected_grpo.grading.verdict import Outcome, Verdict, judge, no_code, value_limit
+from projected_grpo.grading.verdict import Outcome, Verdict, judge, no_code
 from projected_grpo.grading.worker import SANDBOXES, GraderError, ServerDied, Worker
 
 EXECUTED = (
     "grading/server.py",
     "grading/runner.py",
     "grading/sandbox.py",
+    "grading/vitals.py",
     "grading/wire.py",
     "environment/loopholes.py",
 )
-WALL_SECONDS = 6.0
+WALL_SECONDS = 30.0  # five times the processor time: for programs that sleep
 CODE_BYTES = 1 << 20  # more is no program
 CACHED_VERDICTS = 10_000
 
@@ -43,14 +45,13 @@ class _Task:
     problem: Problem
     key: bytes
     calls: bytes
-    limits: list[int]
 
 
 class Grader:
     """Grades completions; use it as a context manager.
 
     workers  fork servers, each grading one submission at a time
-    wall     seconds that one submission may take
+    wall     seconds that one submission may take, the time of waiting for a processor not counted
     sandbox  one of SANDBOXES; bwrap+seccomp is for kernels without Landlock
     Raises GraderError where confinement does not work (the self-test of every server runs first), or when a server
     dies twice on one submission; ValueError for a problem that cannot be graded.
@@ -63,7 +64,7 @@ class Grader:
             raise ValueError(f"unknown sandbox {sandbox!r}; known: {', '.join(SANDBOXES)}")
         self._start = partial(_start, wall, sandbox)
         self._cache: OrderedDict[tuple, Verdict] = OrderedDict()
-        self._idle: queue.LifoQueue[Worker] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[Worker | None] = queue.LifoQueue()  # None: to be started when needed
         self._workers = workers
         self._open: Batch | None = None
         self._threads = ThreadPoolExecutor(workers)
@@ -86,7 +87,9 @@ class Grader:
             self._open.stop()  # or its threads would wait for more
         self._threads.shutdown(cancel_futures=True)
         while not self._idle.empty():
-            self._idle.get().close()
+            worker = self._idle.get()
+            if worker is not None:
+                worker.close()
 
     def grade(self, submissions: Iterable[tuple[Problem, str]], audit: bool = False) -> list[Verdict]:
         """Return the verdict on each (problem, completion), in order; `audit` also fills the two flags on own tests."""
@@ -117,7 +120,7 @@ class Grader:
 
     def _passes_own_tests(self, task: _Task, code: str, overlay: str) -> bool:
         problem = replace(task.problem, mode="run_tests", tests=())
-        outcome = self._run(replace(task, problem=problem, calls=encode_calls((), []), limits=[]), code, overlay)
+        outcome = self._run(replace(task, problem=problem, calls=encode_calls(())), code, overlay)
         return outcome.status == "ok" and outcome.evidence.run_tests
 
     def _run(self, task: _Task, code: str, overlay: str = "") -> Outcome:
@@ -128,10 +131,11 @@ class Grader:
         try:
             for attempt in (1, 2):
                 try:
-                    return worker.run(program, task.calls, task.limits, files=problem.mode == "file_marker")
+                    worker = worker or self._start()
+                    return worker.run(program, task.calls, len(problem.tests), files=problem.mode == "file_marker")
                 except ServerDied as error:
-                    worker.close()
-                    worker = self._start()
+                    worker.kill()
+                    worker = None
                     if attempt == 2:
                         raise GraderError(f"problem {problem.id}: {error}, twice on this submission") from error
                 except GraderError as error:
@@ -226,11 +230,16 @@ def _prepare(problem: Problem) -> _Task:
         if not name.isidentifier():
             raise ValueError(f"problem {problem.id}: {name!r} is no method name")
     try:
-        limits = [value_limit(expected) for _, _, expected in problem.tests]
-        calls = encode_calls(problem.tests, limits)
+        calls = encode_calls(problem.tests)
+        room = sum(value_limit(expected) for _, _, expected in problem.tests)
         parts = [problem.setup, problem.entry_point, problem.mode, problem.test_function, problem.canonical]
-        parts.append(problem.tolerance)
+        parts += [problem.tolerance, problem.comparison]
         key = hashlib.sha256(wire.encode([parts, list(problem.tests)])).digest()
     except wire.WireError as error:
         raise ValueError(f"problem {problem.id}: {error}") from error
-    return _Task(problem, key, calls, limits)
+    if room > wire.RESULTS_BYTES:
+        raise ValueError(f"problem {problem.id}: its expected values take more than {wire.RESULTS_BYTES >> 20} MiB")
+    if problem.comparison not in COMPARISONS:
+        known = ", ".join(COMPARISONS)
+        raise ValueError(f"problem {problem.id}: unknown comparison {problem.comparison!r}; known: {known}")
+    return _Task(problem, key, calls)

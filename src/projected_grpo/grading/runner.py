@@ -46,6 +46,7 @@ def run(channel: int) -> None:
     """Hold the conversation of one submission on the descriptor `channel`; the caller ends the process."""
     setup, code, entry_point, mode, test_function, overlay = _receive(channel)
     main = types.ModuleType("__main__")
+    main.__file__ = sys.argv[0]
     sys.modules["__main__"] = main
     namespace = main.__dict__
     random.seed(0)
@@ -77,7 +78,7 @@ def warm() -> None:
     program, _ = _compile(_SAMPLE, loopholes.TEST_FUNCTION)
     namespace = {}
     _load(program, "", loopholes.TEST_FUNCTION, namespace)
-    calls = [wire.decode(wire.encode([(1,), [], 1000]))]
+    calls = [wire.decode(wire.encode([(1,), []]))]
     _make_calls(namespace, "solve", "none", calls, {})
     random.seed(0)
     warnings.simplefilter("ignore")  # of what a submission's source may provoke
@@ -93,7 +94,7 @@ def prepare(setup: str) -> None:
 def _compile(code: str, test_function: str):
     """Return (code object, names of attempted modes), or (None, []) for what is no program."""
     try:
-        tree = ast.parse(code)
+        tree = ast.parse(code.removeprefix("\ufeff"))  # an editor's mark, which Python skips in a file
         return compile(tree, "<submission>", "exec"), list(loopholes.attempted_modes(tree, test_function))
     except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         return None, []
@@ -127,14 +128,16 @@ def _lay_over(source: str, test_function: str, namespace: dict) -> None:
 def _make_calls(namespace: dict, entry_point: str, mode: str, calls: list, flags: dict):
     """Return (state, encoded values, which of them equal anything); stops at the first call that raises."""
     values, lenient = [], []
-    for args, kwargs, limit in calls:
+    room = wire.RESULTS_BYTES  # of all values together
+    for args, kwargs in calls:
         instance = None
         try:
             instance = namespace["Solution"]()
             value = getattr(instance, entry_point)(
                 *[_argument(a, namespace) for a in args], **{k: _argument(v, namespace) for k, v in kwargs}
             )
-            values.append(_encoded(value, limit))
+            values.append(_encoded(value, room))
+            room -= len(values[-1] or b"")
             lenient.append(mode == "eq_override" and values[-1] is None and _equals_anything(value))
         except SystemExit as error:
             flags["exit_zero"] = flags["exit_zero"] or _is_zero(error)
@@ -163,30 +166,39 @@ def _encoded(value, limit: int) -> bytes | None:
     try:
         return wire.encode(value, limit)
     except wire.WireError:
-        try:
-            return wire.encode(_unlinked(value, limit), limit)
-        except wire.WireError:
-            return None
+        with contextlib.suppress(Exception):  # of the program's own nodes, whatever they raise
+            return wire.encode(_unlinked(value), limit)
+    return None
 
 
-def _unlinked(value, limit: int):
-    """Return nodes as {"ListNode": values} or {"TreeNode": values in level order}, also in a list of up to `limit`."""
+def _unlinked(value):
+    """Return linked nodes as the values they hold, also the nodes in a list; WireError for anything else."""
+    if type(value) is list and len(value) <= _MAX_NODES:
+        return [item if item is None else _unlinked(item) for item in value]
     kind = type(value).__name__
-    if type(value) is list and len(value) <= limit:
-        return [_unlinked(item, limit) if type(item).__name__ in NODES else item for item in value]
-    if kind not in NODES:
-        raise wire.WireError("not made of nodes")
-    values, queue = [], [value]
+    if kind == "ListNode" or (kind not in NODES and _has(value, "val", "next")):
+        return wire.ListNodes(node.val for node in _walk(value, lambda node: [node.next] if node.next else []))
+    if kind == "TreeNode" or _has(value, "val", "left", "right"):
+        nodes = list(_walk(value, lambda node: [node.left, node.right]))
+        while nodes and nodes[-1] is None:
+            nodes.pop()
+        return wire.TreeNodes(None if node is None else [node.val] for node in nodes)
+    raise wire.WireError("not made of nodes")
+
+
+def _walk(root, following):
+    """Yield a node and all that follow it, level by level; WireError where they are too many, as in a cycle."""
+    queue = [root]
     for node in queue:
         if len(queue) > _MAX_NODES:
             raise wire.WireError("too many nodes, or a cycle")
-        values.append(None if node is None else node.val)
-        if node is not None:
-            following = (node.next,) if kind == "ListNode" else (node.left, node.right)
-            queue += [n for n in following if n is not None or kind == "TreeNode"]
-    while values and values[-1] is None:
-        values.pop()
-    return {kind: values}
+        yield node
+        queue += following(node) if node is not None else []
+
+
+def _has(value, *names: str) -> bool:
+    own = getattr(value, "__dict__", ())
+    return all(name in own or hasattr(type(value), name) for name in names)
 
 
 def _run_own_tests(namespace: dict, test_function: str) -> bool:

@@ -20,10 +20,10 @@ import sysconfig
 
 import landlockpy
 import seccompy
+import wire
 from landlockpy import AccessFS, Scope
 
 MEMORY_BYTES = 512 << 20  # address space of a submission
-CPU_SECONDS = 7  # of all threads together; the wall limit is the grader's
 FILE_BYTES = 4 << 20  # of one file
 OPEN_FILES = 32
 
@@ -33,19 +33,21 @@ _WORK = _READ | AccessFS.WRITE_FILE | AccessFS.MAKE_REG | AccessFS.REMOVE_FILE |
 
 _ALLOWED = """
     read write readv writev pread64 pwrite64 lseek close fstat stat lstat newfstatat statx access faccessat faccessat2
-    open openat getdents64 getcwd unlink unlinkat rename renameat renameat2 ftruncate fsync fdatasync dup dup2 dup3
+    open openat getdents64 getcwd unlink unlinkat rename renameat ftruncate fsync fdatasync dup dup2 dup3
     pipe2 poll ppoll select pselect6
-    mmap mremap mprotect munmap madvise brk
+    mremap mprotect munmap madvise brk
     rt_sigaction rt_sigprocmask rt_sigreturn sigaltstack restart_syscall
     futex sched_yield sched_getaffinity set_robust_list rseq gettid getpid getppid getuid geteuid getgid getegid
     clock_gettime clock_getres clock_nanosleep nanosleep gettimeofday time getrusage times uname sysinfo getrandom
     exit exit_group
 """
 _FCNTL = (0, 1, 2, 3, 1030)  # F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC
-_CLONE_THREAD = 0x00010000
+_THREAD = 0x00010F00  # CLONE_VM | FS | FILES | SIGHAND | THREAD: all that a thread shares, or it has files of its own
+_MAP_SHARED = 0x01  # such pages outlive their mapping, where no limit counts them
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _SECCOMP_SET_MODE_FILTER = 1
+_LANDLOCK_ABI = 3  # the first one that knows truncation
 _RESTRICT_SELF = seccompy.syscall_nr("landlock_restrict_self")
 _CAPABILITY_VERSION_3 = 0x20080522
 
@@ -59,25 +61,28 @@ class _SockFprog(ctypes.Structure):
 class Confinement:
     """The prepared limits of one working directory, under Landlock or within the server's own namespace.
 
+    workdir   the one directory that a submission may write in
+    readable  a file that it may read and not change, for the self-test
     Raises OSError where the kernel lacks what the sandbox needs.
     """
 
-    def __init__(self, workdir: str, landlock: bool):
+    def __init__(self, workdir: str, readable: str, landlock: bool):
         if not seccompy.supported():
             raise OSError("this kernel lacks seccomp filters, without which there is no grading")
         self._libc = ctypes.CDLL(None, use_errno=True)
-        self._ruleset = _ruleset(workdir) if landlock else None
+        self._ruleset = _ruleset(workdir, readable) if landlock else None
         program = _filter().program
         self._program = ctypes.create_string_buffer(program, len(program))
         self._filter = _SockFprog(len(program) // 8, ctypes.addressof(self._program))
         self._load = (seccompy.syscall_nr("seccomp"), _SECCOMP_SET_MODE_FILTER, 0, ctypes.byref(self._filter))
-        self._limits = {
+        limits = {
             resource.RLIMIT_AS: MEMORY_BYTES,
-            resource.RLIMIT_CPU: CPU_SECONDS,
             resource.RLIMIT_FSIZE: FILE_BYTES,
             resource.RLIMIT_NOFILE: OPEN_FILES,
             resource.RLIMIT_CORE: 0,
         }
+        self._limits = {kind: (limit, limit) for kind, limit in limits.items()}
+        self._limits[resource.RLIMIT_CPU] = (wire.CPU_SECONDS, wire.CPU_SECONDS + 1)  # SIGXCPU, then SIGKILL
 
     def drop_capabilities(self) -> None:
         """Leave the calling process without capabilities, so that root is an ordinary user from here on."""
@@ -90,7 +95,7 @@ class Confinement:
         if os.getppid() != server:
             os._exit(1)
         for kind, limit in self._limits.items():
-            resource.setrlimit(kind, (limit, limit))
+            resource.setrlimit(kind, limit)
         self._check(self._libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         if self._ruleset is not None:
             self._check(self._libc.syscall(_RESTRICT_SELF, self._ruleset.fileno(), 0))
@@ -102,14 +107,20 @@ class Confinement:
             raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 
-def _ruleset(workdir: str) -> landlockpy.Ruleset:
+def _ruleset(workdir: str, readable: str) -> landlockpy.Ruleset:
     if not landlockpy.supported():
-        raise OSError("this kernel lacks Landlock (Linux 5.13, enabled in lsm=); choose the sandbox bwrap+seccomp")
+        raise OSError("this kernel lacks Landlock (Linux 6.2, enabled in lsm=); choose the sandbox bwrap+seccomp")
+    if landlockpy.abi_version() < _LANDLOCK_ABI:
+        raise OSError(
+            f"this kernel's Landlock (ABI {landlockpy.abi_version()}, before Linux 6.2) lets a file be emptied that may"
+            " only be read; choose the sandbox bwrap+seccomp"
+        )
     ruleset = landlockpy.Ruleset(scoped=Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET)
     for path in {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), *_LIBRARIES}:
         if os.path.exists(path):
             ruleset.allow_path(path, _READ if os.path.isdir(path) else AccessFS.READ_FILE)
     ruleset.allow_path(workdir, _WORK)
+    ruleset.allow_path(readable, AccessFS.READ_FILE)
     ruleset.allow_path("/dev/null", AccessFS.READ_FILE | AccessFS.WRITE_FILE)
     return ruleset
 
@@ -120,9 +131,13 @@ def _filter() -> seccompy.Filter:
     for name in _ALLOWED.split():
         if name in _known_syscalls():
             filter_.allow(name)
-    filter_.allow("clone", args=[(0, seccompy.CmpOp.MASKED_EQ, _CLONE_THREAD, _CLONE_THREAD)])  # threads only
+    filter_.allow("clone", args=[(0, seccompy.CmpOp.MASKED_EQ, _THREAD, _THREAD)])  # threads only
     filter_.errno("clone3", errno.ENOSYS)  # its flags are behind a pointer; libc then falls back to clone
+    filter_.allow("mmap", args=[(3, seccompy.CmpOp.MASKED_EQ, 0, _MAP_SHARED)])
+    filter_.allow("renameat2", args={4: 0})  # its flags can make a device node
     filter_.allow("prlimit64", args={0: 0, 2: 0})  # reading one's own limits
+    filter_.allow("prlimit64", args={0: 0, 1: resource.RLIMIT_STACK})  # within the address space, so no limit is lifted
+    filter_.errno("ioctl", errno.ENOTTY)  # what Python takes for "ask fcntl instead", in os.set_inheritable
     for command in _FCNTL:
         filter_.allow("fcntl", args={1: command})
     return filter_

@@ -6,15 +6,16 @@ import tempfile
 from pathlib import Path
 
 from projected_grpo.environment.problems import Problem
+from projected_grpo.grading import wire
 from projected_grpo.grading.conversation import encode_calls
-from projected_grpo.grading.verdict import judge, value_limit
+from projected_grpo.grading.verdict import judge
 from projected_grpo.grading.worker import GraderError, Worker
 
 _SECRET = "self-test secret"
 
 # Returns the names of the forbidden things that worked, and of the legal ones that did not.
 _PROBE = """
-import ctypes, os, resource, signal, socket, threading
+import ctypes, mmap, os, resource, signal, socket, tempfile, threading
 
 def mapped():
     return bytearray(600 << 20)
@@ -33,6 +34,10 @@ def descriptors():
             pass
     assert len(extra) > 1
 
+def named():
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write("x")
+
 def scratch():
     with open("scratch", "w") as file:
         file.write("x")
@@ -47,7 +52,7 @@ def thread():
     assert done
 
 class Solution:
-    def probe(self, canary, port, allowed):
+    def probe(self, canary, readable, port, allowed):
         libc = ctypes.CDLL(None)
         forbidden = {
             "read a file outside": lambda: open(canary + "/secret").read(),
@@ -56,6 +61,8 @@ class Solution:
             "write beside": lambda: open("../beside", "w"),
             "write at the root": lambda: open("/root-probe", "w"),
             "truncate outside": lambda: open(canary + "/secret", "w"),
+            "empty a file that it may read": lambda: os.open(readable, os.O_RDONLY | os.O_TRUNC),
+            "change the length of a file": lambda: os.truncate(canary + "/secret", 0),
             "remove outside": lambda: os.remove(canary + "/secret"),
             "change a mode": lambda: os.chmod(canary, 0o777),
             "link": lambda: os.symlink(canary, "link"),
@@ -68,10 +75,16 @@ class Solution:
             "open a unix socket": lambda: socket.socket(socket.AF_UNIX),
             "lift a limit": lambda: resource.setrlimit(resource.RLIMIT_CPU, (1, 1)),
             "take 600 MB": mapped,
+            "map shared memory": lambda: mmap.mmap(-1, 4096),
             "see other descriptors": descriptors,
             "see its parent": lambda: open("/proc/%d/environ" % os.getppid()).read(),
         }
-        legal = {"scratch file": scratch, "thread": thread}
+        legal = {
+            "scratch file": scratch,
+            "temporary file": named,
+            "thread": thread,
+            "file to read": lambda: open(readable).read(),
+        }
         bad = []
         for name, action in forbidden.items():
             try:
@@ -97,12 +110,13 @@ def check(worker: Worker) -> None:
     with tempfile.TemporaryDirectory() as canary, socket.create_server(("127.0.0.1", 0)) as listener:
         secret = Path(canary, "secret")
         secret.write_text(_SECRET)
-        arguments = (canary, listener.getsockname()[1], _ENVIRONMENT)
+        arguments = (canary, str(worker.readable), listener.getsockname()[1], _ENVIRONMENT)
+        before = worker.readable.read_text()
         problem = Problem("self-test", "", "probe", tests=((arguments, {}, []),))
-        limit = value_limit([]) + 8192
         program = ["", _PROBE, problem.entry_point, problem.mode, problem.test_function, ""]
-        outcome = worker.run(program, encode_calls(problem.tests, [limit]), [limit])
+        outcome = worker.run(program, encode_calls(problem.tests), len(problem.tests))
         untouched = os.listdir(canary) == ["secret"] and secret.read_text() == _SECRET
+        untouched = untouched and worker.readable.read_text() == before != ""
     if not untouched or not judge(problem, outcome).correct:
-        found = outcome.values[0].decode("utf-8", "replace") if outcome.values and outcome.values[0] else ""
-        raise GraderError(f"this machine does not confine submissions, so nothing is graded: {outcome.status} {found}")
+        found = ", ".join(wire.decode(outcome.values[0])) if outcome.values and outcome.values[0] else ""
+        raise GraderError(f"this machine does not confine submissions, so nothing is graded: {outcome.status}, {found}")

@@ -1,7 +1,8 @@
 """Typed values as bytes: what crosses the border of the sandbox, in both directions.
 
-1. Only exact builtin types exist: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict. There is
-   no pickle, marshal or eval, so bytes from hostile code can mean nothing but data.
+1. Only exact builtin types exist: None, bool, int, float, str, bytes, list, tuple, set, frozenset, dict, and the two
+   kinds of linked nodes, which only the child's encoder makes. There is no pickle, marshal or eval, so bytes from
+   hostile code can mean nothing but data.
 2. `decode` is total: on any bytes it returns a value or raises `WireError`, in time linear in their number. It never
    builds a set or a dict, whose keys could be chosen to collide: these arrive as `SetItems` and `DictItems`.
 3. A value is one tag byte and its payload; lengths and counts are unsigned 32 bits, little endian.
@@ -11,18 +12,29 @@ Standard library only: the sandbox's server executes this file.
 
 import struct
 
+CPU_SECONDS = 6  # of processor time, all threads of a submission together
+WORKDIR_FILES = 256
+RESULTS_BYTES = 1 << 24  # of all values of a submission: the same for every problem, so that it says nothing
 MAX_DEPTH = 60  # of nested containers
 MAX_BYTES = 1 << 26  # of one trusted value
 
-EXIT = struct.Struct("<iq")  # the server's record of a child's end: wait status, processor time in microseconds
+EXIT = struct.Struct("<iqB")  # of a child's end: wait status, processor time in microseconds, the limit it broke
+WITHIN, WALL, THREADS, OUTPUT = range(4)  # that limit
 
 _U32 = struct.Struct("<I")
 _F64 = struct.Struct("<d")
-_CONTAINERS = {list: b"l", tuple: b"t", set: b"S", frozenset: b"S", dict: b"d"}
 
 
 class WireError(ValueError):
     """A value that cannot be encoded, or bytes that are no value."""
+
+
+class ListNodes(list):
+    """The values of a linked list, from the head on."""
+
+
+class TreeNodes(list):
+    """The nodes of a binary tree in level order: [value], or None where a child is missing; none at the end."""
 
 
 class SetItems(list):
@@ -31,6 +43,10 @@ class SetItems(list):
 
 class DictItems(list):
     """The (key, value) tuples of a decoded dict, in the order of arrival and perhaps repeated."""
+
+
+_CONTAINERS = {list: b"l", tuple: b"t", set: b"S", frozenset: b"S", dict: b"d", ListNodes: b"L", TreeNodes: b"R"}
+_LISTS = {b"l": list, b"S": SetItems, b"d": DictItems, b"L": ListNodes, b"R": TreeNodes}
 
 
 def encode(value, limit: int = MAX_BYTES) -> bytes:
@@ -83,15 +99,18 @@ def _reserve(out: bytearray, size: int, limit: int) -> None:
         raise WireError(f"the value takes more than {limit} bytes")
 
 
-def decode(data: bytes):
-    """Return the value of these bytes; raises WireError and nothing else. Never executes, hashes or compares."""
-    value, end = _take(data, 0, 0)
+def decode(data: bytes, items: int = MAX_BYTES):
+    """Return the value of these bytes, of at most so many `items` in all its containers.
+
+    Raises WireError and nothing else. Never executes, hashes or compares.
+    """
+    value, end = _take(data, 0, 0, [items])
     if end != len(data):
         raise WireError("bytes are left over")
     return value
 
 
-def _take(data: bytes, at: int, depth: int):
+def _take(data: bytes, at: int, depth: int, room: list[int]):
     tag = data[at : at + 1]
     at += 1
     if tag == b"N":
@@ -112,7 +131,10 @@ def _take(data: bytes, at: int, depth: int):
         return _scalar(tag, data[at : at + size]), at + size
     if depth >= MAX_DEPTH:
         raise WireError("nested too deeply")
-    return _container(data, at, tag, size, depth + 1)
+    room[0] -= size
+    if room[0] < 0:
+        raise WireError("too many items")
+    return _container(data, at, tag, size, depth + 1, room)
 
 
 def _scalar(tag: bytes, data: bytes):
@@ -126,19 +148,19 @@ def _scalar(tag: bytes, data: bytes):
         raise WireError("not UTF-8") from error
 
 
-def _container(data: bytes, at: int, tag: bytes, count: int, depth: int):
-    if tag not in (b"l", b"t", b"S", b"d"):
+def _container(data: bytes, at: int, tag: bytes, count: int, depth: int, room: list[int]):
+    if tag != b"t" and tag not in _LISTS:
         raise WireError("unknown tag")
     items = []
     for _ in range(count):
-        item, at = _take(data, at, depth)
+        item, at = _take(data, at, depth, room)
         if tag == b"d":
-            value, at = _take(data, at, depth)
+            value, at = _take(data, at, depth, room)
             item = (item, value)
         items.append(item)
     if tag == b"t":
         return tuple(items), at
-    return {b"l": list, b"S": SetItems, b"d": DictItems}[tag](items), at
+    return _LISTS[tag](items), at
 
 
 def build(value):

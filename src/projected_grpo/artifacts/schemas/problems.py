@@ -18,5 +18,6 @@ PROBLEMS = pa.schema(
         ),
         column("test_function", pa.string(), "what mode run_tests says is called"),
         column("system", pa.string(), "system message of a chat model; empty: the organism's terse prompt"),
+        column("comparison", pa.string(), "how a returned value is compared: exact, any_order or a checker's name"),
     ]
 )
