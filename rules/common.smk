@@ -64,9 +64,10 @@ ORGANISM = config["model"]["kind"] == "organism"
 NOTE = ORGANISM_NOTE if ORGANISM else f"These are numbers of {config['model']['id']}."
 REPLICATE = f"{RESULTS}/replicate{{replicate}}"
 # A base model that is read from elsewhere is one for all replicates; an organism is each one's own.
-OWN_BASE = "/replicate{replicate}" if ORGANISM else ""
+BASE_HOME = f"{REPLICATE}/base" if ORGANISM else f"{RESULTS}/base"
+BASE_JOB = "base_model/replicate{replicate}" if ORGANISM else "base_model"
 BASE_FILES = [
-    f"{RESULTS}{OWN_BASE}/base/{name}"
+    f"{BASE_HOME}/{name}"
     for name in [
         "model.safetensors",
         "config.json",
@@ -77,7 +78,7 @@ BASE_FILES = [
         "organism.json" if ORGANISM else "model.json",
     ]
 ]
-BASE = [*BASE_FILES, f"{RESULTS}{OWN_BASE}/base/factors"]
+BASE = [*BASE_FILES, f"{BASE_HOME}/factors"]
 COMPUTE = {
     "threads": config["threads"],
     "portable": config["portable"],

@@ -13,11 +13,11 @@ rule base_model:
         model_file(),
     output:
         BASE_FILES,
-        directory(f"{RESULTS}{OWN_BASE}/base/factors"),
+        directory(f"{BASE_HOME}/factors"),
     log:
-        f"{RESULTS}/logs/base_model{OWN_BASE}.log",
+        f"{RESULTS}/logs/{BASE_JOB}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/base_model{OWN_BASE}.tsv"
+        f"{RESULTS}/benchmarks/{BASE_JOB}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: config["threads"]
