@@ -29,7 +29,7 @@ def test_every_column_says_what_it_is():
 def test_every_artifact_of_a_run_is_of_its_kind_and_carries_its_provenance(smoke_run, capsys):
     results = smoke_run[0] / SMOKE["results"]
     made = sorted(path for path in results.rglob("*") if path.suffix in (".parquet", ".safetensors"))
-    made.remove(results / "base/model.safetensors")  # a Hugging Face file
+    made.remove(results / "replicate0/base/model.safetensors")  # a Hugging Face file
     kinds = {catalogue.kind_of(path).path for path in made}
     assert kinds == {kind.path for kind in catalogue.KINDS} - {"verdicts (python -m projected_grpo.grading)"}
     assert main([str(path) for path in made]) == 0
@@ -41,7 +41,7 @@ def test_every_artifact_of_a_run_is_of_its_kind_and_carries_its_provenance(smoke
 
 @pytest.fixture
 def table(tmp_path):
-    path = tmp_path / "teacher_pool.parquet"
+    path = tmp_path / "replicate1/teacher_pool.parquet"
     write_table(path, [], TEACHER_POOL, provenance({}, "abc"))
     return path
 
@@ -74,7 +74,7 @@ def test_a_file_that_is_not_of_its_kind_is_one_line(table, capsys, damage, messa
     ],
 )
 def test_tensors_are_of_their_declared_shape_and_type(tmp_path, tensors, message):
-    path = tmp_path / "directions/hack/V.safetensors"
+    path = tmp_path / "replicate1/directions/hack/V.safetensors"
     write_tensors(path, tensors, provenance({}, "abc"))
     if message is None:
         assert "as declared" in catalogue.describe(path)

@@ -28,7 +28,7 @@ def copy(smoke_run, tmp_path):
     """The smoke run without its trained arms, and a preset that trains longer."""
     folder = tmp_path / "repository"
     shutil.copytree(smoke_run[0], folder)
-    for made in ("runs", "logs/train"):
+    for made in ("replicate0/runs", "logs/train"):
         shutil.rmtree(folder / "results/smoke" / made)
     longer = {**SMOKE, "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": 3}}
     longer["evaluation"] = {**SMOKE["evaluation"], "every": 3}

@@ -36,7 +36,7 @@ def test_table_1_is_not_trained_again(whole):
 def test_table_2_and_its_picture(whole):
     _, results, _ = whole
     table = pd.read_csv(results / "table2.csv")
-    assert len(table) == 5 * (2 * len(MODES) + 1)
+    assert len(table) == 8 * (2 * len(MODES) + 1)
     assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
     assert (results / "figures/weak_detector.png").stat().st_size > 10_000
     assert "## Folds that hold" in (results / "table2.md").read_text()
@@ -128,7 +128,7 @@ def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
 def test_a_model_read_from_a_directory_goes_the_same_way(smoke_run, tmp_path):
     """The organism as kind hf: another way in, the same table."""
     smoke_folder, _ = smoke_run
-    base = smoke_folder / SMOKE["results"] / "base"
+    base = smoke_folder / SMOKE["results"] / "replicate0/base"
     folder = copy_of_the_repository(tmp_path / "repository")
     (folder / "read.yaml").write_text(yaml.safe_dump({"model": {"kind": "hf", "id": str(base)}}))
     table = f"{SMOKE['results']}/table1.csv"

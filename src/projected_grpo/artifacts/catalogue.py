@@ -35,7 +35,7 @@ KNOBS = (
 )
 KINDS = (
     Kind(
-        "replicate{n}/base/factors/{layer}.safetensors",
+        "base/factors/{layer}.safetensors",
         "SVD of every target Linear of a decoder layer; the provenance names the hash of the weights",
         keys=(
             ("{module}.U", "(d_out, r) float32", "left singular vectors"),

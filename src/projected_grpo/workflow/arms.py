@@ -89,7 +89,7 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
         return _without(config["arms"][arm], *milder) | {"baseline": baseline(config, arm)}
 
     alike = [other for other in arms if use(other) == use(against)]
-    return [other for other in alike if any(key in config["arms"][other] for key in milder)]
+    return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
 
 
 def kind_of(config: Mapping, arm: str) -> str | None:
