@@ -116,7 +116,10 @@ EDITS = {
     "trainer.py": (edit("method/trainer.py", "told to end", "asked to end"), TRAINING),
     "resume.py": (edit("method/resume.py", "[:16]", "[:20]"), TRAINING),
     "the learning rate": (setting("train", "lr", value=0.01), TRAINING),
-    "an arm's learning rate": (setting("arms", "vanilla_slow", "lr_scale", value=0.5), {"train": 1, "evaluate": 1, **TABLES}),
+    "an arm's learning rate": (
+        setting("arms", "vanilla_slow", "lr_scale", value=0.5),
+        {"train": 1, "evaluate": 1, **TABLES},
+    ),
     "the ceiling": (setting("ceiling", value="vanilla"), TABLES),
     "direction.py": (edit("method/direction.py", "return ", "_ = 0\n    return "), DIRECTIONS),
     "k of the direction": (setting("directions", "hack", "k", value=5), DIRECTIONS),
