@@ -28,7 +28,7 @@ PRESET = {
     "results": "results/slurm",
     "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": EVERY},
     "evaluation": {**SMOKE["evaluation"], "every": EVERY},
-    "tables": {"table1": ["vanilla", "erase"], "table2": [], "horizon": [], "second_base": []},
+    "tables": {"table1": ["vanilla", "vanilla_slow", "erase", "erase_random"], "table2": [], "horizon": []},
 }
 RUN = f"{PRESET['results']}/replicate0/runs/erase"
 LOG = f"{PRESET['results']}/logs/train/erase_replicate0.log"
