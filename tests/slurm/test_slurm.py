@@ -32,6 +32,7 @@ PRESET = {
 }
 RUN = f"{PRESET['results']}/replicate0/runs/erase"
 LOG = f"{PRESET['results']}/logs/train/erase_replicate0.log"
+TRAINING = "rule_train_wildcards_0_erase"
 FILES = ["steps.parquet", "rollouts.parquet", "adapter.safetensors", "checkpoints.safetensors"]
 # For the sake of clusters, the first look at the queue comes after 40 seconds unless told otherwise.
 SUBMITTED = ["--workflow-profile", str(ROOT / "profiles/slurm")]
@@ -147,7 +148,7 @@ def submitted(slurm: Path, small: Submission, local: Submission, tmp_path_factor
     with snakemake(folder, *SUBMITTED, "--configfile", "preset.yaml") as run:
         log = folder / LOG
         run.wait_for("step 3 of erase", lambda: log.exists() and "\nstep 3/" in log.read_text())
-        (training,) = [job for job, rule, state, _ in jobs(run) if "erase" in rule and state == "RUNNING"]
+        (training,) = [job for job, rule, state, _ in jobs(run) if rule == TRAINING and state == "RUNNING"]
         end(training)
         yield run
 
@@ -166,7 +167,7 @@ def test_every_job_of_the_smoke_preset_goes_through_slurm(submitted):
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on_where_it_was(submitted):
     submitted.said()
-    trained = [(state, mb) for _, rule, state, mb in jobs(submitted) if rule.startswith("rule_train_wildcards_erase")]
+    trained = [(state, mb) for _, rule, state, mb in jobs(submitted) if rule == TRAINING]
     assert trained == [("CANCELLED", "2000M"), ("COMPLETED", "4000M")]
     resumed = re.match(r"resuming after step (\d+), ", (submitted.folder / LOG).read_text())
     assert resumed and 3 <= int(resumed[1]) < EVERY
