@@ -71,11 +71,18 @@ def main(control: socket.socket, room: str, watch: vitals.Watch, landlock: bool)
 
 
 def _submit(control, channel: int, stdout: int, null: int, confinement: sandbox.Confinement, watch) -> bool:
-    """Fork a child and see it to its end; returns False when the grader has gone away."""
+    """Fork a child and see it to its end; returns False when the grader has gone away.
+
+    The child waits at a gate until it is watched: of one that has ended, an ordinary user may not open what counts it.
+    """
     server = os.getpid()
+    gate, opener = os.pipe()
     child = _fork(control)
     if child == 0:
         try:
+            os.close(opener)
+            os.read(gate, 1)  # nothing: the other end is closed
+            os.close(gate)
             for source, target in ((null, 0), (stdout, 1), (null, 2)):
                 os.dup2(source, target)
             os.close(stdout)
@@ -85,9 +92,9 @@ def _submit(control, channel: int, stdout: int, null: int, confinement: sandbox.
             _serve_child(channel, server, confinement)
         finally:
             os._exit(1)
-    os.close(channel)
-    os.close(stdout)
-    return _see_to_its_end(control, child, watch)
+    for descriptor in (channel, stdout, gate):
+        os.close(descriptor)
+    return _see_to_its_end(control, child, opener, watch)
 
 
 def _fork(control: socket.socket) -> int:
@@ -117,10 +124,14 @@ def _serve_child(channel: int, server: int, confinement: sandbox.Confinement) ->
     runner.run(channel)
 
 
-def _see_to_its_end(control: socket.socket, child: int, watch: vitals.Watch) -> bool:
-    """Wait for the child's end, killing it when told to or beyond a limit; False when the grader has gone away."""
+def _see_to_its_end(control: socket.socket, child: int, opener: int, watch: vitals.Watch) -> bool:
+    """Let the child go, and wait for its end, killing it when told to or beyond a limit.
+
+    Returns False when the grader has gone away.
+    """
     handle = os.pidfd_open(child)
     watched = watch.child(handle)
+    os.close(opener)
     poller = select.poll()
     poller.register(control, select.POLLIN)
     poller.register(handle, select.POLLIN)
