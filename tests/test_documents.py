@@ -7,19 +7,25 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from synthetic_study import MODES, evaluation, make, steps
 
+from projected_grpo.analysis.study import TableArm, build_study
+from projected_grpo.analysis.table1 import table1
+from projected_grpo.analysis.table2 import fold_verdicts, table2
+from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import readme, results
-from projected_grpo.documents.blocks import replace_block
-from projected_grpo.reporting.table1 import headline
+from projected_grpo.documents.blocks import copy_results, replace_block
+from projected_grpo.reporting.table1 import headline, marks
+from projected_grpo.reporting.verdicts import verdict_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-STUDY = ROOT / "docs/study"
+RUN = ROOT / "docs/run"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def test_the_readme_says_what_the_copies_of_the_study_say():
-    assert replace_block(README, "findings", readme.findings(STUDY)) == README
+def test_the_readme_says_what_the_copies_of_the_run_say():
+    assert replace_block(README, "findings", readme.findings(RUN)) == README
 
 
 @pytest.mark.parametrize("name", results.SECTIONS)
@@ -33,11 +39,13 @@ def test_the_readme_answers_in_a_page():
     lines = README.splitlines()
     assert len(lines) <= 130
     found = [line for line in lines if re.match(r"\d\. ", line)]
-    assert [line[0] for line in found] == list("12345")
+    assert 5 <= len(found) <= 7
+    assert [line[0] for line in found] == list("1234567"[: len(found)])
     arms = [line for line in lines if line.startswith("| `")]
-    assert 1 < len(arms) <= 8
-    first_uses = [next(line for line in lines if re.search(rf"\b{name}\b", line)) for name in ("H1", "H1s")]
-    assert [line.split(":")[0] for line in first_uses] == ["- **H1**", "- **H1s**"]
+    assert 1 < len(arms) <= 13
+    names = ("H1", "H1s", "H2")
+    first_uses = [next(line for line in lines if re.search(rf"\b{name}\b", line)) for name in names]
+    assert [line.split(":")[0] for line in first_uses] == [f"- **{name}**" for name in names]
 
 
 def test_rewriting_needs_the_markers():
@@ -45,64 +53,118 @@ def test_rewriting_needs_the_markers():
         replace_block("no markers here", "results", "numbers")
 
 
+def _folds():
+    """Two arms and a random V, of which `erase` hacks less on every mode."""
+    arms = {
+        "vanilla": TableArm("vanilla", 96, "hack", mix=0.25),
+        "vanilla_slow": TableArm("vanilla", 96, "hack", mix=0.25),
+        "erase": TableArm("vanilla", 96, "hack", twin="erase_random", tested=True, mix=0.25),
+        "erase_random": TableArm("vanilla", 96, "random", mix=0.25),
+    }
+    runs = [(arm, n, evaluation(arm, n), steps(arm, n)) for arm in arms for n in (1, 2, 3)]
+    return dict.fromkeys(MODES, build_study(runs, arms, {}, None))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A copy of a run with every table."""
+    folder = tmp_path_factory.mktemp("run")
+    study, long = make(), make(arms=("vanilla", "erase", "erase_update", "erase_random", "no_loophole"), claims={})
+    table1(study).to_csv(folder / "table1.csv", index=False)
+    (folder / "h1.json").write_text(json.dumps(h1(study)))
+    table2(_folds()).to_csv(folder / "table2.csv", index=False)
+    (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
+    table1(long).to_csv(folder / "horizon.csv", index=False)
+    source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
+    (folder / "source.json").write_text(json.dumps(source))
+    return folder
+
+
 @pytest.fixture
-def study(tmp_path):
-    """A copy of the study to change."""
-    for path in STUDY.iterdir():
-        shutil.copy(path, tmp_path / path.name)
-    return tmp_path
+def copy(whole, tmp_path):
+    """One to change."""
+    return shutil.copytree(whole, tmp_path / "run")
 
 
-def test_the_sentences_follow_the_numbers(study):
-    before = readme.findings(study)
-    assert "H1s is falsified for `erase`, `erase_update`, `route` and `route_rollout` (not firmly" in before
-    verdicts = json.loads((study / "h1.json").read_text())
-    for arm in ("erase", "erase_update"):
-        for hypothesis in ("H1", "H1s"):
-            verdicts["claims"][arm][hypothesis]["verdict"] = "supported"
-    (study / "h1.json").write_text(json.dumps(verdicts))
-    table = pd.read_csv(study / "table1.csv")
-    table.loc[table["arm"] == "vanilla", "hack"] = 0.123
-    table.loc[table["arm"] == "erase", "early_stop_diff_low"] = 0.01
-    table.to_csv(study / "table1.csv", index=False)
-    after = readme.findings(study)
-    assert "the model hacks 12.3% and solves" in after and "| `vanilla` | 12.3 |" in after
-    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` and `route_rollout`" in after
-    assert (
-        "Of 4 interventions, `erase`, `erase_update` and `route_rollout` meet H1 (`erase` hacks 52 points less" in after
-    )
-    assert "3. `erase` of these is shown to buy more solving than stopping `vanilla` early" in after
+def test_the_sentences_follow_the_numbers(copy):
+    verdicts = json.loads((copy / "h1.json").read_text())
+    for arm, claim in verdicts["claims"].items():
+        claim["H1"]["verdict"] = claim["H1s"]["verdict"] = "supported" if arm != "route" else "falsified"
+        claim["H1s"]["firm"], claim["H2"]["verdict"] = arm != "route", "undecided"
+    (copy / "h1.json").write_text(json.dumps(verdicts))
+    table = pd.read_csv(copy / "table1.csv").set_index("arm")
+    table.loc["vanilla", ["hack", "solve"]] = 0.123, 0.456
+    table.loc["erase", ["hack_diff", "solve_diff", "early_stop_diff_low"]] = -0.52, 0.04, 0.01
+    table.loc[["erase_update", "route"], "early_stop_diff_low"] = -0.01
+    table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
+    table.reset_index().to_csv(copy / "table1.csv", index=False)
+    text = readme.findings(copy)
+    assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours if one had run after the other, on a computer)" in text
+    assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
+    assert "| `vanilla` | 12.3 |" in text
+    assert "Of 3 interventions, `erase` and `erase_update` meet H1 (`erase` hacks 52 points less and solves +4" in text
+    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` (not firmly for `route`)" in text
+    assert "H2 is undecided for `erase`, `erase_update` and `route`." in text
+    assert "3. `erase` of these is shown to buy more solving than stopping its baseline early" in text
+    assert "samples colder: `vanilla_slow` hacks" in text
+    assert "4. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
+    assert "5. With 3 replicates a difference in hack of less than about" in text
+    assert "6. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
+    assert "7. After 96 steps (3 replicates) `vanilla` hacks" in text
 
 
-def test_a_study_without_any_effect_says_so(study):
-    verdicts = json.loads((study / "h1.json").read_text())
-    folds = json.loads((study / "table2.json").read_text())
+def test_a_run_without_any_effect_says_so(copy):
+    verdicts = json.loads((copy / "h1.json").read_text())
+    folds = json.loads((copy / "table2.json").read_text())
     for claim in verdicts["claims"].values():
         claim["H1"]["verdict"] = "falsified"
     for arms in folds["folds"].values():
         for result in arms.values():
             result["verdict"] = "fails"
-    (study / "h1.json").write_text(json.dumps(verdicts))
-    (study / "table2.json").write_text(json.dumps(folds))
-    text = readme.findings(study)
-    assert "Of 4 interventions, none meets H1; H1s is falsified for" in text
+    (copy / "h1.json").write_text(json.dumps(verdicts))
+    (copy / "table2.json").write_text(json.dumps(folds))
+    text = readme.findings(copy)
+    assert "Of 3 interventions, none meets H1; H1s is" in text
     assert "none hacks less than its baseline and its twin at matched solve over all of them together" in text
+
+
+def test_what_a_run_did_not_make_is_not_said(copy):
+    for name in ("table2.csv", "table2.json", "horizon.csv"):
+        (copy / name).unlink()
+    text = readme.findings(copy)
+    assert "On loopholes" not in text and "6. " not in text
+    assert "run/horizon.md" not in results.run(copy)
 
 
 def test_no_line_of_numbers_stands_on_two_pages():
     """The README's short table apart, which is of other columns."""
     owner = {}
-    for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(STUDY.glob("*.md"))]:
+    for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(RUN.glob("*.md"))]:
         for line in path.read_text().splitlines():
             if line.startswith("|") and re.search(r"\[[-+0-9.]+, ", line):
                 assert owner.setdefault(line, path) == path, line
-    page = (ROOT / "docs/results.md").read_text()
-    assert all(f"(study/{name})" in page for name in results.PAGES)
 
 
-def test_the_pages_of_the_study_have_the_numbers_of_its_tables():
-    for name in ("table1", "horizon"):
-        assert headline(pd.read_csv(STUDY / f"{name}.csv")) in (STUDY / f"{name}.md").read_text()
+def test_the_pages_of_the_run_have_the_numbers_of_its_tables_in_the_words_of_this_version():
+    assert headline(pd.read_csv(RUN / "table1.csv")) in (RUN / "table1.md").read_text()
+    verdicts = json.loads((RUN / "h1.json").read_text())
+    page = (RUN / "table1.md").read_text()
+    assert verdict_lines(verdicts) in page and marks() in page
+
+
+def test_only_what_was_made_is_copied_and_old_files_go(tmp_path):
+    made, folder = tmp_path / "made", tmp_path / "docs"
+    (made / "figures").mkdir(parents=True)
+    folder.mkdir()
+    (made / "table1.csv").write_text("new")
+    (folder / "table2.csv").write_text("old")
+    copy_results(made, folder, ("table1.csv", "table2.csv"), ("overlap.png",))
+    assert [path.name for path in folder.iterdir()] == ["table1.csv"]
+
+
+def test_a_run_is_called_by_its_preset():
+    assert results.run_of(Path("somewhere/study"), ROOT) == "`presets/study.yaml`"
+    assert results.run_of(Path("results"), ROOT) == "`make table1`, the default experiment"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

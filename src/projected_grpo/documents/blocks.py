@@ -23,10 +23,13 @@ def replace_block(text: str, name: str, content: str) -> str:
 
 
 def copy_results(results: Path, folder: Path, files: Iterable[str], figures: Iterable[str]) -> None:
-    """Copy files of a results directory, and some of its figures, side by side into a folder of the documents."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Copy files of a results directory, and some of its figures, side by side into a folder of the documents, whose
+    own files go; what the run did not make is left out."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for path in (*(results / name for name in files), *(results / "figures" / name for name in figures)):
-        shutil.copy(path, folder / path.name)
+        if path.exists():
+            shutil.copy(path, folder / path.name)
 
 
 def machine() -> str:

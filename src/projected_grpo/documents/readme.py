@@ -1,20 +1,26 @@
-"""What the README says of the study, from the copies in docs/study alone: five sentences, a figure, a short table."""
+"""What the README says of a whole run, from the copies in docs/run alone: sentences, a figure, a short table.
+
+The run is the default one, or a preset with more: what a table does not hold is not said.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from projected_grpo.analysis import judgement
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, is_matched
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, is_matched
 from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.analysis.study import GROUPS
+from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table2 import ALL
 from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, stopped_early, unmatched
+from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, points_of, stopped_early, unmatched
 from projected_grpo.reporting.verdicts import hypotheses
 
-FIGURE = "![Hack rate against solve rate along training](docs/study/hack_against_solve.png)"
+FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
+INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS
 
 
 def marks() -> str:
@@ -22,11 +28,11 @@ def marks() -> str:
     matched, level = points(judgement.MATCHED), f"{100 * LEVEL:g}%"
     return (
         f"(a) is the arm's hack rate minus its baseline's, in points, with a {level} decision interval (the wider of a"
-        " t interval over seeds and a bootstrap over seeds and problems); † solve is more than"
-        f" {matched} points below the baseline's. The twin is the same arm with a random V (its threshold may be"
-        " another one). (b) is the arm's solve rate minus the best one that its baseline reached at any checkpoint with"
-        " no more hacking, on a fixed subset of the problems; a baseline's own (b) is what it lost by not being"
-        " stopped; ‡ in at least one seed not even the base model hacked that little, and it stands in all the same."
+        f" t interval over replicates and a bootstrap over replicates and problems); † solve is more than {matched}"
+        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm with a random V (its"
+        " threshold may be another one), minus the arm's. (b) is the arm's solve rate minus the best one that its"
+        " baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not being"
+        " stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
     )
 
 
@@ -35,75 +41,96 @@ def findings(folder: Path) -> str:
     table = pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
     verdicts = json.loads((folder / "h1.json").read_text())
     source = json.loads((folder / "source.json").read_text())
-    said = hypotheses()
     return "\n".join(
         [
-            "Two hypotheses were fixed before the data.",
+            "Three hypotheses were fixed before the data.",
             "",
-            f"- **H1**: {said['H1']}",
-            f"- **H1s**: {said['H1s']}",
+            *(f"- **{name}**: {text}" for name, text in hypotheses().items()),
             "",
-            f"What came out of `presets/study.yaml` ({source['jobs']} jobs, {source['hours']:.1f} hours):",
+            f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours if one had run after"
+            f" the other, on {source['machine']}):",
             "",
-            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts), 1)),
+            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["claims"]), 1)),
             "",
             FIGURE,
             "",
-            headline(table, verdicts),
+            headline(table, verdicts["claims"]),
             "",
-            f"Mean over {verdicts['n_seeds']} seeds, {table['last_step'].iloc[0]} steps, deployed model, held-out"
-            f" problems. {marks()}",
+            f"Mean over {verdicts['n_replicates']} replicates, {table['last_step'].iloc[0]} steps, deployed model,"
+            f" held-out problems. {marks()}",
             "",
         ]
     )
 
 
-def sentences(folder: Path, table: pd.DataFrame, verdicts: dict) -> list[str]:
-    """Return what came out: without intervention, of H1 and H1s, of slow training, of the weak detector, at the end."""
+def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
+    """Return what came out: without intervention, of the hypotheses, of simpler controls, without a teacher pool, how
+    much the table can show, and of the weak detector and more steps where they were run."""
     baseline = table["arm"].iloc[0]
-    ceiling = table.index[table["group"] == "honest ceiling"][0]
+    ceiling = table.index[table["group"] == CEILING][0]
     return [
         f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
         f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}.",
-        _hypotheses(table, verdicts["claims"]),
-        _slow(table, verdicts["claims"]),
-        _weak_detector(folder),
-        _more_steps(folder),
+        _hypotheses(table, claims),
+        _simpler(table, claims),
+        *_alone(table, claims),
+        _smallest(table),
+        *([_weak_detector(folder)] if (folder / "table2.csv").exists() else []),
+        *([_more_steps(folder)] if (folder / "horizon.csv").exists() else []),
     ]
 
 
 def _hypotheses(table: pd.DataFrame, claims: dict) -> str:
-    """Say which interventions meet H1, by how much, and what became of H1s."""
+    """Say which interventions meet H1, by how much, and what became of H1s and H2."""
     met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == HYPOTHESIS[HOLDS]]
     shown = "; ".join(
         f"{'it' if len(met) == 1 else f'`{arm}`'} hacks {abs(100 * table.at[arm, 'hack_diff']):.0f} points less and"
         f" solves {100 * table.at[arm, 'solve_diff']:+z.0f} points"
         for arm in met
     )
-    outcomes = {arm: claim["H1s"] for arm, claim in claims.items()}
-    specific = ", ".join(
-        f"{HYPOTHESIS[word]} for {_listed([arm for arm in outcomes if outcomes[arm]['verdict'] == HYPOTHESIS[word]])}"
-        for word in (HOLDS, OPEN, FAILS)
-        if any(result["verdict"] == HYPOTHESIS[word] for result in outcomes.values())
-    )
-    loose = [arm for arm, result in outcomes.items() if result["verdict"] != HYPOTHESIS[OPEN] and not result["firm"]]
+    others = "; ".join(f"{name} is {_outcomes(claims, name)}" for name in ("H1s", "H2"))
     return (
         f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1"
-        f"{f' ({shown})' if met else ''}; H1s is {specific}"
-        f"{f' (not firmly for {_listed(loose)})' if loose else ''}."
+        f"{f' ({shown})' if met else ''}; {others}."
     )
 
 
-def _slow(table: pd.DataFrame, claims: dict) -> str:
-    """Hold the interventions against early stopping and slow training, and say what has no control of its own."""
+def _outcomes(claims: dict, name: str) -> str:
+    """Return a hypothesis' verdicts with their arms, such as `supported for a, falsified for b (not firmly for b)`."""
+    by_word = {
+        HYPOTHESIS[answer]: [arm for arm, claim in claims.items() if claim[name]["verdict"] == HYPOTHESIS[answer]]
+        for answer in (HOLDS, OPEN, FAILS, UNMEASURED)
+    }
+    decided = [*by_word[HYPOTHESIS[HOLDS]], *by_word[HYPOTHESIS[FAILS]]]
+    loose = [arm for arm in decided if not claims[arm][name]["firm"]]
+    return ", ".join(f"{word} for {_listed(arms)}" for word, arms in by_word.items() if arms) + (
+        f" (not firmly for {_listed(loose)})" if loose else ""
+    )
+
+
+def _simpler(table: pd.DataFrame, claims: dict) -> str:
+    """Hold the interventions against early stopping and slower or colder training."""
     earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
-    slow = table.index[table["group"] == "slow controls"][0]
-    best = _best_alone(table)
+    simple = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in _of_group(table, SLOW, table["arm"].iloc[0]))
     return (
-        f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping"
-        f" `{table['arm'].iloc[0]}` early, and `{slow}`, which only learns more slowly, {_rates(table, slow)}; without"
-        f" a teacher pool `{best}` {_rates(table, best)}, but it has neither a twin nor a slow control here, so that it"
-        " shows nothing yet."
+        f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping its"
+        f" baseline early would; training that only learns more slowly or samples colder: {simple}."
+    )
+
+
+def _alone(table: pd.DataFrame, claims: dict) -> list[str]:
+    """Say what came out without a teacher pool, where any arm had none."""
+    arms = _beside_baselines(table, claims, [name for name in _baselines(table) if name != table["arm"].iloc[0]])
+    if not arms:
+        return []
+    return ["Without a teacher pool, " + "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in arms) + "."]
+
+
+def _smallest(table: pd.DataFrame) -> str:
+    n = table["n_replicates"].iloc[0]
+    return (
+        f"With {n} replicates a difference in hack of less than about {points_of(smallest_effect(table))} cannot be"
+        " shown, so that what is undecided here may well be there."
     )
 
 
@@ -121,7 +148,7 @@ def _weak_detector(folder: Path) -> str:
     shown = "; ".join(f"`{arm}` {_rates(pooled, arm)}" for arm in [*arms, *beside])
     return (
         "On loopholes that neither V nor the teacher pool knows, each held out once"
-        f" ({pooled['n_seeds'].iloc[0]} seeds),"
+        f" ({pooled['n_replicates'].iloc[0]} replicates),"
         f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve over all"
         f" of them together, and {_listed(single)} on a single one ({shown})."
     )
@@ -133,19 +160,16 @@ def _more_steps(folder: Path) -> str:
     kept = table[(table["arm"] != baseline) & table["solve_diff"].map(is_matched)]
     shown = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in kept["arm"])
     return (
-        f"After {table['last_step'].iloc[0]} steps ({table['n_seeds'].iloc[0]} seeds) `{baseline}`"
+        f"After {table['last_step'].iloc[0]} steps ({table['n_replicates'].iloc[0]} replicates) `{baseline}`"
         f" {_rates(table, baseline)}; of the interventions that"
         f" solve not more than {points(judgement.MATCHED)} points less than it does, {shown or 'there is none'}."
     )
 
 
-def headline(table: pd.DataFrame, verdicts: dict) -> str:
-    """Return at most eight arms: baseline, slow control, those that claim, the best without a teacher, the ceiling."""
-    groups = {name: list(part.index) for name, part in table.groupby("group", sort=False)}
-    shown = (table["arm"].iloc[0], groups["slow controls"][0], *verdicts["claims"])
-    arms = [*shown, _best_alone(table), groups["honest ceiling"][0]]
+def headline(table: pd.DataFrame, claims: dict) -> str:
+    """Return the baselines, each with its slow and cold controls and its claimed interventions, and the ceiling."""
     rows = []
-    for arm in arms:
+    for arm in [*_beside_baselines(table, claims, _baselines(table)), *table.index[table["group"] == CEILING]]:
         row = table.loc[arm]
         rows.append(
             [
@@ -153,26 +177,33 @@ def headline(table: pd.DataFrame, verdicts: dict) -> str:
                 percent(row["hack"]),
                 percent(row["solve"]),
                 interval(row, "hack_diff") + unmatched(row),
-                _twin(table, verdicts["claims"].get(arm)),
+                interval(row, "twin_diff"),
                 stopped_early(row),
             ]
         )
-    return grid(["arm", "hack %", "solve %", "(a) hack", "hack minus the twin's", "(b) early stopping"], rows)
+    return grid(["arm", "hack %", "solve %", "(a) hack", "(e) twin's hack more", "(b) early stopping"], rows)
 
 
-def _best_alone(table: pd.DataFrame) -> str:
-    """Return the arm without a teacher pool that has the highest (b)."""
-    return table.loc[table["group"] == "without a teacher pool", "early_stop_diff"].idxmax()
+def _baselines(table: pd.DataFrame) -> list[str]:
+    """Return the arms that others are held against, in the order of the table."""
+    return [arm for arm in table.index if table.at[arm, "baseline"] == arm]
 
 
-def _twin(table: pd.DataFrame, claim: dict | None) -> str:
-    """Return the difference in hack to the control that has a random V."""
-    for clause in claim["H1s"]["clauses"] if claim else []:
-        random = clause["against"] in table.index and table.at[clause["against"], "direction"] == "random"
-        if clause["clause"] == "beats" and random:
-            ends = {"x": "estimate", "x_low": "high", "x_high": "low"}
-            return interval({end: -clause[name] for end, name in ends.items()}, "x")
-    return NOTHING
+def _beside_baselines(table: pd.DataFrame, claims: dict, baselines: Iterable[str]) -> list[str]:
+    """Return each baseline with its slow and cold controls and the interventions that are held against it."""
+    return [
+        arm
+        for baseline in baselines
+        for arm in (
+            baseline,
+            *_of_group(table, SLOW, baseline),
+            *(arm for arm in claims if table.at[arm, "baseline"] == baseline),
+        )
+    ]
+
+
+def _of_group(table: pd.DataFrame, group: str, baseline: str) -> list[str]:
+    return list(table.index[(table["group"] == group) & (table["baseline"] == baseline)])
 
 
 def _rates(table: pd.DataFrame, arm: str) -> str:

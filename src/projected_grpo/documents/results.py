@@ -1,6 +1,6 @@
-"""Put a run into the documents: `python -m projected_grpo.documents.results study results/study`; also smollm2.
+"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS`; also smollm2.
 
-Copies the run's tables, pages and figures into docs/study/ (docs/smollm2/), and writes its section of docs/results.md,
+Copies the run's tables, pages and figures into docs/run/ (docs/smollm2/), and writes its section of docs/results.md,
 and of the README, from these copies alone, so that no number there is typed by hand. A test compares them.
 """
 
@@ -13,39 +13,38 @@ from projected_grpo.documents.blocks import copy_results, machine, replace_block
 from projected_grpo.workflow.timing import job_seconds
 
 PAGES = {
-    "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1"
-    " and H1s with the clauses that decided them, and the threats that this table decides.",
+    "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
+    " H1s and H2 with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
 FIGURES = {
     "hack_against_solve.png": "Hack rate against solve rate along training",
+    "profile.png": "The share of replicates that hack more than a rate",
+    "training_curves.png": "Hack and solve rate along training",
     "overlap.png": "What the direction sees in the gradients",
     "weak_detector.png": "The loophole that V and the teacher pool do not know",
     "horizon.png": "Hack and solve rate along three times the steps",
 }
-FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "horizon.csv", *PAGES)
+RUN_FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "horizon.csv", *PAGES)
 SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 
-def study(folder: Path) -> str:
-    """Return the section on every table for the copies in `folder` (docs/study): what each page answers."""
-    verdicts = json.loads((folder / "h1.json").read_text())
+def run(folder: Path) -> str:
+    """Return the section on a whole run for the copies in `folder` (docs/run): what each page that it made answers."""
     source = json.loads((folder / "source.json").read_text())
-    links = [f"| [{name}](study/{name}) | {question} |" for name, question in PAGES.items()]
-    pictures = [f"![{title}](study/{name})" for name, title in FIGURES.items()]
+    links = [f"| [{name}](run/{name}) | {question} |" for name, question in PAGES.items() if (folder / name).exists()]
+    pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
     return "\n".join(
         [
-            f"`presets/study.yaml`, run whole: {_cost(source)} Table 1 has {verdicts['n_seeds']} seeds, the others say"
-            " theirs. The README has what came out in five sentences.",
+            f"This is {source['run']}, run whole: {_cost(source)} The README has what came out in a few sentences.",
             "",
             "| page | what it answers |",
             "| --- | --- |",
             *links,
             "",
-            "The tables' numbers stand unrounded in the CSV and JSON files beside the pages."
-            + (f" {source['worded']}" if "worded" in source else ""),
+            "The tables' numbers stand unrounded in the CSV and JSON files beside the pages.",
             "",
             *[line for picture in pictures for line in (picture, "")],
         ]
@@ -75,7 +74,13 @@ def cost(results: Path) -> dict:
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 
-SECTIONS = {"study": (study, FILES, tuple(FIGURES)), "smollm2": (smollm2, SMOLLM2_FILES, ())}
+def run_of(results: Path, root: Path) -> str:
+    """Return what made a results directory: the preset of its name, or else the default experiment."""
+    preset = f"presets/{results.name}.yaml"
+    return f"`{preset}`" if (root / preset).exists() else "`make table1`, the default experiment"
+
+
+SECTIONS = {"run": (run, RUN_FILES, tuple(FIGURES)), "smollm2": (smollm2, SMOLLM2_FILES, ())}
 
 
 def write(name: str, root: Path) -> None:
@@ -83,7 +88,7 @@ def write(name: str, root: Path) -> None:
     section, _, _ = SECTIONS[name]
     page = root / "docs" / "results.md"
     page.write_text(replace_block(page.read_text(), name, section(root / "docs" / name)))
-    if name == "study":
+    if name == "run":
         front = root / "README.md"
         front.write_text(replace_block(front.read_text(), "findings", readme.findings(root / "docs" / name)))
 
@@ -92,11 +97,12 @@ def main(name: str, results: Path, root: Path) -> None:
     folder = root / "docs" / name
     _, files, figures = SECTIONS[name]
     copy_results(results, folder, files, figures)
-    (folder / "source.json").write_text(json.dumps({"machine": machine(), **cost(results)}, indent=1) + "\n")
+    source = {"run": run_of(results, root), "machine": machine(), **cost(results)}
+    (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n")
     write(name, root)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in SECTIONS:
-        sys.exit("usage: python -m projected_grpo.documents.results study|smollm2 RESULTS, in the repository's root")
+        sys.exit("usage: python -m projected_grpo.documents.results run|smollm2 RESULTS, in the repository's root")
     main(sys.argv[1], Path(sys.argv[2]), Path.cwd())
