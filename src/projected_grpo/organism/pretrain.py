@@ -5,7 +5,7 @@
    can stop at any moment.
 3. The averaged model answers validation problems, graded as any others are. Training stops when all wanted rates
    hold, never on a step count. When a model this small learns to copy from its prompt is a matter of luck: an attempt
-   that does not get there is begun anew from other weights, and after the last one it is an error.
+   that does not get there is begun anew from other weights and another order, and after the last it is an error.
 4. The rates that stopped training were selected by stopping. The report has them again from fresh problems.
 Everything random derives from the seed; the same config gives the same bytes.
 """
@@ -190,7 +190,7 @@ def _attempt(
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
     )
-    for step, batch in enumerate(_batches(sequences, config), start=1):
+    for step, batch in enumerate(_batches(sequences, config, attempt), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate(step, config)
         corpus_loss(model, batch, config.prompt_weight).backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
@@ -208,8 +208,8 @@ def _attempt(
 
 
 def learning_rate(step: int, config: OrganismConfig) -> float:
-    """Return the rate of step 1..max_steps: linear warm-up, then a cosine to zero at max_steps."""
-    return config.learning_rate * warmup_cosine(step, config.warmup_steps, config.max_steps)
+    """Return the rate of a step from 1: linear warm-up, then a cosine to zero at cosine_steps."""
+    return config.learning_rate * warmup_cosine(step, config.warmup_steps, config.cosine_steps)
 
 
 def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
@@ -228,14 +228,14 @@ def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
     return (losses * weights).sum() / weights.sum()
 
 
-def _batches(sequences: Sequences, config: OrganismConfig) -> Iterator[Sequences]:
+def _batches(sequences: Sequences, config: OrganismConfig, attempt: int) -> Iterator[Sequences]:
     """Yield random batches for ever, in a new order every epoch; an incomplete one is left out.
 
     Sorting by length would save a fifth of the tokens, but batches of one length are of one kind, and the rates swing.
     """
     size = config.batch_size
     for epoch in count():
-        order = numpy_generator(config.seed, epoch, "organism/batches").permutation(len(sequences))
+        order = numpy_generator(config.seed, epoch, f"organism/batches/{attempt}").permutation(len(sequences))
         for rows in order[: len(order) // size * size].reshape(-1, size):
             yield [sequences[row] for row in rows]
 
