@@ -68,6 +68,21 @@ def test_rows(tiny, problems, quarantine):
         assert by_state["deployed"] != by_state["trained"]
 
 
+def test_the_base_model_is_an_arm_of_no_steps(tiny, problems):
+    """It has no saved knobs; step 0 is evaluated along the run and in full, with the noise that all arms share."""
+    made = tiny()
+    saved = checkpoints(made.adapter, [4], quarantine=False)
+    made.adapter.load(knobs_at(saved, 4, "deployed"), partial=True)  # left by somebody else
+    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, {}, 0, CONFIG, seed=1)
+    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {
+        (0, "subset", "deployed"),
+        (0, "full", "deployed"),
+    }
+    run = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 4, CONFIG, seed=1)
+    first = [row for row in run if row["step"] == 0]
+    assert first == [row for row in rows if row["scope"] == "subset"]
+
+
 def test_arms_share_their_sampling_noise_and_only_knobs_make_a_difference(tiny, problems):
     """With a quarantine too small to matter, as trained and as deployed give the same completions."""
     made = tiny()

@@ -56,9 +56,7 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
     }
 
 
-def gate_quality(
-    rows: Sequence[Rollout], advantage: Sequence[float], flags: Sequence[bool] | None
-) -> dict[str, float]:
+def gate_quality(rows: Sequence[Rollout], advantage: Sequence[float], flags: Sequence[bool] | None) -> dict[str, float]:
     """Return the flagged share of all rows in the loss, and how well a rollout gate finds the live exploits among them
     by their true verdicts; for the log only.
 
