@@ -162,8 +162,8 @@ def test_V_is_of_the_policy_that_samples_at_the_temperature_of_the_live_loss(tin
 
 
 def voting(n=12, heldout=5):
-    """Differences along three axes of one module: all held-out pairs agree on the first, 4 of 5 on the second, 1 of 5 on
-    the third; a second module agrees on nothing."""
+    """Differences along three axes: for the first vote all held-out pairs, for the second 4 of 5, for the third 1 of 5;
+    in a second module nobody votes for anything."""
     D = torch.zeros(n + heldout, 6)
     D[:n, :3] = torch.diag(torch.tensor([9.0, 6.0, 3.0])).repeat(n // 3, 1)
     D[n:, 0] = 1.0

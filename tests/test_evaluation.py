@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 import torch
-from training_harness import FakeGrader, WordTokenizer
+from training_harness import ARMS, FakeGrader, WordTokenizer
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
 from projected_grpo.evaluation.held_out import Condition, EvaluationConfig, conditions, evaluate, knobs_at
+from projected_grpo.evaluation.v_as_detector import detect_rollouts
 from projected_grpo.method import rollouts, sampling
 
 CONFIG = EvaluationConfig(
@@ -140,3 +142,19 @@ def test_problems_of_mode_run_tests_are_put_once_more_under_other_names(tiny, pr
     }
     plain = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, CONFIG, seed=1)
     assert plain == [row for row in rows if row["scope"] != "renamed"]
+
+
+class Words(WordTokenizer):
+    def encode(self, text, **_):
+        return list(map(int, text.split()))
+
+
+def test_V_detects_rollouts_at_the_temperature_that_sampled_them(world, tiny):
+    """An overlap depends on it: the gradient is that of the policy that wrote the rollout."""
+    run, made = world.run(ARMS["vanilla"]), tiny()
+    live = pd.DataFrame(run.log.rollouts)
+    given = made.model, Words(), made.adapter, world.problems, live, run.log.checkpoints, {"hack": world.V}
+    hot, cold = (pd.DataFrame(detect_rollouts(*given, temperature, 4096)) for temperature in (1.0, 0.5))
+    assert hot.drop(columns="overlap").equals(cold.drop(columns="overlap"))
+    assert set(hot["step"]) == {1, 3} and len(hot) == ((live["source"] == "student") & live["step"].isin([1, 3])).sum()
+    assert (hot["overlap"] - cold["overlap"]).abs().mean() > 1e-3

@@ -195,7 +195,7 @@ def test_the_twin_differs_by_a_random_V_alone():
                     "table2": ["vanilla", "vanilla_slow", "route_rollout_random"],
                 }
             },
-            "config: tables.table2: route_rollout_random is there without route_rollout, whose share it takes",
+            "config: tables.table2: route_rollout_random is there without route_rollout, which it follows",
         ),
         ({"table_replicates": {"table2": [40]}}, "config: table_replicates.table2: 40 is not one of replicates"),
         ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),

@@ -313,7 +313,7 @@ def test_the_ablated_share_of_live_rollouts_is_sampled_and_trained_without_the_q
 
 @pytest.mark.parametrize("name", ["route", "route_rollout"])
 def test_without_ablated_rollouts_nothing_changes(world, monkeypatch, name):
-    """Bit for bit what the arm was before the option existed: no pass without the quarantine, no draw from its stream."""
+    """Bit for bit what the arm was before the option existed: nothing is run without the quarantine."""
     plain = world.run(ARMS[name])
     monkeypatch.setattr("projected_grpo.method.adapter.Adapter.ablated", lambda self: 1 / 0)
     monkeypatch.setattr(groups, "ablated_counts", lambda counts, share, rng: [0] * len(counts))

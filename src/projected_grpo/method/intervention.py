@@ -84,7 +84,7 @@ def flag_above(overlaps: torch.Tensor, threshold: float) -> torch.Tensor:
 
 
 def flag_share(overlaps: torch.Tensor, share: float) -> torch.Tensor:
-    """Return which rollouts are flagged, (n,) bool: the share of them with the largest overlap, of equal ones the first.
+    """Return which rollouts are flagged, (n,) bool: the share with the largest overlap, of equal ones the first.
 
     A share that is nan flags none.
     """

@@ -125,9 +125,7 @@ def _check_folds(config: Mapping) -> None:
         if baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
         if spec.get("share_of", name) not in config["tables"]["table2"]:
-            raise ConfigError(
-                f"config: tables.table2: {name} is there without {spec['share_of']}, whose share it takes"
-            )
+            raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
