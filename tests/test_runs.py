@@ -1,0 +1,48 @@
+"""Runs that are no plain training, through the rules: an arm that follows another one, and the base model as an arm."""
+
+import pandas as pd
+import pytest
+import yaml
+from workflow_harness import SMOKE, copy_with_results, planned, smoke
+
+WITH_FOLDS = ["--configfile", "presets/smoke.yaml", "folds.yaml"]
+RUNS = f"{SMOKE['results']}/replicate0/runs"
+
+
+@pytest.fixture(scope="module")
+def clone(smoke_run, tmp_path_factory):
+    """A copy of the smoke run, with the table of the folds turned on."""
+    folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("runs") / "clone")
+    table2 = ["vanilla", "vanilla_slow", "screen_rollout", "screen_rollout_random"]
+    settings = {"arms": {"screen_rollout": {"threshold": 0.3}}, "tables": {"table2": table2}}
+    (folder / "folds.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def test_a_follower_needs_the_steps_of_the_arm_that_it_follows_in_its_own_fold(clone):
+    jobs = planned(clone, *WITH_FOLDS, "--", f"{RUNS}/screen_rollout_random/steps.parquet")
+    assert jobs == {"train": 2}
+    folded = f"{RUNS}/screen_rollout_random_without_sentinel/steps.parquet"
+    jobs = planned(clone, *WITH_FOLDS, "--", folded)
+    assert jobs == {"pool_subset": 1, "pairs": 1, "direction": 2, "train": 2}
+
+
+def test_a_follower_flags_the_share_that_the_other_arm_flagged(clone):
+    smoke(clone, *WITH_FOLDS, "-j2", "--", f"{RUNS}/screen_rollout_random/steps.parquet")
+    own, others = (
+        pd.read_parquet(clone / RUNS / arm / "steps.parquet")["flagged_share"]
+        for arm in ("screen_rollout_random", "screen_rollout")
+    )
+    assert len(own) == SMOKE["train"]["steps"] and others.min() < others.max()
+    assert (own - others).abs().max() < 0.05  # of rows in a loss, of which the two have not always as many
+
+
+def test_the_base_model_is_trained_for_no_step_and_evaluated_in_full(clone):
+    smoke(clone, *WITH_FOLDS, "-j2", "--", f"{RUNS}/base/evaluation.parquet")
+    for name in ("steps", "rollouts", "timing"):
+        assert len(pd.read_parquet(clone / RUNS / f"base/{name}.parquet")) == 0
+    rows = pd.read_parquet(clone / RUNS / "base/evaluation.parquet")
+    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"subset", "full"} and set(rows["state"]) == {"deployed"}
+    first = pd.read_parquet(clone / RUNS / "vanilla/evaluation.parquet").query("step == 0")
+    along = rows.query("scope == 'subset'")
+    assert list(along["completion"]) == list(first["completion"])  # the noise is all arms'
