@@ -53,12 +53,14 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
 
 
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
+COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
+ASIDE = ("slow", "measures")  # two arms that differ by these alone are one arm, with other logs or controls
 
 
 def twin(config: Mapping, name: str) -> str | None:
     """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
 
-    A threshold may differ: the overlaps of a random V are other ones.
+    How the gate's threshold is set may differ: the overlaps of a random V are other ones.
     """
     found = controls(config, name, config["arms"])
     return next((arm for arm in found if kind_of(config, arm) == "random"), None)
@@ -69,7 +71,7 @@ def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     first."""
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "direction", "threshold")
+        return _without(config["arms"][arm], "direction", "threshold", "share_of", *ASIDE)
 
     own = config["arms"][name].get("direction")
     found = []
@@ -86,10 +88,39 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     milder = ("lr_scale", "temperature")
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], *milder) | {"baseline": baseline(config, arm)}
+        return _without(config["arms"][arm], *milder, *ASIDE) | {"baseline": baseline(config, arm)}
 
     alike = [other for other in arms if use(other) == use(against)]
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
+
+
+def is_stopped(config: Mapping, name: str) -> bool:
+    """Whether method 7 (b) stops this arm's runs: a baseline, or a slow or cold control in its place.
+
+    It follows from the arm alone and from no table, so that its evaluation is the same for all of them.
+    """
+    return baseline(config, name) == name or name in slow_controls(config, name, [name])
+
+
+def evaluation_settings(config: Mapping, name: str) -> dict:
+    """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's."""
+    settings = _without(config["evaluation"], "stops_every")
+    return settings | {"every": config["evaluation"]["stops_every" if is_stopped(config, name) else "every"]}
+
+
+def ceiling(config: Mapping, table: str) -> str | None:
+    """Return the arm of a table that trains without loopholes, the honest ceiling of its number of steps."""
+    return next((name for name in config["tables"].get(table, ()) if is_honest(config, name)), None)
+
+
+def is_honest(config: Mapping, name: str) -> bool:
+    """Whether an arm is trained without loopholes."""
+    return not config["arms"][name].get("loopholes", True)
+
+
+def is_base(config: Mapping, name: str) -> bool:
+    """Whether an arm is the base model: it is trained for 0 steps."""
+    return steps_of(config, name) == 0
 
 
 def kind_of(config: Mapping, arm: str) -> str | None:
@@ -117,8 +148,33 @@ def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     spec = config["arms"][name]
     if not spec.get("mix"):
         return []
-    wanted = _without(spec, "mix", "baseline")
-    return [other for other in arms if _without(config["arms"][other], "baseline") == wanted]
+    wanted = _without(spec, "mix", "baseline", *ASIDE)
+    return [other for other in arms if _without(config["arms"][other], "baseline", *ASIDE) == wanted]
+
+
+def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
+    """Return {arm: {"of": the arm that it is an ablation of, "factor": what is another one}} of a table.
+
+    An ablation differs by one setting alone, defaults included, from the first intervention before it that it can; the
+    kind of intervention is no such setting.
+    """
+    found: dict[str, dict[str, str]] = {}
+    tested = [name for name in config["tables"].get(table, ()) if is_tested(config, name)]
+    for place, name in enumerate(tested):
+        for other in tested[:place]:
+            one, rival = _settings(config, name), _settings(config, other)
+            changed = [key for key in one if one[key] != rival[key]]
+            if len(changed) == 1 and changed != ["kind"]:
+                found[name] = {"of": other, "factor": f"{changed[0]}: {one[changed[0]]}"}
+                break
+    return found
+
+
+def _settings(config: Mapping, name: str) -> dict:
+    """Return everything that an arm is trained with, defaults included, and its baseline."""
+    built = build_arm(name, training_spec(config, name))
+    own = _without(vars(built), "name", "intervention", *ASIDE) | vars(built.intervention)
+    return own | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
 def is_tested(config: Mapping, name: str) -> bool:
@@ -193,7 +249,7 @@ def hack_directions(config: Mapping) -> list[str]:
 
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
-    return _without(config["arms"][arm], "baseline", *TRAIN_KEYS)
+    return _without(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
 
 
 def _without(spec: Mapping, *keys: str) -> dict:
@@ -207,7 +263,8 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    specs = {name: _without(config["arms"][name], "baseline", "steps") for name in config["arms"]}
+    aside = ("baseline", "steps", "share_of", *ASIDE)
+    specs = {name: _without(config["arms"][name], *aside) for name in config["arms"]}
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())
@@ -221,9 +278,11 @@ def short_table_arms(config: Mapping) -> dict[str, dict]:
 
 
 def table_arms(config: Mapping, table: str) -> dict[str, dict]:
-    """Return what a table needs to know of each of its arms."""
+    """Return what a table needs to know of each of its arms; the base model is held against its first baseline."""
     arms = config["tables"].get(table, ())
-    return {name: table_arm(config, name, arms) for name in arms}
+    known = {name: table_arm(config, name, arms) for name in arms}
+    first = next((name for name in arms if baseline(config, name) == name), None)
+    return {name: {**spec, "baseline": first} if is_base(config, name) else spec for name, spec in known.items()}
 
 
 def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
@@ -255,4 +314,6 @@ def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
         "tested": is_tested(config, name),
         "mix": config["arms"][name].get("mix", 0.0),
         "project": config["arms"][name].get("project", "gradient"),
+        "kind": kind_of(config, name),
+        "slow": config["arms"][name].get("slow"),
     }
