@@ -17,7 +17,14 @@ from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 
-GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
+BASE, INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS = (
+    "base model",
+    "interventions",
+    "direction controls",
+    "slow controls",
+    "without a teacher pool",
+    "honest ceiling",
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class TableArm:
     """What a table needs to know of an arm.
 
     baseline   the arm that it is held against, maybe itself
-    last       its number of steps
+    last       its number of steps; 0: it is the base model
     direction  the name of the V that it uses or measures
     null       the arm whose V is random and like this arm's: it measures the null of the overlaps
     twin       the arm that differs by a random V alone
@@ -33,6 +40,8 @@ class TableArm:
     mix        the teacher's share of each group
     project    what its intervention projects
     run        the name of its runs on disk, where that is another
+    kind       the kind of that direction
+    slow       the slow control of its baseline whose final hack was nearest to its own on tuning replicates
     """
 
     baseline: str | None
@@ -44,6 +53,8 @@ class TableArm:
     mix: float = 0.0
     project: str = "gradient"
     run: str | None = None
+    kind: str | None = None
+    slow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,11 @@ class Study:
         view = self.view(arm, **condition)
         return None if view is None else view.at(self.arms[arm].last)
 
+    @property
+    def base(self) -> str | None:
+        """The base model: the arm that was trained for 0 steps, if there is one."""
+        return next((arm for arm, spec in self.arms.items() if spec.last == 0), None)
+
     def baseline(self, arm: str) -> str | None:
         """Return the arm that `arm` is held against, if it is another one and present."""
         name = self.arms[arm].baseline
@@ -113,15 +129,17 @@ def group(study: Study, arm: str) -> str:
     names an arm of the study) was trained without a teacher pool.
     """
     claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
+    if arm == study.base:
+        return BASE
     if arm == study.ceiling:
-        return GROUPS[4]
+        return CEILING
     if any(arm in claim.controls for claim in study.claims.values()):
-        return GROUPS[1]
+        return CONTROLS
     if any(arm in claim.slow for claim in study.claims.values()):
-        return GROUPS[2]
+        return SLOW
     if study.arms[arm].baseline in {study.arms[name].baseline for name in claimed}:
-        return GROUPS[0]
-    return GROUPS[3]
+        return INTERVENTIONS
+    return ALONE
 
 
 def read_study(

@@ -4,18 +4,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import frontier, last_of_replicates, path
-from projected_grpo.analysis.study import GROUPS, Study, group
+from projected_grpo.analysis.study import BASE, CEILING, GROUPS, Study, group
 from projected_grpo.reporting.canvas import HALO, INK, LINES, ORANGE, PALE, evaluated
 
 
 def hack_against_solve(study: Study, note: str) -> Figure:
     """Draw every arm's path in the plane of solve and hack, a panel per group, with its baseline's early stops.
 
-    Every replicate is a small dot at its last step, the mean a large one. The shade is what stopping the baseline early
+    Every replicate is a small dot at its last step, the mean a large one; the base model is a point in every panel. Each
+    arm's path is of its own checkpoints, of which a baseline has more. The shade is what stopping the baseline early
     reaches: at most this solve with at most this hack, of the means over replicates, chosen and measured on the same
     samples (the table's (b) chooses the stop for every replicate apart and measures it on other samples).
     """
-    members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in GROUPS[:-1]}
+    drawn = [name for name in GROUPS if name not in (BASE, CEILING)]
+    members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in drawn}
     members = {name: arms for name, arms in members.items() if arms}
     rows = (len(members) + 1) // 2
     figure = Figure(figsize=(10.5, 4.1 * rows + 0.9), layout="constrained")

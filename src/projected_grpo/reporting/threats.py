@@ -32,11 +32,12 @@ def _lower_and_solve(numbers: Mapping) -> str:
     return f"hack lower by {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
 
 
-def _gone(numbers: Mapping) -> str:
+def _shrinks(numbers: Mapping) -> str:
     before, after = numbers["steps"]
     return (
-        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} "
-        f"in one of {after}; (b) {in_points(numbers['early before'])}, then {in_points(numbers['early after'])}"
+        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} in one of {after}: "
+        f"a change of {in_points(numbers['change'])}; (b) {in_points(numbers['early before'])}, then "
+        f"{in_points(numbers['early after'])}"
     )
 
 
@@ -69,7 +70,7 @@ THREATS: dict[str, tuple[str, Words]] = {
     ),
     "teacher overlap": ("V sees the teacher, not the hack", lambda n: f"hack minus clean {in_units(n['overlap'])}"),
     "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
-    "gone": ("the effect is gone after more steps", _gone),
+    "shrinks": ("the effect shrinks with more steps", _shrinks),
 }
 
 
