@@ -12,6 +12,7 @@ from projected_grpo.workflow.arms import (
     claims,
     direction_of,
     direction_spec,
+    first_trained,
     folds,
     hack_directions,
     model_spec,
@@ -41,8 +42,8 @@ for key, section in with_folds(config).items():
 
 RESULTS = config["results"]
 TABLES = [table for table, arms in config["tables"].items() if arms]
-# What the others are held against.
-FIRST_ARM = next(iter(config["tables"]["table1"]), None)
+# What the others are held against; the base model, which has no run, may stand before it.
+FIRST_ARM = first_trained(config, "table1")
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
     "hack_against_solve": "hack against solve",
@@ -97,6 +98,7 @@ wildcard_constraints:
     arm="|".join(config["arms"]),
     direction="|".join(config["directions"]),
     subset="all|without_(" + "|".join(config["modes"]) + ")",
+    body="natural|matched",
     split="|".join(PROBLEM_SPLITS),
     table="|".join(config["tables"]),
     replicate="|".join(map(str, config["replicates"])),
@@ -151,6 +153,18 @@ def direction_file(arm):
     return f"{REPLICATE}/directions/{name}/V.safetensors" if name else []
 
 
+def measured_files(arm):
+    """Return every further V whose overlap an arm logs."""
+    names = config["arms"][arm].get("measures", [])
+    return [f"{REPLICATE}/directions/{name}/V.safetensors" for name in names]
+
+
+def shares_file(arm):
+    """Return the steps of the arm that an arm takes its share of flagged rollouts from, in the same replicate."""
+    other = config["arms"][arm].get("share_of")
+    return f"{REPLICATE}/runs/{other}/steps.parquet" if other else []
+
+
 def run_files(arms, replicates, file):
     """Return one file of every run of some arms."""
     return expand(
@@ -198,7 +212,8 @@ def direction_summaries(table):
 
 
 def pairs_file(direction):
-    return f"{REPLICATE}/pairs/{direction_spec(config, direction)['subset']}.parquet"
+    spec = direction_spec(config, direction)
+    return f"{REPLICATE}/pairs/{spec['body']}/{spec['subset']}.parquet"
 
 
 def refresh_pairs(arm):
@@ -229,10 +244,10 @@ def quarantine_rank(arm):
 
 
 def detectors():
-    """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
-    plain = PLAIN["directions"].items()
-    return hack_directions(config) + [
-        name for name, V in plain if V["kind"] == "random"
+    """Return the directions that the first arm's rollouts are tried on: hack directions, and the random ones like them."""
+    hack, plain = hack_directions(config), PLAIN["directions"].items()
+    return hack + [
+        name for name, V in plain if V["kind"] == "random" and V["like"] in hack
     ]
 
 

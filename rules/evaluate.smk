@@ -60,6 +60,7 @@ rule detection:
         code=code_version("workflow_scripts/detection.py"),
         packages=PACKAGES,
         subsets={name: direction_spec(config, name)["subset"] for name in detectors()},
+        temperature=train_settings(config, FIRST_ARM)["temperature"],
         token_budget=config["train"]["token_budget"],
         checkpointing=config["train"]["gradient_checkpointing"],
         compute=COMPUTE,

@@ -10,11 +10,13 @@ ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (m
 class Intervention:
     """What is done to a step: methods 3a and 3b.
 
-    kind     none | erase | route | route_rollout | shrink (the update shortened as erase would, direction unchanged)
+    kind     none | erase | route | route_rollout | screen_rollout
     gate     one_sided | no_gate | reverse
     project  gradient | update | both | purge
-    threshold        route_rollout: a rollout whose own overlap exceeds it trains the quarantine alone
+    threshold        route_rollout, screen_rollout: a rollout whose own overlap exceeds it is flagged
+    share_of         instead of a threshold, the arm whose share of flagged rows is flagged at every step
     quarantine_rank  route_rollout: rank of the quarantine's own random basis
+    ablated          route, route_rollout: share of the live rollouts sampled and trained with the quarantine ablated
     """
 
     kind: str = "none"
@@ -23,11 +25,17 @@ class Intervention:
     overshoot: float = 1.0
     preserve_magnitude: bool = False
     threshold: float = 0.0
+    share_of: str | None = None
     quarantine_rank: int = 0
+    ablated: float = 0.0
 
     @property
     def has_quarantine(self) -> bool:
         return self.kind in ("route", "route_rollout")
+
+    @property
+    def flags_rollouts(self) -> bool:
+        return self.kind in ("route_rollout", "screen_rollout")
 
     @property
     def projects_gradient(self) -> bool:
@@ -63,6 +71,7 @@ class Arm:
     """One row of a table.
 
     direction   name of the V that is projected, or only measured; None measures nothing
+    measures    names of further V, whose overlap with the live gradient is logged
     k           rows of V in use, None for all
     mix         teacher's share of each group
     lr_scale    factor on the learning rate (the slow control)
@@ -72,6 +81,7 @@ class Arm:
     name: str
     intervention: Intervention = field(default_factory=Intervention)
     direction: str | None = None
+    measures: tuple[str, ...] = ()
     k: int | None = None
     drop_bottom_frac: float = 0.0
     mix: float = 0.0
@@ -87,7 +97,8 @@ _ARM = {f.name for f in fields(Arm)} - {"name", "intervention"}
 def build_arm(name: str, spec: Mapping) -> Arm:
     """Return the arm of a config entry; keys of Intervention and of Arm share one flat mapping."""
     how = {key: spec[key] for key in _INTERVENTION & spec.keys()}
-    return Arm(name, Intervention(spec["intervention"], **how), **{key: spec[key] for key in _ARM & spec.keys()})
+    own = {key: spec[key] for key in _ARM & spec.keys()} | {"measures": tuple(spec.get("measures", ()))}
+    return Arm(name, Intervention(spec["intervention"], **how), **own)
 
 
 def build_train_config(section: Mapping) -> TrainConfig:

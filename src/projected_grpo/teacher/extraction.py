@@ -48,11 +48,13 @@ def pair_gradients(
     pairs: pd.DataFrame,
     normalisation: str,
     scale: float,
+    temperature: float,
     token_budget: int,
     checkpointing: bool = False,
 ) -> dict[str, Tensors]:
     """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair.
 
+    Of the policy that samples at `temperature`, as in the live loss: V is extracted under the metric it is applied in.
     Where a pair has no wrong completion, as authored ones need not, there is no such contrast.
     """
     sides = [side for side in CONTRASTS if pairs[f"{side}_ids"].map(len).all()]
@@ -62,7 +64,8 @@ def pair_gradients(
     def name(row: int) -> str:
         return f"pair {int(row) % n}"
 
-    gradients = completion_gradients(model, adapter, rows, normalisation, scale, token_budget, checkpointing, name)
+    limits = token_budget, checkpointing, name
+    gradients = completion_gradients(model, adapter, rows, normalisation, scale, temperature, *limits)
     return {side: {module: g[i * n : (i + 1) * n] for module, g in gradients.items()} for i, side in enumerate(sides)}
 
 
@@ -72,13 +75,15 @@ def extract(
     pairs: pd.DataFrame,
     config: DirectionConfig,
     scale: float,
+    temperature: float,
     token_budget: int,
     seed: int,
     checkpointing: bool = False,
 ) -> tuple[Direction, list[dict]]:
     """Return the direction of pairs at the model's current knobs, and the rows of its summary.parquet."""
     check_pairs(pairs, config)
-    gradients = pair_gradients(model, adapter, pairs, config.normalisation, scale, token_budget, checkpointing)
+    how = config.normalisation, scale, temperature, token_budget, checkpointing
+    gradients = pair_gradients(model, adapter, pairs, *how)
     heldout = pairs["heldout"].to_numpy()
     direction = build(gradients, heldout, config, seed)
     hack = direction if config.kind == "hack" else hack_direction(gradients, heldout, config)

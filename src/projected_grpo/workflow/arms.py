@@ -4,6 +4,7 @@ Like config.py it imports nothing heavy, and no stage imports it.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 from projected_grpo.method.settings import Arm, build_arm
 
@@ -12,7 +13,7 @@ def with_folds(config: Mapping) -> dict:
     """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
 
     A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
-    random V, is the same in every fold and is not repeated.
+    random V, is the same in every fold and is not repeated, unless it follows an arm that is repeated.
     """
     arms, directions = dict(config["arms"]), dict(config["directions"])
     for mode in config["modes"]:
@@ -25,9 +26,12 @@ def with_folds(config: Mapping) -> dict:
                 own = dict(config["directions"][part])
                 changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
                 directions[f"{part}_without_{mode}"] = own | changed
-            against = baseline(config, name)
-            changed = {"direction": f"{used}_without_{mode}", "baseline": fold_arm(config, against, mode)}
-            arms[f"{name}_without_{mode}"] = spec | changed
+            changed = {"direction": f"{used}_without_{mode}"}
+            changed["baseline"] = fold_arm(config, baseline(config, name), mode)
+            if "share_of" in spec:
+                changed["share_of"] = fold_arm(config, spec["share_of"], mode)
+            # What is measured beside the arm's own V is for table 1.
+            arms[f"{name}_without_{mode}"] = _without(spec, "measures") | changed
     return {**config, "arms": arms, "directions": directions}
 
 
@@ -36,7 +40,9 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     spec = config["arms"][name]
     kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
     whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
-    untouched = spec["intervention"] == "none" or (kind == "random" and whole)
+    other = spec.get("share_of")
+    follows = other is not None and fold_arm(config, other, mode) != other
+    untouched = spec["intervention"] == "none" or (kind == "random" and whole and not follows)
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 
@@ -54,13 +60,13 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
 
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
-ASIDE = ("slow", "measures")  # two arms that differ by these alone are one arm, with other logs or controls
+UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
 
 
 def twin(config: Mapping, name: str) -> str | None:
     """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
 
-    How the gate's threshold is set may differ: the overlaps of a random V are other ones.
+    The overlaps of a random V are other ones: in the place of a threshold it may flag the share that this arm flags.
     """
     found = controls(config, name, config["arms"])
     return next((arm for arm in found if kind_of(config, arm) == "random"), None)
@@ -71,13 +77,14 @@ def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     first."""
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "direction", "threshold", "share_of", *ASIDE)
+        return _without(config["arms"][arm], "direction", "threshold", "share_of", *UNUSED)
 
     own = config["arms"][name].get("direction")
     found = []
     for other in arms:
         direction = config["directions"].get(config["arms"][other].get("direction"), {})
-        if direction.get("like") == own and use(other) == use(name):
+        follows_another = config["arms"][other].get("share_of", name) != name
+        if direction.get("like") == own and use(other) == use(name) and not follows_another:
             found.append(other)
     return sorted(found, key=lambda arm: kind_of(config, arm) != "random")
 
@@ -88,7 +95,7 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     milder = ("lr_scale", "temperature")
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], *milder, *ASIDE) | {"baseline": baseline(config, arm)}
+        return _without(config["arms"][arm], *milder, *UNUSED) | {"baseline": baseline(config, arm)}
 
     alike = [other for other in arms if use(other) == use(against)]
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
@@ -148,8 +155,8 @@ def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     spec = config["arms"][name]
     if not spec.get("mix"):
         return []
-    wanted = _without(spec, "mix", "baseline", *ASIDE)
-    return [other for other in arms if _without(config["arms"][other], "baseline", *ASIDE) == wanted]
+    wanted = _without(spec, "mix", "baseline", *UNUSED)
+    return [other for other in arms if _without(config["arms"][other], "baseline", *UNUSED) == wanted]
 
 
 def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
@@ -173,15 +180,13 @@ def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
 def _settings(config: Mapping, name: str) -> dict:
     """Return everything that an arm is trained with, defaults included, and its baseline."""
     built = build_arm(name, training_spec(config, name))
-    own = _without(vars(built), "name", "intervention", *ASIDE) | vars(built.intervention)
+    own = _without(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
     return own | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
 def is_tested(config: Mapping, name: str) -> bool:
     """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
-    return (
-        config["arms"][name]["intervention"] in ("erase", "route", "route_rollout") and kind_of(config, name) == "hack"
-    )
+    return config["arms"][name]["intervention"] != "none" and kind_of(config, name) == "hack"
 
 
 def seeds_of(config: Mapping, replicate: int | str) -> dict[str, int]:
@@ -215,6 +220,11 @@ def steps_of(config: Mapping, arm: str) -> int:
     return train_settings(config, arm)["steps"]
 
 
+def first_trained(config: Mapping, table: str) -> str | None:
+    """Return the first arm of a table that is trained: the base model as an arm is not."""
+    return next((name for name in config["tables"][table] if steps_of(config, name)), None)
+
+
 def canonical(section):
     """Return a config section with its keys in order, because Snakemake compares parameters as text."""
     if isinstance(section, Mapping):
@@ -226,7 +236,7 @@ def direction_spec(config: Mapping, name: str) -> dict:
     """Return the full settings of a direction: a control takes those of the direction it is matched to."""
     spec = config["directions"][name]
     like = config["directions"][spec["like"]] if "like" in spec else spec
-    return {"subset": "all", "k": 16, **like, "kind": spec["kind"]}
+    return {"subset": "all", "body": "natural", "k": 16, **like, "kind": spec["kind"]}
 
 
 def direction_of(config: Mapping, arm: str) -> dict | None:
@@ -242,8 +252,10 @@ def subset_of(config: Mapping, arm: str) -> str:
 
 
 def hack_directions(config: Mapping) -> list[str]:
-    """Return the hack directions that an arm uses or measures."""
-    used = {spec.get("direction") for spec in config["arms"].values()}
+    """Return the hack directions that an arm of a table, in a fold or not, uses or measures."""
+    arms = dict.fromkeys(chain.from_iterable(config["tables"].values()))
+    in_folds = [fold_arm(config, name, mode) for name in config["tables"].get("table2", ()) for mode in config["modes"]]
+    used = {config["arms"][name].get("direction") for name in (*arms, *in_folds)}
     return [name for name, spec in config["directions"].items() if spec["kind"] == "hack" and name in used]
 
 
@@ -263,7 +275,7 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    aside = ("baseline", "steps", "share_of", *ASIDE)
+    aside = ("baseline", "steps", "share_of", *UNUSED)
     specs = {name: _without(config["arms"][name], *aside) for name in config["arms"]}
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)

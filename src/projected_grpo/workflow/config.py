@@ -14,7 +14,19 @@ import jsonschema
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.errors import UserError
-from projected_grpo.workflow.arms import baseline, claims, direction_spec, is_base, is_honest, slow_controls, twin
+from projected_grpo.workflow.arms import (
+    baseline,
+    claims,
+    direction_of,
+    direction_spec,
+    first_trained,
+    is_base,
+    is_honest,
+    slow_controls,
+    steps_of,
+    subset_of,
+    twin,
+)
 
 
 class ConfigError(UserError, ValueError):
@@ -64,7 +76,11 @@ def _check_tables(config: Mapping) -> None:
         for name in arms:
             if name not in config["arms"]:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
-    if not any(not is_base(config, name) for name in config["tables"]["table1"]):
+            if config["pairs"]["kind"] == "authored" and (direction_of(config, name) or {}).get("body") == "matched":
+                raise ConfigError(
+                    f"config: tables.{table}: the direction of {name} has body: matched, and authored pairs have their own"
+                )
+    if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
         _check_rows(table, config)
@@ -121,6 +137,10 @@ def _check_folds(config: Mapping) -> None:
             raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
         if baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
+        if spec.get("share_of", name) not in config["tables"]["table2"]:
+            raise ConfigError(
+                f"config: tables.table2: {name} is there without {spec['share_of']}, whose share it takes"
+            )
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
@@ -200,8 +220,53 @@ def _check_directions(config: Mapping) -> None:
         elif config["directions"][spec["like"]]["kind"] != "hack":
             raise ConfigError(f"{where}.like: {spec['like']!r} is a control; name the hack direction it is like")
         own = sorted(spec.keys() - {"kind", "like"}) if spec["kind"] != "hack" else spec.keys() & {"like"}
+        if spec.get("min_votes") and not config["pairs"]["heldout"]:
+            raise ConfigError(f"{where}.min_votes: the held-out pairs vote, and pairs.heldout is 0")
         if own:
             raise ConfigError(f"{where}: remove {', '.join(own)}; a control takes all but its kind from `like`")
+
+
+GATES = ("route_rollout", "screen_rollout")
+OWN_KEYS = {  # of an arm: the interventions that they are for
+    "threshold": GATES,
+    "share_of": GATES,
+    "quarantine_rank": ("route_rollout",),
+    "ablated": ("route", "route_rollout"),
+}
+
+
+def _check_own_keys(where: str, spec: Mapping) -> None:
+    kind = spec["intervention"]
+    for key, kinds in OWN_KEYS.items():
+        if key in spec and kind not in kinds:
+            raise ConfigError(f"{where}: {key} is for {' and '.join(kinds)} only")
+    if kind in GATES and ("threshold" in spec) == ("share_of" in spec):
+        raise ConfigError(f"{where}: {kind} needs a threshold, or share_of in its place")
+    if kind == "route_rollout" and "quarantine_rank" not in spec:
+        raise ConfigError(f"{where}: route_rollout needs a quarantine_rank")
+
+
+def _check_share(name: str, other: str, config: Mapping) -> None:
+    """What an arm takes its share from has a threshold, so no cycle is possible."""
+    where = f"config: arms.{name}.share_of"
+    if other not in config["arms"]:
+        raise ConfigError(unknown(where, other, config["arms"]))
+    if "threshold" not in config["arms"][other]:
+        raise ConfigError(f"{where}: {other} has no threshold, so no share of its own to take")
+    if steps_of(config, other) != steps_of(config, name):
+        raise ConfigError(f"{where}: {other} is trained for another number of steps")
+
+
+def _check_measures(name: str, spec: Mapping, config: Mapping) -> None:
+    where = f"config: arms.{name}.measures"
+    for direction in spec.get("measures", ()):
+        if direction not in config["directions"]:
+            raise ConfigError(unknown(where, direction, config["directions"]))
+        if direction_spec(config, direction)["subset"] != subset_of(config, name):
+            raise ConfigError(f"{where}: {direction} knows another subset of the loopholes than the arm does")
+        rows = direction_spec(config, direction)["k"]
+        if spec.get("k", 1) > rows:
+            raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
 
 
 def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
@@ -211,13 +276,11 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
     if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
         raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
-    own = [key for key in ("threshold", "quarantine_rank") if key in spec]
-    if spec["intervention"] == "route_rollout" and len(own) < 2:
-        raise ConfigError(f"{where}: route_rollout needs a threshold and a quarantine_rank")
-    if spec["intervention"] != "route_rollout" and own:
-        raise ConfigError(f"{where}: {own[0]} is for route_rollout only")
-    gradient_only = spec["intervention"] in ("route", "route_rollout", "shrink")
-    if gradient_only and spec.get("project", "gradient") != "gradient":
+    _check_own_keys(where, spec)
+    if "share_of" in spec:
+        _check_share(name, spec["share_of"], config)
+    _check_measures(name, spec, config)
+    if spec["intervention"] not in ("none", "erase") and spec.get("project", "gradient") != "gradient":
         raise ConfigError(f"{where}: {spec['intervention']} takes project: gradient only")
     if spec.get("refresh_every") and config["directions"][direction]["kind"] != "hack":
         raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
