@@ -41,8 +41,10 @@ for key, section in with_folds(config).items():
 
 RESULTS = config["results"]
 TABLES = [table for table, arms in config["tables"].items() if arms]
-# What the others are held against.
-FIRST_ARM = next(iter(config["tables"]["table1"]), None)
+# What the others are held against: the first arm that is trained.
+FIRST_ARM = next(
+    (arm for arm in config["tables"]["table1"] if steps_of(config, arm)), None
+)
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
     "hack_against_solve": "hack against solve",
@@ -188,13 +190,18 @@ def table_figures():
 
 def direction_summaries(table):
     """Return the summary of every direction that an arm of the table uses or measures."""
-    arms = config["tables"][table]
-    names = [config["arms"][arm].get("direction") for arm in arms]
     return expand(
         f"{REPLICATE}/directions/{{direction}}/summary.parquet",
-        direction=list(dict.fromkeys(filter(None, names))),
+        direction=directions_of(table),
         replicate=config["replicates"],
     )
+
+
+def directions_of(table):
+    """Return the directions that the arms of a table use or measure."""
+    specs = [config["arms"][arm] for arm in config["tables"][table]]
+    names = [[spec.get("direction"), *spec.get("measures", ())] for spec in specs]
+    return list(dict.fromkeys(filter(None, sum(names, []))))
 
 
 def pairs_file(direction):
@@ -229,10 +236,12 @@ def quarantine_rank(arm):
 
 
 def detectors():
-    """Return the directions that the first arm's rollouts are tried on: all hack directions, and random ones."""
-    plain = PLAIN["directions"].items()
+    """Return the directions that the first arm's rollouts are tried on: all hack ones, and table 1's controls of them."""
+    kinds = ("random", "shuffled", "nonhack")
     return hack_directions(config) + [
-        name for name, V in plain if V["kind"] == "random"
+        name
+        for name in directions_of("table1")
+        if config["directions"][name]["kind"] in kinds
     ]
 
 

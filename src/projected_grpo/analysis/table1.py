@@ -41,7 +41,8 @@ def table1(study: Study) -> pd.DataFrame:
     do. twin_diff is (e), the hack of the arm's twin minus the arm's. `_renamed`, where it was measured: problems of
     mode run_tests whose test function has a name that training never showed. vacuous_own_tests and wrong_own_tests are
     shares of the completions that define run_tests.
-    Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
+    Overlaps are means over the run's steps beside their bound and, where the run measured V of other kinds on the same
+    gradients, the largest of theirs: overlap_null_measured.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
@@ -194,10 +195,10 @@ def ceiling_distance(study: Study, arm: str) -> Effect:
 
 def _training(study: Study, arm: str) -> dict:
     """Return what the run logged: means over its steps, the drift at its end, the original's last-step means."""
-    log, null = study.training[arm], study.null(arm)
+    log, best = study.training[arm], study.best_control(arm)
     row = {name: mean(log[name]) for name in OVERLAPS}
     row["overlap_null_bound"] = mean(log["overlap_null"])
-    row["overlap_null_measured"] = nan if null is None else mean(study.training[null]["overlap_student"])
+    row["overlap_null_measured"] = nan if best is None else mean(study.measured(arm)[best])
     row["drift"] = mean(log["drift"][:, -1])
     for name in STUDENT:
         row[f"{name}_last{LAST_STEPS}"] = mean(log[name][:, -LAST_STEPS:])

@@ -18,6 +18,7 @@ from projected_grpo.method.direction import (
     DirectionConfig,
     DirectionError,
     build,
+    differences,
     hack_direction,
     summarize,
 )
@@ -82,7 +83,8 @@ def extract(
     heldout = pairs["heldout"].to_numpy()
     direction = build(gradients, heldout, config, seed)
     hack = direction if config.kind == "hack" else hack_direction(gradients, heldout, config)
-    return direction, summarize(direction, hack, gradients, heldout)
+    D = differences(gradients, heldout, config.kind, seed)
+    return direction, summarize(direction, hack, D, gradients, heldout)
 
 
 def save_direction(path: str | Path, direction: Direction, source: Mapping) -> None:
