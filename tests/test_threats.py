@@ -130,14 +130,15 @@ def test_a_quarantine_that_its_gate_does_not_need_is_a_threat(study):
 
 def test_an_arm_that_solves_no_more_than_the_base_model_is_what_not_training_gives(study):
     def judged(like):
-        more = with_arm(study, "base", like, last=0)
-        key = ("base", "full", "deployed", True, "sample")
+        more = with_arm(study, "untrained", like, last=0)
+        key = ("untrained", "full", "deployed", True, "sample")
         at_zero = dataclasses.replace(more.views[key], steps=np.array([0]))
         return line_of(dataclasses.replace(more, views={**more.views, key: at_zero}), "untrained", "erase_update")
 
-    assert (judged("no_loophole").against, judged("no_loophole").answer) == ("base", "present")  # it solves 60, not 40
+    assert (judged("no_loophole").against, judged("no_loophole").answer) == ("untrained", "present")  # 60, not 40
     assert judged("erase").answer == "absent"  # it solves 6
-    assert line_of(study, "untrained", "erase_update").answer == "not measured"
+    trained = {arm: spec for arm, spec in study.arms.items() if spec.last}
+    assert line_of(dataclasses.replace(study, arms=trained), "untrained", "erase_update").answer == "not measured"
 
 
 def test_an_arm_with_a_teacher_and_no_counterpart_without_one_is_not_measured(study):

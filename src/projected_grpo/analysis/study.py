@@ -90,6 +90,11 @@ class Study:
         view = self.view(arm, **condition)
         return None if view is None else view.at(self.arms[arm].last)
 
+    @property
+    def base(self) -> str | None:
+        """The base model: the arm that was trained for 0 steps, if there is one."""
+        return next((arm for arm, spec in self.arms.items() if spec.last == 0), None)
+
     def baseline(self, arm: str) -> str | None:
         """Return the arm that `arm` is held against, if it is another one and present."""
         name = self.arms[arm].baseline

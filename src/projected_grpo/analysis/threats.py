@@ -156,12 +156,10 @@ def _dominance(study: Study, arm: str) -> Threat:
 
 
 def _untrained(study: Study, arm: str) -> Threat:
-    """Ask whether not training at all would do: the base model is the study's arm of 0 steps."""
-    base = next((name for name, spec in study.arms.items() if spec.last == 0), None)
-    if base is None:
-        return Threat("untrained", arm, None, UNMEASURED, {})
-    less, more = lower(study, arm, "hack"), beside(study, arm, base).solve
-    return Threat("untrained", arm, base, one_without_other(less, more), {"less": less, "more": more})
+    """Ask whether not training at all would do: less hacking than the baseline, no more solving than the base model."""
+    less, more = lower(study, arm, "hack"), beside(study, arm, study.base).solve
+    numbers = {"less": less, "more": more} if study.base else {}
+    return Threat("untrained", arm, study.base, one_without_other(less, more), numbers)
 
 
 def _action(study: Study, arm: str) -> list[Threat]:

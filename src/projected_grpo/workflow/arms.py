@@ -98,7 +98,7 @@ def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str |
         return None
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "quarantine_rank", "ablated")
+        return _without(config["arms"][arm], "quarantine_rank", "ablated", "measures")
 
     wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
     return next((other for other in arms if use(other) == wanted), None)
