@@ -13,8 +13,8 @@ from projected_grpo.method.direction import (
     DirectionError,
     basis_overlap,
     build,
-    differences,
     mean_share,
+    pair_differences,
     subspace_overlap,
     summarize,
     top_directions,
@@ -113,7 +113,7 @@ def test_stepping_along_minus_v_makes_held_out_hacks_likelier(gradients, pairs):
         with made.adapter.at({name: 0.02 * V[0] for name, V in direction.V.items()}):
             assert margin() < base
     heldout = pairs["heldout"].to_numpy()
-    D = differences(g, heldout, "hack", 0)
+    D = pair_differences(g, heldout, "hack", 0)
     rows = {(r["module"], r["metric"]): r["value"] for r in summarize(direction, direction, D, g, heldout)}
     assert rows["all", "mean_share"] == pytest.approx(mean_share(list(D.values())))
     module = next(iter(D))
@@ -134,7 +134,7 @@ def test_controls_are_matched_to_hack(gradients, pairs, kind):
         assert control.V[name].shape == hack.V[name].shape
         assert torch.equal(control.S[name], hack.S[name])
         assert torch.allclose(control.V[name] @ control.V[name].T, torch.eye(len(control.V[name])), atol=1e-4)
-    D = differences(g, heldout, kind, seed=1)
+    D = pair_differences(g, heldout, kind, seed=1)
     again = build(g, heldout, DirectionConfig(kind=kind, k=4), seed=2)
     drawn = any(not torch.equal(control.V[name], again.V[name]) for name in hack.V)
     assert drawn == (kind != "nonhack")

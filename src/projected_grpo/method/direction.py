@@ -63,8 +63,8 @@ def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torc
 
 def hack_direction(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig) -> Direction:
     """Return the hack direction of the pairs that are not held out; a module without any difference has none."""
-    D = differences(g, heldout, "hack", 0)
-    found = {name: top_directions(D[name], config.k, config.tau_axis) for name in D}
+    differences = _hack_differences(g, _built(heldout))
+    found = {name: top_directions(D, config.k, config.tau_axis) for name, D in differences.items()}
     found = {name: (V, S) for name, (V, S) in found.items() if len(V)}
     return Direction({name: V for name, (V, _) in found.items()}, {name: S for name, (_, S) in found.items()})
 
@@ -77,25 +77,16 @@ def build(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig, s
     if config.kind == "random":
         generator = torch_generator(seed, 0, "random direction")
         return Direction({name: random_rows(*V.shape, generator) for name, V in hack.V.items()}, hack.S)
-    D = differences(g, heldout, config.kind, seed)
+    D = _control_differences(g, _built(heldout), config.kind, seed)
     return Direction({name: top_directions(D[name], len(V))[0] for name, V in hack.V.items()}, hack.S)
 
 
-def differences(g: dict[str, Tensors], heldout: np.ndarray, kind: str, seed: int) -> Tensors:
+def pair_differences(g: dict[str, Tensors], heldout: np.ndarray, kind: str, seed: int) -> Tensors:
     """Return the stacked differences D (n, r) by module that a direction is the top of; a random one is of none."""
     if kind == "random":
         return {}
-    built = torch.as_tensor(np.flatnonzero(~heldout))
-    if kind == "shuffled":
-        return _within_class(g, built, seed)
-    side = "wrong" if kind == "nonhack" else "hack"
-    D = {name: g[side][name][built] - g["clean"][name][built] for name in g["hack"]}
-    if kind in ("hack", "nonhack"):
-        return D
-    if kind == "flipped":
-        coins = torch.rand(len(built), 1, generator=torch_generator(seed, 0, "flipped pairs")) < 0.5
-        return {name: torch.where(coins, -one, one) for name, one in D.items()}
-    raise DirectionError(f"unknown direction kind {kind!r}: one of {', '.join(KINDS)}")
+    built = _built(heldout)
+    return _hack_differences(g, built) if kind == "hack" else _control_differences(g, built, kind, seed)
 
 
 def mean_share(D: Sequence[torch.Tensor]) -> float:
@@ -107,6 +98,26 @@ def mean_share(D: Sequence[torch.Tensor]) -> float:
     of_mean = sum(len(one) * one.mean(0).square().sum().item() for one in D)
     of_all = sum(one.square().sum().item() for one in D)
     return of_mean / of_all if of_all else float("nan")
+
+
+def _built(heldout: np.ndarray) -> torch.Tensor:
+    """Return the numbers of the pairs that V is built from."""
+    return torch.as_tensor(np.flatnonzero(~heldout))
+
+
+def _hack_differences(g: dict[str, Tensors], built: torch.Tensor) -> Tensors:
+    return {name: g["hack"][name][built] - g["clean"][name][built] for name in g["hack"]}
+
+
+def _control_differences(g: dict[str, Tensors], built: torch.Tensor, kind: str, seed: int) -> Tensors:
+    if kind == "shuffled":
+        return _within_class(g, built, seed)
+    if kind == "nonhack":
+        return {name: g["wrong"][name][built] - g["clean"][name][built] for name in g["hack"]}
+    if kind == "flipped":
+        coins = torch.rand(len(built), 1, generator=torch_generator(seed, 0, "flipped pairs")) < 0.5
+        return {name: torch.where(coins, -D, D) for name, D in _hack_differences(g, built).items()}
+    raise DirectionError(f"unknown direction kind {kind!r}: one of {', '.join(KINDS)}")
 
 
 def _within_class(g: dict[str, Tensors], built: torch.Tensor, seed: int) -> Tensors:

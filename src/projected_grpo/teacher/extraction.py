@@ -18,8 +18,8 @@ from projected_grpo.method.direction import (
     DirectionConfig,
     DirectionError,
     build,
-    differences,
     hack_direction,
+    pair_differences,
     summarize,
 )
 from projected_grpo.method.gradients import completion_gradients
@@ -83,7 +83,7 @@ def extract(
     heldout = pairs["heldout"].to_numpy()
     direction = build(gradients, heldout, config, seed)
     hack = direction if config.kind == "hack" else hack_direction(gradients, heldout, config)
-    D = differences(gradients, heldout, config.kind, seed)
+    D = pair_differences(gradients, heldout, config.kind, seed)
     return direction, summarize(direction, hack, D, gradients, heldout)
 
 
