@@ -158,6 +158,8 @@ def test_every_check_has_a_line_and_the_page_shows_them(study):
     assert {line.answer for line in found} <= {"holds", "fails", "open", "not measured", None}
     text = render(threats(study), found, {"table1": 3}, "A note.")
     assert all(CHECKS[line.check][0] in text for line in found) and "nan" not in text
+    assert text.count("Nothing here is corrected for the number of lines") == 2  # of threats and of checks
+    assert "against a random V alone everything looks specific" in text
 
 
 def test_of_no_attempts_there_is_no_share_that_exploits(study):

@@ -7,13 +7,13 @@ from projected_grpo.analysis.checks import Check
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.method.settings import ROTATED
 from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units, number, page, percent
-from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
+from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
     "**holds**: the interval over replicates lies above 0, so it is better than chance, which need not be good enough. "
     f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one replicate every effect is open. A "
     f"line that names a threshold of its own is judged by that. {NOTHING}: descriptive, or known by construction. "
-    "Nothing here is corrected for the number of lines."
+    f"Nothing here is corrected for the number of lines. {BEST_CONTROL}"
 )
 
 

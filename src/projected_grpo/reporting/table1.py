@@ -22,7 +22,7 @@ from projected_grpo.reporting.format import (
     stopped_early,
     unmatched,
 )
-from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
+from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, threat_grid
 from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, unpreventable, verdict_lines
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
@@ -48,7 +48,7 @@ def render_markdown(
         "## Verdicts",
         _verdicts(verdicts),
         "## What would show that we fool ourselves",
-        THREATS_MEAN + " Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
+        f"{THREATS_MEAN} {BEST_CONTROL} Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
         threat_grid(threats),
         "## Runs, onsets, twins and early stops",
         runs_grid(table),

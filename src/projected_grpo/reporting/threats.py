@@ -24,9 +24,11 @@ THREATS_MEAN = (
     "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
     f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
     "replicate every effect is open. Nothing here is corrected for the number of lines: this list looks for trouble, "
-    "one absence in forty comes by chance alone. V is held against the best of shuffled, wrongness and random V on "
-    "the same gradients: it is the top of the gradients' own second moment, so against a random V everything looks "
-    "specific."
+    "one absence in forty comes by chance alone."
+)
+BEST_CONTROL = (
+    "V is held against the best of random, shuffled and wrongness V (nonhack) on the same gradients or rollouts: it is "
+    "the top of the pair gradients' second moment, so against a random V alone everything looks specific."
 )
 
 
