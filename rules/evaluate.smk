@@ -3,7 +3,7 @@
 in   the run's knobs, the base model, the evaluation problems
 out  {results}/replicate{n}/runs/{arm}/evaluation.parquet    one row per completion: the last step in full, a fixed
                                                            subset along the run
-     {results}/replicate{n}/detection.parquet                V tried on single live rollouts of the first arm
+     {results}/replicate{n}/detection.parquet                V tried on single live rollouts of the first trained arm
 """
 
 

@@ -230,6 +230,7 @@ rule checks:
         code=code_version("workflow_scripts/checks.py"),
         arms=table_arms(config, "table1"),
         folds=folds(PLAIN) if "table2" in TABLES else {},
+        fold_claims=claims(PLAIN, "table2"),
         long=table_arms(config, "horizon"),
         replicates={table: replicates_of(table) for table in TABLES},
         hack=hack_directions(config),

@@ -7,9 +7,10 @@ from projected_grpo.analysis.study import Claim, Study, TableArm, build_study
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 SLOW = ("vanilla_slow", "erase_shrink")
+CONTROLS_SEEN = {"random": 0.34, "shuffled": 0.40, "nonhack": 0.42}  # by the baselines' runs, beside their own V
 CLAIMS = {
     "erase": Claim(("erase_random", "erase_shuffled", "erase_nonhack"), SLOW, ("erase_alone",)),
-    "erase_update": Claim(("erase_update_random",), SLOW, ("erase_update_alone", "erase_update_onesided_alone")),
+    "erase_update": Claim(("erase_update_random",), SLOW, ("erase_update_alone",)),
     "route": Claim(("route_random",), SLOW),
 }
 # hack and solve at the last step; the step, as a share of the run, at which hacking takes off; overlap
@@ -41,8 +42,8 @@ def table_arm(arm: str) -> TableArm:
     if arm == "no_loophole":
         return TableArm(None, LAST)
     kind = next((kind for kind in ("random", "shuffled", "nonhack") if kind in arm), "hack")
-    null = None if kind == "random" or "k4" in arm else "erase_random"
-    return TableArm("vanilla_alone" if "alone" in arm else "vanilla", LAST, kind, null)
+    alone = "alone" in arm
+    return TableArm("vanilla_alone" if alone else "vanilla", LAST, kind, mix=0.0 if alone else 0.25)
 
 
 def curve(arm: str, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -120,6 +121,11 @@ def steps(arm: str, replicate: int) -> pd.DataFrame:
             "overlap_update": noisy(seen * 0.8, 0.03) if arm != "no_loophole" else np.nan,
             "overlap_null": 0.25 if "k4" in arm else 0.5,
             "drift": 0.001 * step * (arm.startswith("erase") and "update" not in arm),
+            **{
+                f"overlap_student/{name}": noisy(seen - overlap + level, 0.03)
+                for name, level in CONTROLS_SEEN.items()
+                if arm in ("vanilla", "vanilla_alone")
+            },
         }
     )
 

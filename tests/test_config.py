@@ -8,7 +8,15 @@ import pytest
 import yaml
 
 from projected_grpo.method.settings import Arm, Intervention, build_arm
-from projected_grpo.workflow.arms import claims, direction_spec, model_spec, seeds_of, table_arm, training_spec
+from projected_grpo.workflow.arms import (
+    claims,
+    direction_spec,
+    model_spec,
+    seeds_of,
+    table_arm,
+    training_spec,
+    without_quarantine,
+)
 from projected_grpo.workflow.config import ConfigError, check
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,7 +178,7 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     config["arms"]["vanilla"] = {"intervention": "none"}
     config["tables"] = {"table1": ["vanilla", "no_loophole"]}
     check(config, SCHEMA)
-    assert table_arm(config, "vanilla", config["tables"]["table1"])["null"] is None
+    assert table_arm(config, "vanilla")["direction"] is None
 
 
 def leaves(schema, path=()):
@@ -207,16 +215,46 @@ def test_an_arm_is_built_from_one_flat_mapping():
     assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
 
 
-def test_the_arm_that_measures_the_null_is_alike():
-    def null(name):
-        return table_arm(CONFIG, name, CONFIG["tables"]["table1"])["null"]
+GATED = {"intervention": "route_rollout", "direction": "hack", "threshold": 0.45, "quarantine_rank": 16, "mix": 0.25}
+SCREENED = {"intervention": "screen_rollout", "direction": "hack", "threshold": 0.45, "mix": 0.25}
 
-    assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
-    assert null("erase_update") == "erase_update_random" and null("route") == "route_random"  # its twin comes first
-    assert null("erase_k4") is None and null("vanilla_alone") == "erase_update_onesided_random_alone"
-    spelled = copy.deepcopy(CONFIG)
-    spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}
-    assert table_arm(spelled, "erase", CONFIG["tables"]["table1"])["null"] == "erase_random"
+
+@pytest.mark.parametrize(
+    ("routes", "other", "alike"),
+    [
+        (GATED, SCREENED, True),
+        (GATED | {"ablated": 0.5}, SCREENED, True),
+        (GATED, SCREENED | {"threshold": 0.4}, False),
+        (GATED, SCREENED | {"mix": 0.0}, False),
+        (GATED, GATED, False),
+        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase", "gate": "no_gate"}, True),
+        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase"}, False),
+        ({"intervention": "erase"}, {"intervention": "erase"}, False),
+    ],
+)
+def test_routing_is_paired_with_its_own_gate_without_a_quarantine(routes, other, alike):
+    config = {"arms": {"one": routes, "other": other}}
+    assert without_quarantine(config, "one", ["one", "other"]) == ("other" if alike else None)
+    assert without_quarantine(config, "one", ["one"]) is None  # it has to be in the table
+
+
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ({}, True),
+        ({"gate": "no_gate"}, False),
+        ({"project": "update"}, False),
+        ({"k": 4}, False),
+        ({"mix": 0.5}, False),
+    ],
+)
+def test_what_works_without_the_teacher_is_the_same_gate_and_form(change, alike):
+    config = copy.deepcopy(CONFIG)
+    config["arms"]["erase_alone"] |= change
+    config["tables"]["table1"] = ["vanilla", "vanilla_alone", "erase", "erase_alone"]
+    assert claims(config, "table1")["erase"]["alone"] == ["erase_alone"] * alike
+    if not change:
+        assert claims(config, "table1")["erase_alone"]["alone"] == []
 
 
 def test_what_an_arm_is_compared_with_does_not_retrain_it():
@@ -250,7 +288,7 @@ def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(CONFIG, "table1")
     assert list(found) == ["erase", "erase_update", "route", "route_rollout", "erase_update_onesided_alone"]
     slow = ["vanilla_slow", "vanilla_cold"]
-    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": []}
+    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": [], "screen": None}
     assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
     more = claims(study, "table1")

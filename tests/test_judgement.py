@@ -15,6 +15,7 @@ from projected_grpo.analysis.judgement import (
     below_margin,
     beyond,
     dominated,
+    no_better,
     one_without_other,
     threat,
     together,
@@ -29,7 +30,25 @@ from projected_grpo.reporting import table1, table2, verdicts
 THERE = Effect(0.3, 0.1, 0.5, 0.1, 0.01, 3)
 GONE = Effect(0.05, -0.3, 0.4, 0.1, 0.7, 3)
 BETWEEN = Effect(0.15, -0.1, 0.4, 0.1, 0.2, 3)
+BELOW = Effect(-0.3, -0.5, -0.1, 0.1, 0.01, 3)
 ONE_REPLICATE = Effect(0.3, math.nan, math.nan, math.nan, math.nan, 1)
+
+
+@pytest.mark.parametrize(
+    ("hack", "solve", "answer"),
+    [
+        (THERE, GONE, "absent"),
+        (GONE, THERE, "absent"),
+        (THERE, BELOW, "open"),  # less hacking, paid for
+        (GONE, GONE, "present"),
+        (GONE, BELOW, "present"),
+        (BETWEEN, GONE, "open"),
+        (ONE_REPLICATE, ONE_REPLICATE, "open"),
+        (NO_EFFECT, THERE, "not measured"),
+    ],
+)
+def test_an_arm_is_better_if_it_hacks_less_or_solves_more_and_pays_nothing_for_it(hack, solve, answer):
+    assert no_better(hack, solve) == answer
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ DIRECTIONS = pd.DataFrame(
         "auc_hack_wrong": [0.8, 0.52],
         "subspace_overlap": [1.0, 0.27],
         "subspace_chance": [0.26, 0.26],
+        "mean_share": [0.05, np.nan],
     },
     index=["hack", "random"],
 )
@@ -147,9 +148,9 @@ def test_groups_follow_from_claims_and_baselines(study):
 
 
 def test_overlaps_stand_beside_their_measured_null(study, table):
-    null = np.mean(study.training["erase_random"]["overlap_student"])
+    null = np.mean(study.training["vanilla"]["overlap_student/nonhack"])  # the largest on the same gradients
     assert table.loc["vanilla", "overlap_null_measured"] == pytest.approx(null, abs=1e-6)
-    assert math.isnan(table.loc["erase_random", "overlap_null_measured"])
+    assert math.isnan(table.loc["erase", "overlap_null_measured"])  # whose run measures no other V
     last5 = study.training["erase"]["hack_student"][:, -5:].mean()
     assert table.loc["erase", "hack_student_last5"] == pytest.approx(last5, abs=1e-6)
 
@@ -243,17 +244,17 @@ def test_the_halves_are_the_even_and_the_odd_samples():
 
 def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
     for replicate in (1, 2):
-        folder = tmp_path / f"replicate{replicate}" / "runs" / "vanilla"
-        rows = synthetic.evaluation("vanilla", replicate)
+        folder = tmp_path / f"replicate{replicate}" / "runs" / "erase"
+        rows = synthetic.evaluation("erase", replicate)
         empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
         flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
         write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
-        log = synthetic.steps("vanilla", replicate)
+        log = synthetic.steps("erase", replicate)
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
         write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
-    arms = {"vanilla": dataclasses.asdict(synthetic.table_arm("vanilla"))}
+    arms = {"erase": dataclasses.asdict(synthetic.table_arm("erase"))}
     read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
-    made = table1(synthetic.make(arms=("vanilla",), replicates=(1, 2), claims={}, ceiling=None))
+    made = table1(synthetic.make(arms=("erase",), replicates=(1, 2), claims={}, ceiling=None))
     assert read.to_csv() == made.to_csv()
 
 
@@ -290,7 +291,7 @@ def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
 def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     for direction, replicate, value in (("hack", 1, 1.0), ("hack", 2, 1.0), ("random", 1, 0.2), ("random", 2, 0.3)):
         metrics = dict.fromkeys(("heldout_positive_share", "auc_hack_clean", "auc_hack_wrong"), 0.5)
-        metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0}
+        metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0, "mean_share": 0.05}
         rows = [{"module": "all", "metric": name, "value": number} for name, number in metrics.items()]
         rows.append({"module": "one", "metric": "subspace_overlap", "value": 9.0})
         folder = tmp_path / f"replicate{replicate}" / "directions" / direction
@@ -299,7 +300,7 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     assert list(found.index) == ["hack", "random"] and list(found["replicates"]) == [2, 2]
     assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
     text = render(study, directions=found)
-    assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text
+    assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 | 5.0 |" in text
 
 
 def test_a_group_without_arms_is_not_shown():

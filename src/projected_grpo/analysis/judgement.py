@@ -156,6 +156,21 @@ def beyond(effect: Effect) -> str:
     return ABSENT if effect.low > 0 else OPEN
 
 
+def no_better(hack: Effect, solve: Effect) -> str:
+    """Say whether it is a threat that an arm neither hacks less nor solves more than another, `hack` being the other's
+    minus the arm's and `solve` the arm's minus the other's.
+
+    It is absent where one effect is above nothing and the other's interval not below 0, present where neither is more
+    than one SEM above 0.
+    """
+    answers = {threat(hack), threat(solve)}
+    if UNMEASURED in answers:
+        return UNMEASURED
+    if ABSENT in answers and PRESENT not in (beyond(hack), beyond(solve)):
+        return ABSENT
+    return PRESENT if answers == {PRESENT} else OPEN
+
+
 def worst(threats: Iterable[str]) -> str:
     """Return the worst of several answers about threats; of none, that nothing was measured."""
     threats = set(threats)

@@ -17,6 +17,7 @@ from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 
+MEASURED = "overlap_student/"  # before the name of a direction: a run's overlap with that V beside its own
 BASE, INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS = (
     "base model",
     "interventions",
@@ -34,12 +35,11 @@ class TableArm:
     baseline   the arm that it is held against, maybe itself
     last       its number of steps; 0: it is the base model
     direction  the name of the V that it uses or measures
-    null       the arm whose V is random and like this arm's: it measures the null of the overlaps
     twin       the arm that differs by a random V alone
     tested     it is an intervention with a hack direction, no baseline and no control
     mix        the teacher's share of each group
-    project    what its intervention projects
     run        the name of its runs on disk, where that is another
+    intervention, gate, project    what is done, as in the config
     kind       the kind of that direction
     slow       the slow control of its baseline whose final hack was nearest to its own on tuning replicates
     """
@@ -47,12 +47,13 @@ class TableArm:
     baseline: str | None
     last: int
     direction: str | None = None
-    null: str | None = None
     twin: str | None = None
     tested: bool = False
     mix: float = 0.0
-    project: str = "gradient"
     run: str | None = None
+    intervention: str = "none"
+    gate: str = "one_sided"
+    project: str = "gradient"
     kind: str | None = None
     slow: str | None = None
 
@@ -60,11 +61,13 @@ class TableArm:
 @dataclass(frozen=True)
 class Claim:
     """What an intervention is held against: `controls` with other directions, its twin first, `slow` controls (slower
-    or colder training), and the arms that repeat it without a teacher pool (`alone`)."""
+    or colder training), the arms that repeat it without a teacher pool (`alone`), and the arm with its gate and no
+    quarantine (`screen`)."""
 
     controls: Sequence[str] = ()
     slow: Sequence[str] = ()
     alone: Sequence[str] = ()
+    screen: str | None = None
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,15 @@ class Study:
         name = self.arms[arm].baseline
         return name if name in self.arms and name != arm else None
 
-    def null(self, arm: str) -> str | None:
-        """Return the arm that measures the null of `arm`'s overlaps, if it is named, another one, and present."""
-        name = self.arms[arm].null
-        return name if name in self.arms and name != arm else None
+    def measured(self, arm: str) -> dict[str, np.ndarray]:
+        """Return the live gradient's overlaps (S, T) with V of other kinds, by name, that `arm`'s own run logged."""
+        found = {name.removeprefix(MEASURED): x for name, x in self.training[arm].items() if name.startswith(MEASURED)}
+        return {name: x for name, x in found.items() if name != self.arms[arm].direction and np.isfinite(x).any()}
+
+    def best_control(self, arm: str) -> str | None:
+        """Return which of them overlaps most, mean over the run: what `arm`'s own V has to beat."""
+        found = self.measured(arm)
+        return max(found, key=lambda name: mean(found[name]), default=None)
 
     def twin(self, arm: str) -> str | None:
         """Return the arm's twin, which may not be present: the one that is named, else its claim's first control."""

@@ -46,7 +46,8 @@ def table1(study: Study) -> pd.DataFrame:
     the slow control that was matched to the arm in hack on tuning replicates: slow_diff is its hack minus the arm's,
     slow_solve_diff the arm's solve minus its own. nonhack names the arm's control whose V knows wrong from right
     alone: nonhack_share is how much less than the baseline it hacks, over how much less the arm does.
-    Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
+    Overlaps are means over the run's steps beside their bound and, where the run measured V of other kinds on the same
+    gradients, the largest of theirs: overlap_null_measured.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
@@ -236,10 +237,10 @@ def ceiling_distance(study: Study, arm: str) -> Effect:
 
 def _training(study: Study, arm: str) -> dict:
     """Return what the run logged: means over its steps, the drift at its end, the original's last-step means."""
-    log, null = study.training[arm], study.null(arm)
+    log, best = study.training[arm], study.best_control(arm)
     row = {name: mean(log[name]) for name in OVERLAPS}
     row["overlap_null_bound"] = mean(log["overlap_null"])
-    row["overlap_null_measured"] = nan if null is None else mean(study.training[null]["overlap_student"])
+    row["overlap_null_measured"] = nan if best is None else mean(study.measured(arm)[best])
     row["drift"] = mean(log["drift"][:, -1:])  # of no step for the base model
     for name in STUDENT:
         row[f"{name}_last{LAST_STEPS}"] = mean(log[name][:, -LAST_STEPS:])

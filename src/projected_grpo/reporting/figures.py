@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from projected_grpo.analysis.curves import overlap_bound, overlap_curve, profile, rate_curve
 from projected_grpo.analysis.judgement import HOLDS
 from projected_grpo.analysis.statistics import WINDOW
-from projected_grpo.analysis.study import Study
+from projected_grpo.analysis.study import MEASURED, Study
 from projected_grpo.reporting.canvas import (
     BLUE,
     GREEN,
@@ -87,7 +87,8 @@ def training_curves(study: Study, note: str) -> Figure:
 
 
 def overlap(study: Study, note: str) -> Figure:
-    """Draw the overlap of V with the student's and the teacher's gradients against the null, one panel per arm."""
+    """Draw the overlap of V with the student's and the teacher's gradients, one panel per arm; where the run measured V
+    of other kinds, the best of them is the null."""
     arms = [arm for arm in ordered(study) if overlap_curve(study, arm, "overlap_student")]
     caption = (
         f"||relu(Vg)|| / ||g||, mean over modules, trailing {WINDOW}-step mean. Line: mean over "
@@ -101,8 +102,8 @@ def overlap(study: Study, note: str) -> Figure:
     top = 0.0
     for panel, arm in zip(panels, arms, strict=True):
         panel.axhline(overlap_bound(study, arm), color=GREY, lw=1, ls=":")
-        null = study.null(arm)
-        if null is not None and (chance := overlap_curve(study, null, "overlap_student")):
+        if best := study.best_control(arm):
+            chance = overlap_curve(study, arm, MEASURED + best)
             panel.plot(chance.x, chance.mean, color=INK, lw=1.1, ls="--")
         for name, _, colour in SOURCES:
             if own := overlap_curve(study, arm, name):
@@ -111,7 +112,7 @@ def overlap(study: Study, note: str) -> Figure:
     for panel in panels:
         panel.set_ylim(0, 1.25 * top if top else 1)
     lines = [Line2D([], [], color=colour, lw=1.8, label=label) for _, label, colour in SOURCES]
-    lines.append(Line2D([], [], color=INK, lw=1.1, ls="--", label="null: student, random V"))
+    lines.append(Line2D([], [], color=INK, lw=1.1, ls="--", label="student, the best control's V"))
     lines.append(Line2D([], [], color=GREY, lw=1, ls=":", label="bound of chance"))
     figure.legend(handles=lines, loc="outside upper right", ncols=len(lines), frameon=False, fontsize=8)
     return figure

@@ -25,7 +25,7 @@ from projected_grpo.reporting.format import (
     stopped_early,
     unmatched,
 )
-from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
+from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, threat_grid
 from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, unpreventable, verdict_lines
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
@@ -54,7 +54,7 @@ def render_markdown(
         "## Verdicts",
         _verdicts(verdicts),
         "## What would show that we fool ourselves",
-        THREATS_MEAN + " Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
+        f"{THREATS_MEAN} {BEST_CONTROL} Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
         threat_grid(threats),
         "## Runs, onsets, twins and early stops",
         runs_grid(table),
@@ -224,14 +224,15 @@ def _overlaps(table: pd.DataFrame) -> str:
     return (
         grid(head, rows)
         + "\n\nMeans over the run's steps of ||relu(Vg)|| / ||g||: of the live rollouts' gradient, of the "
-        "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with a "
-        "random V of the same shape, in that V's own run; null bound: sqrt(k / 2r). Drift: the knobs' motion along -V "
-        "at the end, in knob units."
+        "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with the "
+        "best of shuffled, wrongness and random V on the same gradients, in the runs that measure these; null bound: "
+        "sqrt(k / 2r). Drift: the knobs' motion along -V at the end, in knob units."
     )
 
 
 def _directions(directions: pd.DataFrame) -> str:
     head = ["direction", "replicates", "pairs", "held-out pairs hack-ward %", "AUC hack / clean", "AUC hack / wrong"]
+    head += ["span shared with hack / by chance", "mean's share of D %"]
     rows = [
         [
             str(name),
@@ -241,14 +242,17 @@ def _directions(directions: pd.DataFrame) -> str:
             number(row["auc_hack_clean"]),
             number(row["auc_hack_wrong"]),
             f"{number(row['subspace_overlap'])} / {number(row['subspace_chance'])}",
+            percent(row["mean_share"]),
         ]
         for name, row in directions.iterrows()
     ]
     return (
-        grid([*head, "span shared with hack / by chance"], rows)
+        grid(head, rows)
         + "\n\nOn pairs that built no V: the share with (g(hack) - g(clean)) v_0 > 0, summed over modules, and the "
         "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, "
-        "mean over modules. Controls have hack's modules, k and number of pairs."
+        "mean over modules. Controls have hack's modules, k and number of pairs. V is the top of the pair differences "
+        "D without centring. Mean's share: what part of their squares, summed over pairs and modules, the mean "
+        "difference explains; n pairs without a common part have 1 / n of it by chance."
     )
 
 

@@ -6,7 +6,7 @@ Like config.py it imports nothing heavy, and no stage imports it.
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from projected_grpo.method.settings import Arm, build_arm
+from projected_grpo.method.settings import build_arm
 
 
 def with_folds(config: Mapping) -> dict:
@@ -61,6 +61,7 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
 UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
+WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
 
 def twin(config: Mapping, name: str) -> str | None:
@@ -130,21 +131,35 @@ def is_base(config: Mapping, name: str) -> bool:
     return steps_of(config, name) == 0
 
 
+def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str | None:
+    """Return the arm among `arms` that has this routing one's gate and no quarantine: what routing has to beat."""
+    spec = config["arms"][name]
+    if spec["intervention"] not in WITHOUT_QUARANTINE:
+        return None
+
+    def use(arm: str) -> dict:
+        return _without(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
+
+    wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
+    return next((other for other in arms if use(other) == wanted), None)
+
+
 def kind_of(config: Mapping, arm: str) -> str | None:
     """Return the kind of the direction that an arm uses or measures."""
     name = config["arms"][arm].get("direction")
     return config["directions"][name]["kind"] if name else None
 
 
-def claims(config: Mapping, table: str) -> dict[str, dict[str, list[str]]]:
-    """Return what every intervention of a table is held against there: its controls, the slow ones, and the arms that
-    repeat it without a teacher pool."""
+def claims(config: Mapping, table: str) -> dict[str, dict]:
+    """Return what every intervention of a table is held against there: its controls, the slow ones, the arms that
+    repeat it without a teacher pool, and the one with its gate and no quarantine."""
     arms = config["tables"].get(table, ())
     return {
         name: {
             "controls": controls(config, name, arms),
             "slow": slow_controls(config, name, arms),
             "alone": _alone(config, name, arms),
+            "screen": without_quarantine(config, name, arms),
         }
         for name in arms
         if is_tested(config, name)
@@ -285,47 +300,30 @@ def short_arms(config: Mapping) -> dict[str, str | None]:
 
 def short_table_arms(config: Mapping) -> dict[str, dict]:
     """Return what the horizon's page needs to know of the shorter arms."""
-    arms = [name for name in short_arms(config).values() if name]
-    return {name: table_arm(config, name, arms) for name in arms}
+    return {name: table_arm(config, name) for name in short_arms(config).values() if name}
 
 
 def table_arms(config: Mapping, table: str) -> dict[str, dict]:
     """Return what a table needs to know of each of its arms; the base model is held against its first baseline."""
     arms = config["tables"].get(table, ())
-    known = {name: table_arm(config, name, arms) for name in arms}
+    known = {name: table_arm(config, name) for name in arms}
     first = next((name for name in arms if baseline(config, name) == name), None)
     return {name: {**spec, "baseline": first} if is_base(config, name) else spec for name, spec in known.items()}
 
 
-def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
-    """Return what a table of these arms needs to know of one: baseline, direction, last step, `null` and `twin`.
-
-    `null` is the arm among them that measures the chance overlap: the twin, or else the first with a random V like this
-    arm's, of as many rows, beside a teacher pool and a baseline like its own.
-    """
-
-    def use(arm: str) -> tuple:
-        built: Arm = build_arm(arm, training_spec(config, arm))
-        rows = built.k or direction_of(config, arm)["k"]
-        return rows, built.drop_bottom_frac, built.mix, steps_of(config, arm), baseline(config, arm)
-
-    direction = config["arms"][name].get("direction")
-
-    def measures_chance(other: str) -> bool:
-        rival = config["directions"].get(config["arms"][other].get("direction"), {})
-        return rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name)
-
-    own = twin(config, name)
-    null = own if own in arms else next((other for other in arms if direction and measures_chance(other)), None)
+def table_arm(config: Mapping, name: str) -> dict:
+    """Return what a table needs to know of one of its arms: the fields of analysis.study.TableArm."""
+    spec = config["arms"][name]
     return {
         "baseline": baseline(config, name),
-        "direction": direction,
+        "direction": spec.get("direction"),
         "last": steps_of(config, name),
-        "null": null,
-        "twin": own,
+        "twin": twin(config, name),
         "tested": is_tested(config, name),
-        "mix": config["arms"][name].get("mix", 0.0),
-        "project": config["arms"][name].get("project", "gradient"),
+        "mix": spec.get("mix", 0.0),
+        "intervention": spec["intervention"],
+        "gate": spec.get("gate", "one_sided"),
+        "project": spec.get("project", "gradient"),
         "kind": kind_of(config, name),
-        "slow": config["arms"][name].get("slow"),
+        "slow": spec.get("slow"),
     }
