@@ -8,10 +8,13 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
+    ablations,
     canonical,
+    ceiling,
     claims,
     direction_of,
     direction_spec,
+    evaluation_settings,
     first_trained,
     folds,
     hack_directions,

@@ -24,8 +24,8 @@ def render_horizon(table: pd.DataFrame, verdicts: Mapping, delays: Sequence[Thre
             "the p of (a) in hack over all rows (in the CSV) and that of `beats` over all controls (in the verdicts)"
         ),
         "## Does the effect shrink?",
-        "An effect is how much less than its baseline an arm hacks. Its change is the effect at the end minus the effect "
-        "in the shorter run, paired by replicate and problem: the threat is **present** where the change's whole "
+        "An effect is how much less than its baseline an arm hacks. Its change is the effect at the end minus that in "
+        "the shorter run, paired by replicate and problem: the threat is **present** where the change's whole "
         "interval lies below 0, **absent** where it lies above, and not measured where solve is not matched at either "
         "end. The lines of slow and cold training, of random V and of arms without a teacher stand beside it: what "
         f"shrinks in them alike says nothing of the intervention. {OPEN_MEANS}",

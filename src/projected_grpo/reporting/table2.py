@@ -59,8 +59,8 @@ def render(table: pd.DataFrame, verdicts: Mapping, note: str) -> str:
         _held_out(table),
         marks(),
         corrected(
-            "the p against the twin, over all single folds and arms; in `all`, which is the same data once more, over its "
-            "arms"
+            "the p against the twin, over all single folds and arms; in `all`, which is the same data once more, over "
+            "its arms"
         ),
         "## Folds that hold",
         f"Of {problems} problems each. {OPEN_MEANS}",
