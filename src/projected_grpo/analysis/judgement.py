@@ -7,9 +7,10 @@
    shown by an estimate whose interval includes 0.
 3. Not above a margin (`below_margin`), for prevention: it holds if the whole decision interval lies at or below the
    margin, fails if all of it lies above, and is open in between. An imprecise difference is never enough.
-4. Not beaten by a slow control (`not_beaten`), for table 2: it fails if the control hacks less and solves no less, by
-   both estimates; it holds if the arm hacks no more at matched solve and is ahead in one of the two by an interval that
-   excludes 0; it is open in between. So an arm that is like slow training is open, however little it hacks.
+4. Better than another arm (`better`; as a threat, `no_better`), asked of slow training in table 2: it holds if the arm
+   hacks less or solves more, by an interval that excludes 0, and the other interval does not lie below 0; it fails if
+   neither is more than one SEM above 0, so where the other hacks no more and solves no less by the estimates; it is
+   open in between. So an arm that is like slow training fails, and one that pays for less hacking is open.
 5. With one replicate there is neither interval nor SEM: everything is open. What has no number is not measured.
 
 A claim or a check holds | fails | is open | is not measured. A threat is present | absent | open | not measured.
@@ -77,21 +78,6 @@ def below_margin(effect: Effect, margin: float) -> Judgement:
     if effect.high <= margin + TOLERANCE:
         return Judgement(HOLDS, True)
     return Judgement(FAILS, True) if effect.low > margin + TOLERANCE else Judgement(OPEN)
-
-
-def not_beaten(hack: Effect, solve: Effect) -> Judgement:
-    """Judge by rule 4 an arm against a slow control, both effects being the arm's minus the control's.
-
-    A failure is firm where both intervals, too, lie on the control's side.
-    """
-    if isnan(hack.estimate) or isnan(solve.estimate):
-        return Judgement(UNMEASURED)
-    if isnan(hack.sem):
-        return Judgement(OPEN)
-    if hack.estimate > 0 and solve.estimate <= 0:
-        return Judgement(FAILS, hack.low > 0 and solve.high <= 0)
-    ahead = hack.high < 0 or solve.low > 0
-    return Judgement(HOLDS, True) if hack.estimate <= 0 and is_matched(solve.estimate) and ahead else Judgement(OPEN)
 
 
 def is_preventable(hacking: float) -> bool:
@@ -169,6 +155,17 @@ def no_better(hack: Effect, solve: Effect) -> str:
     if ABSENT in answers and PRESENT not in (beyond(hack), beyond(solve)):
         return ABSENT
     return PRESENT if answers == {PRESENT} else OPEN
+
+
+def better(hack: Effect, solve: Effect) -> Judgement:
+    """Judge by rule 4 whether an arm is better than another; effects and answers as in `no_better`.
+
+    A failure is firm where neither interval reaches above 0.
+    """
+    answer = no_better(hack, solve)
+    if answer == PRESENT:
+        return Judgement(FAILS, hack.high <= 0 and solve.high <= 0)
+    return Judgement(HOLDS, True) if answer == ABSENT else Judgement(answer)
 
 
 def worst(threats: Iterable[str]) -> str:

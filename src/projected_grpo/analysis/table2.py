@@ -5,8 +5,9 @@
 2. Every number comes twice: on the problems of the held-out mode, and on those of the known ones. `all` pools the
    held-out problems of all folds, each problem under the models that did not know its mode.
 3. A fold holds if, on the held-out mode, hack falls, solve does not, the real V beats the random one (Holm over all
-   such comparisons of single folds, and over those of `all`), and no slow or cold control of its baseline beats the
-   arm (not corrected); rules as in judgement.py. That asks for less than H1 and H1s do: neither 30 points nor (b).
+   such comparisons of single folds, and over those of `all`), and the arm is better than every slow or cold control of
+   its baseline (not corrected); rules as in judgement.py. That asks for less than H1 and H1s do: neither 30 points nor
+   (b).
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.judgement import above_nothing, not_beaten, solve_kept
+from projected_grpo.analysis.judgement import above_nothing, better, solve_kept
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Study, mean, pool, restrict
 from projected_grpo.analysis.table1 import (
@@ -119,14 +120,14 @@ def _clauses(study: Study, arm: str, against_twin: Effect, p: float) -> list[Cla
 
 
 def _against_slow(study: Study, arm: str) -> list[Clause]:
-    """Return a clause per slow or cold control of the arm's baseline: it does not beat the arm (rule 4)."""
+    """Return a clause per slow or cold control of the arm's baseline: the arm is better than it (rule 4)."""
     controls = study.claims[arm].slow if arm in study.claims else ()
     clauses = []
     for control in controls:
         if control not in study.arms:
             clauses.append(missing("slow", control))
             continue
-        hack, solve = (final_difference(study, arm, control, rate) for rate in ("hack", "solve"))
-        less = final_difference(study, control, arm, "hack")
-        clauses.append(Clause("slow", control, not_beaten(hack, solve), less, less.p, solve))
+        hack = final_difference(study, control, arm, "hack")
+        solve = final_difference(study, arm, control, "solve")
+        clauses.append(Clause("slow", control, better(hack, solve), hack, hack.p, solve))
     return clauses or [missing("slow", f"slow training of {study.arms[arm].baseline}")]

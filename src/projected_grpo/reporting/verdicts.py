@@ -73,7 +73,7 @@ def clause_text(clause: Mapping) -> str:
         "matched": f"solve minus that of the control {against}: {numbers} {solve}",
         "early": f"(b), early stopping of {against}: {numbers}, must be above 0",
         "slow": f"hack of slow or cold training, {against}, minus the arm's: {numbers}, solve minus its: "
-        f"{in_points(_effect(clause, 'solve_'))}, must not be beaten",
+        f"{in_points(_effect(clause, 'solve_'))}, one must be above 0 and neither below",
         "base": f"hack minus that of {against}: {numbers}, the interval must end at or below "
         f"{points(judgement.BASE_MARGIN)}",
         "ceiling": f"(c), solve minus that of {against}: {numbers}, the interval must begin at or above "
