@@ -11,10 +11,12 @@ from projected_grpo.method.settings import Arm, Intervention, build_arm
 from projected_grpo.workflow.arms import (
     claims,
     direction_spec,
+    is_tested,
     model_spec,
     seeds_of,
     table_arm,
     training_spec,
+    twin,
     without_quarantine,
 )
 from projected_grpo.workflow.config import ConfigError, check
@@ -65,7 +67,64 @@ def broken(path, value):
         ("directions/random/like", "shuffled", "config: directions.random.like: 'shuffled' is a control"),
         ("directions/random/k", 4, "config: directions.random: remove k; a control takes all but its kind from `like`"),
         ("directions/hack/like", "hack", "config: directions.hack: remove like"),
-        ("arms/erase_shrink/project", "update", "config: arms.erase_shrink: shrink takes project: gradient only"),
+        (
+            "arms/route_rollout/project",
+            "update",
+            "config: arms.route_rollout: route_rollout takes project: gradient only",
+        ),
+        (
+            "arms/route_rollout/threshold",
+            None,
+            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
+        ),
+        (
+            "arms/route_rollout/share_of",
+            "erase",
+            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
+        ),
+        (
+            "arms/route_rollout/quarantine_rank",
+            None,
+            "config: arms.route_rollout: route_rollout needs a quarantine_rank",
+        ),
+        (
+            "arms/screen_rollout/quarantine_rank",
+            4,
+            "config: arms.screen_rollout: quarantine_rank is for route_rollout only",
+        ),
+        (
+            "arms/screen_rollout/ablated",
+            0.25,
+            "config: arms.screen_rollout: ablated is for route and route_rollout only",
+        ),
+        ("arms/erase/ablated", 0.25, "config: arms.erase: ablated is for route and route_rollout only"),
+        ("arms/erase/threshold", 0.4, "config: arms.erase: threshold is for route_rollout and screen_rollout only"),
+        ("arms/erase/share_of", "route", "config: arms.erase: share_of is for route_rollout and screen_rollout only"),
+        (
+            "arms/screen_rollout_random/share_of",
+            "screen_rollou",
+            "config: arms.screen_rollout_random.share_of: unknown 'screen_rollou', did you mean 'screen_rollout'?",
+        ),
+        (
+            "arms/screen_rollout_random/share_of",
+            "erase",
+            "config: arms.screen_rollout_random.share_of: erase has no threshold, so no share of its own to take",
+        ),
+        (
+            "arms/screen_rollout_random/share_of",
+            "screen_rollout_random",
+            "config: arms.screen_rollout_random.share_of: screen_rollout_random has no threshold",
+        ),
+        (
+            "arms/screen_rollout_random/steps",
+            12,
+            "config: arms.screen_rollout_random.share_of: screen_rollout is trained for another number of steps",
+        ),
+        ("arms/vanilla/measures", ["randm"], "config: arms.vanilla.measures: unknown 'randm', did you mean 'random'?"),
+        ("tables/table1", ["base"], "config: tables.table1: it needs an arm that is trained"),
+        ("pairs/body", "matched", "config: pairs: unknown 'body'"),
+        ("directions/hack/body", "match", "config: directions.hack.body: unknown 'match', did you mean 'matched'?"),
+        ("directions/hack/min_votes", 1.5, "config: directions.hack.min_votes: 1.5 is greater than the maximum of 1"),
         ("arms/erase/k", 64, "config: arms.erase: k is 64, but direction hack has 16 rows per module"),
         ("arms/erase/mix", 0.05, "config: arms.erase: mix 0.05 makes 0 of 8 rollouts the teacher's; 1 to 7"),
         ("arms/erase/mix", 1.0, "config: arms.erase: mix 1.0 makes 8 of 8 rollouts the teacher's; 1 to 7"),
@@ -163,6 +222,38 @@ def test_presets_are_valid_and_have_their_own_results(preset):
     assert config["results"] != CONFIG["results"]
 
 
+def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
+    config = broken("arms/vanilla/measures", ["random_mean"])
+    check(config, SCHEMA)
+    config["directions"]["hack_mean"]["subset"] = "without_sentinel"
+    with pytest.raises(ConfigError, match=r"^config: arms.vanilla.measures: random_mean knows another subset of the"):
+        check(config, SCHEMA)
+
+
+def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    check(config, SCHEMA)  # that such arms exist does no harm
+    config["tables"]["table1"] = ["vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of erase_matched has body: matched"):
+        check(config, SCHEMA)
+
+
+def test_a_vote_needs_held_out_pairs():
+    config = broken("pairs", {**CONFIG["pairs"], "heldout": 0})
+    check(config, SCHEMA)
+    config["directions"]["hack"]["min_votes"] = 0.6
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of vanilla has min_votes, but pairs"):
+        check(config, SCHEMA)
+
+
+def test_every_intervention_of_the_config_has_its_twin():
+    tested = [name for name in CONFIG["arms"] if is_tested(CONFIG, name)]
+    assert len(tested) > 25
+    for name in tested:
+        one = CONFIG["arms"][twin(CONFIG, name)]
+        assert one.get("share_of", name) == name, name
+
+
 def test_the_smoke_preset_is_small():
     smoke = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
     assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 6
@@ -174,7 +265,7 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     config = copy.deepcopy(CONFIG)
     config["directions"]["hack"] = {"kind": "hack"}
     check(config, SCHEMA)
-    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "k": 16}
+    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "body": "natural", "k": 16}
     config["arms"]["vanilla"] = {"intervention": "none"}
     config["tables"] = {"table1": ["vanilla", "no_loophole"]}
     check(config, SCHEMA)

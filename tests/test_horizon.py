@@ -45,7 +45,12 @@ def test_an_effect_that_stays_has_not_shrunk_and_one_that_grows_is_no_threat(ear
 
 
 def test_slow_training_and_controls_have_their_lines_too(early):
-    assert set(answers(early, early)) == {"erase", "erase_update", "erase_alone", "vanilla_slow"}  # a baseline has no effect
+    assert set(answers(early, early)) == {
+        "erase",
+        "erase_update",
+        "erase_alone",
+        "vanilla_slow",
+    }  # a baseline has no effect
 
 
 def test_studies_of_other_replicates_cannot_be_compared(early):

@@ -152,6 +152,9 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
             assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
             plainly = arms.training_spec(CONFIG, plain)
             changed = {"direction": f"{plainly['direction']}_without_{mode}"}
+            if "share_of" in plainly:
+                changed["share_of"] = f"{plainly['share_of']}_without_{mode}"
+            plainly.pop("measures", None)  # which are table 1's
             assert arms.training_spec(expanded, name) == plainly | changed
             assert made["baseline"] in expanded["arms"]
     assert expanded["arms"]["erase_without_sentinel"]["baseline"] == "vanilla_without_sentinel"
@@ -162,15 +165,19 @@ def test_what_a_fold_cannot_change_is_trained_once():
     shared = {name for name in CONFIG["tables"]["table2"] if arms.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
         "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
-        "route_rollout_random_alone",
     }  # fmt: skip
+    assert (
+        arms.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel") == "route_rollout_random_alone_without_sentinel"
+    )
 
 
 def test_the_twin_differs_by_a_random_V_alone():
     assert arms.twin(CONFIG, "erase") == "erase_random"
     assert arms.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
     assert arms.twin(CONFIG, "route_alone") == "route_random_alone"
-    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_random"  # whose threshold is its own
+    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_random"  # which takes its share
+    assert arms.twin(CONFIG, "screen_rollout_alone") == "screen_rollout_random_alone"
+    assert arms.twin(CONFIG, "erase_voted") == "erase_voted_random"
     assert (
         arms.twin(CONFIG, "route_long") == "route_random_long"
         and arms.twin(CONFIG, "erase_long") == "erase_random_long"
@@ -181,6 +188,15 @@ def test_the_twin_differs_by_a_random_V_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        (
+            {
+                "tables": {
+                    "table1": ["vanilla"],
+                    "table2": ["vanilla", "vanilla_slow", "route_rollout_random"],
+                }
+            },
+            "config: tables.table2: route_rollout_random is there without route_rollout, which it follows",
+        ),
         ({"table_replicates": {"table2": [40]}}, "config: table_replicates.table2: 40 is not one of replicates"),
         ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),
         (

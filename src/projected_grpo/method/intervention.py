@@ -84,8 +84,10 @@ def flag_above(overlaps: torch.Tensor, threshold: float) -> torch.Tensor:
 
 
 def flag_share(overlaps: torch.Tensor, share: float) -> torch.Tensor:
-    """Return which rollouts are flagged, (n,) bool: the share of them with the largest overlap, of equal ones the first;
-    none where the share is nan."""
+    """Return which rollouts are flagged, (n,) bool: the share with the largest overlap, of equal ones the first.
+
+    A share that is nan flags none.
+    """
     flags = torch.zeros(len(overlaps), dtype=torch.bool)
     count = 0 if math.isnan(share) else round(share * len(overlaps))
     flags[overlaps.argsort(descending=True, stable=True)[:count]] = True

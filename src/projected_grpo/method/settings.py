@@ -71,23 +71,23 @@ class Arm:
     """One row of a table.
 
     direction   name of the V that is projected, or only measured; None measures nothing
-    measures    names of further V, whose overlap with the live gradient is logged
     k           rows of V in use, None for all
     mix         teacher's share of each group
     lr_scale    factor on the learning rate (the slow control)
     loopholes   False trains in mode `none` without hints (the honest ceiling)
+    measures    names of further V, whose overlap with the live gradient is logged
     """
 
     name: str
     intervention: Intervention = field(default_factory=Intervention)
     direction: str | None = None
-    measures: tuple[str, ...] = ()
     k: int | None = None
     drop_bottom_frac: float = 0.0
     mix: float = 0.0
     lr_scale: float = 1.0
     loopholes: bool = True
     refresh_every: int = 0
+    measures: tuple[str, ...] = ()
 
 
 _INTERVENTION = {f.name for f in fields(Intervention)} - {"kind"}

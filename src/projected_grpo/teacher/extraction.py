@@ -35,7 +35,10 @@ def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
         if not (len(pair.hack_ids) and len(pair.clean_ids)):
             raise DirectionError(f"{label}: a completion is empty")
         if config.kind == "nonhack" and not len(pair.wrong_ids):
-            raise DirectionError(f"{label}: it has no wrong completion, which direction kind nonhack is made from")
+            raise DirectionError(
+                f"{label}: it has no wrong completion, which direction kind nonhack is made from; write one, or leave"
+                " out the arms that use or measure such a direction"
+            )
         if list(pair.hack_ids) == list(pair.clean_ids):
             raise DirectionError(f"{label}: hack and clean are the same completion")
     built = int((~pairs["heldout"]).sum())

@@ -76,10 +76,7 @@ def _check_tables(config: Mapping) -> None:
         for name in arms:
             if name not in config["arms"]:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
-            if config["pairs"]["kind"] == "authored" and (direction_of(config, name) or {}).get("body") == "matched":
-                raise ConfigError(
-                    f"config: tables.{table}: the direction of {name} has body: matched, and authored pairs have their own"
-                )
+            _check_pairs_serve(f"config: tables.{table}: the direction of {name}", direction_of(config, name), config)
     if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
@@ -103,6 +100,16 @@ def _check_rows(table: str, config: Mapping) -> None:
     honest = [name for name in arms if is_honest(config, name)]
     if len(honest) > 1:
         raise ConfigError(f"config: tables.{table}: {' and '.join(honest)} are two honest ceilings, and it takes one")
+
+
+def _check_pairs_serve(where: str, direction: Mapping | None, config: Mapping) -> None:
+    """Of directions in use alone: a config may hold others."""
+    if direction is None:
+        return
+    if direction["body"] == "matched" and config["pairs"]["kind"] == "authored":
+        raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
+    if direction.get("min_votes") and not config["pairs"]["heldout"]:
+        raise ConfigError(f"{where} has min_votes, but pairs.heldout is 0 and nobody votes")
 
 
 def _check_claims(table: str, config: Mapping) -> None:
@@ -138,9 +145,7 @@ def _check_folds(config: Mapping) -> None:
         if baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
         if spec.get("share_of", name) not in config["tables"]["table2"]:
-            raise ConfigError(
-                f"config: tables.table2: {name} is there without {spec['share_of']}, whose share it takes"
-            )
+            raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
@@ -220,8 +225,6 @@ def _check_directions(config: Mapping) -> None:
         elif config["directions"][spec["like"]]["kind"] != "hack":
             raise ConfigError(f"{where}.like: {spec['like']!r} is a control; name the hack direction it is like")
         own = sorted(spec.keys() - {"kind", "like"}) if spec["kind"] != "hack" else spec.keys() & {"like"}
-        if spec.get("min_votes") and not config["pairs"]["heldout"]:
-            raise ConfigError(f"{where}.min_votes: the held-out pairs vote, and pairs.heldout is 0")
         if own:
             raise ConfigError(f"{where}: remove {', '.join(own)}; a control takes all but its kind from `like`")
 
