@@ -142,7 +142,7 @@ def _check_folds(config: Mapping) -> None:
         spec = config["arms"][name]
         if spec.get("mix") and not spec.get("direction"):
             raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
-        if baseline(config, name) not in config["tables"]["table2"]:
+        if not is_base(config, name) and baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
         if spec.get("share_of", name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
