@@ -40,10 +40,8 @@ check_fold(pool, known, params.modes, inputs.pool)
 problems = read_problems(inputs.problems)
 use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
-measured = {
-    name: use(load_direction(path, adapter, params.subset))
-    for name, path in zip(arm.measures, inputs.measured, strict=True)
-}
+named = zip(arm.measures, inputs.measured, strict=True)
+measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in named}
 shares = list(read_table(inputs.shares)["flagged_share"]) if inputs.shares else []
 
 
