@@ -216,7 +216,8 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
 def test_what_a_fold_cannot_change_is_trained_once():
     shared = {name for name in CONFIG["tables"]["table2"] if arms.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
-        "base", "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
+        "base", "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone",
+        "route_random_alone",
     }  # fmt: skip
     assert (
         arms.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel") == "route_rollout_random_alone_without_sentinel"
