@@ -1,6 +1,7 @@
 """Method 9, line by line: what is built into a study is found, and nothing is said where nothing was measured."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_v_is_held_against_the_best_of_the_other_kinds_on_the_same_gradients(stu
     line = line_of(study, "chance", "vanilla")
     assert line.against == "nonhack" and set(line.numbers["others"]) == {"random", "shuffled", "nonhack"}
     text = threat_grid([line])
-    assert "own V 0.47" in text and "; random 0.34" in text and "shuffled 0.4" in text and "nonhack 0.42" in text
+    assert re.search(r"own V 0\.4\d+; random 0\.3\d+, shuffled 0\.\d+, nonhack 0\.4\d+; above the best", text), text
     logs = {arm: dict(log) for arm, log in study.training.items()}
     logs["vanilla"]["overlap_student/nonhack"] = logs["vanilla"]["overlap_student"] + 0.01  # a random V stays far below
     found = {line.arm: line for line in threats(dataclasses.replace(study, training=logs)) if line.threat == "chance"}
