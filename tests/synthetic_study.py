@@ -127,6 +127,8 @@ def steps(arm: str, replicate: int) -> pd.DataFrame:
             "overlap_teacher_clean": noisy(seen + 0.02, 0.03) if teacher else np.nan,
             "overlap_update": noisy(seen * 0.8, 0.03) if arm != "no_loophole" else np.nan,
             "overlap_null": 0.25 if "k4" in arm else 0.5,
+            "drift_quarantine": -0.001 * step if arm.startswith("route") else np.nan,
+            "flagged_share": np.nan,
             "drift": 0.001 * step * (arm.startswith("erase") and "update" not in arm),
             **{
                 f"overlap_student/{name}": noisy(seen - overlap + level, 0.03)

@@ -224,6 +224,15 @@ def test_overlaps_stand_beside_their_measured_null(study, table):
     assert table.loc["erase", "hack_student_last5"] == pytest.approx(last5, abs=1e-6)
 
 
+def test_drifts_of_both_knobs_and_the_gates_share_are_shown(study, table):
+    assert table.loc["route", "drift_quarantine"] == pytest.approx(-0.001 * synthetic.LAST)
+    assert math.isnan(table.loc["erase", "drift_quarantine"]) and table["flagged_share"].isna().all()
+    logs = {**study.training, "route": study.training["route"] | {"flagged_share": np.full((3, synthetic.LAST), 0.4)}}
+    gated = dataclasses.replace(study, training=logs)
+    assert table1(gated).set_index("arm").loc["route", "flagged_share"] == pytest.approx(0.4)
+    assert "| drift quarantine | flagged share |" in render(gated) and "| -0.096 | 0.400 |" in render(gated)
+
+
 def test_the_same_study_gives_the_same_bytes(study):
     again = synthetic.make()
     assert table1(again).to_csv(index=False) == table1(study).to_csv(index=False)

@@ -24,6 +24,7 @@ from projected_grpo.analysis.study import Study, StudyError, group, mean, ratio
 DECIMALS = 6
 LAST_STEPS = 5  # training steps in the means that the original implementation reports
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
+DRIFTS = ("drift", "drift_quarantine")
 STUDENT = ("hack_student", "solve_student")
 NO_STOP = EarlyStop(NO_EFFECT, np.empty((2, 0), int), np.empty((2, 0), bool))
 BIN, BIN_WINDOWS = 0.05, 3  # method 7: width of a bin of solve, windows it needs
@@ -47,7 +48,8 @@ def table1(study: Study) -> pd.DataFrame:
     slow_solve_diff the arm's solve minus its own. nonhack names the arm's control whose V knows wrong from right
     alone: nonhack_share is how much less than the baseline it hacks, over how much less the arm does.
     Overlaps are means over the run's steps beside their bound and, where the run measured V of other kinds on the same
-    gradients, the largest of theirs: overlap_null_measured.
+    gradients, the largest of theirs: overlap_null_measured. drift and drift_quarantine are at the end of the run,
+    flagged_share is the mean over its steps of the share of the rows in the loss that a rollout gate flagged.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
@@ -241,7 +243,9 @@ def _training(study: Study, arm: str) -> dict:
     row = {name: mean(log[name]) for name in OVERLAPS}
     row["overlap_null_bound"] = mean(log["overlap_null"])
     row["overlap_null_measured"] = nan if best is None else mean(study.measured(arm)[best])
-    row["drift"] = mean(log["drift"][:, -1:])  # of no step for the base model
+    for name in DRIFTS:
+        row[name] = mean(log[name][:, -1:])  # of no step for the base model
+    row["flagged_share"] = mean(log["flagged_share"])
     for name in STUDENT:
         row[f"{name}_last{LAST_STEPS}"] = mean(log[name][:, -LAST_STEPS:])
     return row

@@ -7,7 +7,7 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.statistics import LEVEL, WINDOW
 from projected_grpo.analysis.study import GROUPS, Sizes
-from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAPS, smallest_effect
+from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, DRIFTS, LAST_STEPS, OVERLAPS, smallest_effect
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import (
     NOTHING,
@@ -218,7 +218,7 @@ def _other_rates(table: pd.DataFrame) -> str:
 
 
 def _overlaps(table: pd.DataFrame) -> str:
-    names = [*OVERLAPS, "overlap_null_measured", "overlap_null_bound", "drift"]
+    names = [*OVERLAPS, "overlap_null_measured", "overlap_null_bound", *DRIFTS, "flagged_share"]
     head = ["arm", *[name.removeprefix("overlap_").replace("_", " ") for name in names]]
     rows = [[row["arm"], *[number(row[name]) for name in names]] for _, row in table.iterrows()]
     return (
@@ -226,7 +226,8 @@ def _overlaps(table: pd.DataFrame) -> str:
         + "\n\nMeans over the run's steps of ||relu(Vg)|| / ||g||: of the live rollouts' gradient, of the "
         "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with the "
         "best of shuffled, wrongness and random V on the same gradients, in the runs that measure these; null bound: "
-        "sqrt(k / 2r). Drift: the knobs' motion along -V at the end, in knob units."
+        "sqrt(k / 2r). Drift: the motion of delta, and of the quarantine, along -V at the end, in knob units. Flagged "
+        "share: of the rows in the loss, by a rollout gate; a twin that flags another share is no twin."
     )
 
 
