@@ -231,6 +231,8 @@ rule table_figures:
         code=code_version("workflow_scripts/table_figures.py"),
         arms=table_arms(config, "horizon"),
         replicates=replicates_of("horizon"),
+        claims=claims(PLAIN, "horizon"),
+        ceiling=ceiling(config, "horizon"),
         note=NOTE,
     script:
         "../workflow_scripts/table_figures.py"

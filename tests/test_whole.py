@@ -53,6 +53,26 @@ def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
         assert V["config"]["direction"]["subset"] == f"without_{mode}"
 
 
+def test_ablations(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "table4.csv").set_index("arm")
+    assert table.index[0] == "base" and table["ablates"].dropna().to_dict() == {"erase_k4": "erase"}
+    assert (results / "pages/table4.html").exists()
+
+
+def test_every_table_begins_with_the_base_model_and_evaluates_more_often_what_b_stops(whole):
+    _, results, _ = whole
+    for name in ("table1", "table2", "table4", "horizon"):
+        assert pd.read_csv(results / f"{name}.csv")["arm"].iloc[0] == "base", name
+    rows = pd.read_parquet(results / "replicate0/runs/base/evaluation.parquet")
+    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"full", "subset"}
+    steps = {
+        arm: set(pd.read_parquet(results / f"replicate0/runs/{arm}/evaluation.parquet")["step"])
+        for arm in ("vanilla_long", "vanilla_slow_long", "erase_long")
+    }
+    assert steps["vanilla_long"] == steps["vanilla_slow_long"] == {0, 2, 4, 6, 8} and steps["erase_long"] == {0, 4, 8}
+
+
 def test_more_steps(whole):
     _, results, _ = whole
     long = pd.read_csv(results / "horizon.csv")
