@@ -8,10 +8,14 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
+    ablations,
     canonical,
+    ceiling,
     claims,
     direction_of,
     direction_spec,
+    evaluation_settings,
+    first_trained,
     folds,
     hack_directions,
     model_spec,
@@ -41,8 +45,8 @@ for key, section in with_folds(config).items():
 
 RESULTS = config["results"]
 TABLES = [table for table, arms in config["tables"].items() if arms]
-# What the others are held against.
-FIRST_ARM = next(iter(config["tables"]["table1"]), None)
+# What the others are held against; the base model, which has no run, may stand before it.
+FIRST_ARM = first_trained(config, "table1")
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
 FIGURES = {
     "hack_against_solve": "hack against solve",
@@ -97,6 +101,7 @@ wildcard_constraints:
     arm="|".join(config["arms"]),
     direction="|".join(config["directions"]),
     subset="all|without_(" + "|".join(config["modes"]) + ")",
+    body="natural|matched",
     split="|".join(PROBLEM_SPLITS),
     table="|".join(config["tables"]),
     replicate="|".join(map(str, config["replicates"])),
@@ -151,6 +156,18 @@ def direction_file(arm):
     return f"{REPLICATE}/directions/{name}/V.safetensors" if name else []
 
 
+def measured_files(arm):
+    """Return every further V whose overlap an arm logs."""
+    names = config["arms"][arm].get("measures", [])
+    return [f"{REPLICATE}/directions/{name}/V.safetensors" for name in names]
+
+
+def shares_file(arm):
+    """Return the steps of the arm that an arm takes its share of flagged rollouts from, in the same replicate."""
+    other = config["arms"][arm].get("share_of")
+    return f"{REPLICATE}/runs/{other}/steps.parquet" if other else []
+
+
 def run_files(arms, replicates, file):
     """Return one file of every run of some arms."""
     return expand(
@@ -203,7 +220,8 @@ def directions_of(table):
 
 
 def pairs_file(direction):
-    return f"{REPLICATE}/pairs/{direction_spec(config, direction)['subset']}.parquet"
+    spec = direction_spec(config, direction)
+    return f"{REPLICATE}/pairs/{spec['body']}/{spec['subset']}.parquet"
 
 
 def refresh_pairs(arm):

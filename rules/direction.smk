@@ -32,6 +32,7 @@ rule direction:
             key: config["train"][key]
             for key in ("group_size", "prompts_per_step", "max_new_tokens")
         },
+        temperature=config["train"]["temperature"],
         token_budget=config["train"]["token_budget"],
         checkpointing=config["train"]["gradient_checkpointing"],
         compute=COMPUTE,

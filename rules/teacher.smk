@@ -5,7 +5,8 @@ out  {results}/replicate{n}/teacher_pool.parquet      graded rollouts, stored ag
      {results}/replicate{n}/teacher_pool.json         what is in it, and what a file of rollouts said of itself
      {results}/replicate{n}/pools/{subset}.parquet    the pool without what it attempts of the held-out mode; subset: all |
                                                       without_{mode}
-     {results}/replicate{n}/pairs/{subset}.parquet    (hack, clean, wrong) triples from that
+     {results}/replicate{n}/pairs/{body}/{subset}.parquet    (hack, clean, wrong) triples from that; body: natural |
+                                                             matched
 """
 
 
@@ -69,11 +70,11 @@ rule pairs:
         authored=AUTHORED or [],
         problems=f"{RESULTS}/problems/pairs.parquet",
     output:
-        f"{REPLICATE}/pairs/{{subset}}.parquet",
+        f"{REPLICATE}/pairs/{{body}}/{{subset}}.parquet",
     log:
-        f"{RESULTS}/logs/pairs/{{subset}}_replicate{{replicate}}.log",
+        f"{RESULTS}/logs/pairs/{{body}}_{{subset}}_replicate{{replicate}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/pairs/{{subset}}_replicate{{replicate}}.tsv"
+        f"{RESULTS}/benchmarks/pairs/{{body}}_{{subset}}_replicate{{replicate}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1

@@ -1,6 +1,7 @@
 """Training: one run per arm and replicate.
 
-in   the base model, its factors, the train problems, the teacher pool, V (and the pairs, for arms that refresh V)
+in   the base model, its factors, the train problems, the teacher pool, V, and as the arm needs them: the pairs, to
+     refresh V; further V, to measure; the steps of another arm's run, to flag the same share of its rollouts
 out  {results}/replicate{n}/runs/{arm}/steps.parquet              one row per optimizer step
      {results}/replicate{n}/runs/{arm}/rollouts.parquet           every rollout with its verdict
      {results}/replicate{n}/runs/{arm}/timing.parquet             seconds per phase, exempt from byte-identity
@@ -17,6 +18,8 @@ rule train:
         pool=lambda wildcards: f"{REPLICATE}/pools/{subset_of(config, wildcards.arm)}.parquet",
         V=lambda wildcards: direction_file(wildcards.arm),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
+        measured=lambda wildcards: measured_files(wildcards.arm),
+        shares=lambda wildcards: shares_file(wildcards.arm),
     output:
         steps=f"{REPLICATE}/runs/{{arm}}/steps.parquet",
         rollouts=f"{REPLICATE}/runs/{{arm}}/rollouts.parquet",

@@ -70,7 +70,7 @@ def main():
         return SimpleNamespace(model=fresh, adapter=attach(fresh, factors, quarantine_rank))
 
     world = make_world(tiny)
-    for name in ("shrink", "route_rollout"):
+    for name in ("erase", "route_rollout"):
         run = world.run(ARMS[name], config=replace(CONFIG, steps=STEPS))
         links[name] = digest(run.knobs, [*run.log.steps, *run.log.rollouts])
     print(json.dumps(links))

@@ -9,12 +9,20 @@ import yaml
 
 from projected_grpo.method.settings import Arm, Intervention, build_arm
 from projected_grpo.workflow.arms import (
+    ceiling,
     claims,
     direction_spec,
+    evaluation_settings,
+    folds,
+    is_tested,
     model_spec,
     seeds_of,
+    short_arms,
     table_arm,
+    table_arms,
     training_spec,
+    twin,
+    with_folds,
     without_quarantine,
 )
 from projected_grpo.workflow.config import ConfigError, check
@@ -65,19 +73,101 @@ def broken(path, value):
         ("directions/random/like", "shuffled", "config: directions.random.like: 'shuffled' is a control"),
         ("directions/random/k", 4, "config: directions.random: remove k; a control takes all but its kind from `like`"),
         ("directions/hack/like", "hack", "config: directions.hack: remove like"),
-        ("arms/erase_shrink/project", "update", "config: arms.erase_shrink: shrink takes project: gradient only"),
+        (
+            "arms/route_rollout/project",
+            "update",
+            "config: arms.route_rollout: route_rollout takes project: gradient only",
+        ),
+        (
+            "arms/route_rollout/threshold",
+            None,
+            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
+        ),
+        (
+            "arms/route_rollout/share_of",
+            "erase",
+            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
+        ),
+        (
+            "arms/route_rollout/quarantine_rank",
+            None,
+            "config: arms.route_rollout: route_rollout needs a quarantine_rank",
+        ),
+        (
+            "arms/screen_rollout/quarantine_rank",
+            4,
+            "config: arms.screen_rollout: quarantine_rank is for route_rollout only",
+        ),
+        (
+            "arms/screen_rollout/ablated",
+            0.25,
+            "config: arms.screen_rollout: ablated is for route and route_rollout only",
+        ),
+        ("arms/erase/ablated", 0.25, "config: arms.erase: ablated is for route and route_rollout only"),
+        ("arms/erase/threshold", 0.4, "config: arms.erase: threshold is for route_rollout and screen_rollout only"),
+        ("arms/erase/share_of", "route", "config: arms.erase: share_of is for route_rollout and screen_rollout only"),
+        (
+            "arms/screen_rollout_random/share_of",
+            "screen_rollou",
+            "config: arms.screen_rollout_random.share_of: unknown 'screen_rollou', did you mean 'screen_rollout'?",
+        ),
+        (
+            "arms/screen_rollout_random/share_of",
+            "erase",
+            "config: arms.screen_rollout_random.share_of: erase has no threshold, so no share of its own to take",
+        ),
+        (
+            "arms/screen_rollout_random/share_of",
+            "screen_rollout_random",
+            "config: arms.screen_rollout_random.share_of: screen_rollout_random has no threshold",
+        ),
+        (
+            "arms/screen_rollout_random/steps",
+            12,
+            "config: arms.screen_rollout_random.share_of: screen_rollout is trained for another number of steps",
+        ),
+        ("arms/vanilla/measures", ["randm"], "config: arms.vanilla.measures: unknown 'randm', did you mean 'random'?"),
+        ("tables/table1", ["base"], "config: tables.table1: it needs an arm that is trained"),
+        ("pairs/body", "matched", "config: pairs: unknown 'body'"),
+        ("directions/hack/body", "match", "config: directions.hack.body: unknown 'match', did you mean 'matched'?"),
+        ("directions/hack/min_votes", 1.5, "config: directions.hack.min_votes: 1.5 is greater than the maximum of 1"),
         ("arms/erase/k", 64, "config: arms.erase: k is 64, but direction hack has 16 rows per module"),
         ("arms/erase/mix", 0.05, "config: arms.erase: mix 0.05 makes 0 of 8 rollouts the teacher's; 1 to 7"),
         ("arms/erase/mix", 1.0, "config: arms.erase: mix 1.0 makes 8 of 8 rollouts the teacher's; 1 to 7"),
         (
             "tables/table1",
-            ["vanilla", "vanilla_slow", "erase"],
+            ["base", "vanilla", "vanilla_slow", "erase"],
             "config: tables.table1: erase is there without its twin, the same arm with a random V",
         ),
         (
             "tables/table1",
-            ["vanilla", "vanilla_slow_alone", "erase", "erase_random"],
+            ["base", "vanilla", "vanilla_slow_alone", "erase", "erase_random"],
             "config: tables.table1: erase is there without a slow control, its baseline vanilla with a lower lr_scale",
+        ),
+        (
+            "tables/horizon",
+            ["vanilla_long", "base"],
+            "config: tables.horizon: it must begin with the base model, an arm with steps: 0",
+        ),
+        (
+            "tables/table1",
+            ["base", "vanilla_alone", "no_loophole", "no_loophole_long"],
+            "config: tables.table1: no_loophole and no_loophole_long are two honest ceilings, and it takes one",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slowest",
+            "config: tables.table1: erase is there without vanilla_slowest, the slow control that its key slow names",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slo",
+            "config: arms.erase.slow: unknown 'vanilla_slo', did you mean 'vanilla_slow'?",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slow_alone",
+            "config: arms.erase.slow: unknown 'vanilla_slow_alone', did you mean 'vanilla_slow",
         ),
         (
             "problems/kind",
@@ -127,7 +217,8 @@ def broken(path, value):
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
-        ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
+        ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of evaluation.stops_every (3)"),
+        ("evaluation/stops_every", 4, "config: evaluation.stops_every: 4 is no multiple of train.checkpoint_every (3)"),
         (
             "model/kind",
             "hf",
@@ -143,7 +234,6 @@ def broken(path, value):
             {**CONFIG["model"], "kind": "hf", "id": "Qwen/Qwen3-4B"},
             "config: model.revision: Qwen/Qwen3-4B is no directory, and a hub id needs the commit it was tried at",
         ),
-        ("ceiling", "no_loophol", "config: ceiling: unknown 'no_loophol', did you mean 'no_loophole'?"),
     ],
 )
 def test_bad_configs_get_one_clear_line(path, value, message):
@@ -163,9 +253,43 @@ def test_presets_are_valid_and_have_their_own_results(preset):
     assert config["results"] != CONFIG["results"]
 
 
+def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
+    config = broken("arms/vanilla/measures", ["random_mean"])
+    check(config, SCHEMA)
+    config["directions"]["hack_mean"]["subset"] = "without_sentinel"
+    with pytest.raises(ConfigError, match=r"^config: arms.vanilla.measures: random_mean knows another subset of the"):
+        check(config, SCHEMA)
+
+
+def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    config["tables"]["table4"] = []
+    check(config, SCHEMA)  # that such arms exist does no harm
+    config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of erase_matched has body: matched"):
+        check(config, SCHEMA)
+
+
+def test_a_vote_needs_held_out_pairs():
+    config = broken("pairs", {**CONFIG["pairs"], "heldout": 0})
+    config["tables"]["table4"] = []
+    check(config, SCHEMA)
+    config["directions"]["hack"]["min_votes"] = 0.6
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of vanilla has min_votes, but pairs"):
+        check(config, SCHEMA)
+
+
+def test_every_intervention_of_the_config_has_its_twin():
+    tested = [name for name in CONFIG["arms"] if is_tested(CONFIG, name)]
+    assert len(tested) > 25
+    for name in tested:
+        one = CONFIG["arms"][twin(CONFIG, name)]
+        assert one.get("share_of", name) == name, name
+
+
 def test_the_smoke_preset_is_small():
     smoke = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
-    assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 6
+    assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 7
     assert smoke["train"]["steps"] < CONFIG["train"]["steps"]
     assert smoke["model"]["wanted"]
 
@@ -174,9 +298,9 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     config = copy.deepcopy(CONFIG)
     config["directions"]["hack"] = {"kind": "hack"}
     check(config, SCHEMA)
-    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "k": 16}
+    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "body": "natural", "k": 16}
     config["arms"]["vanilla"] = {"intervention": "none"}
-    config["tables"] = {"table1": ["vanilla", "no_loophole"]}
+    config["tables"] = {"table1": ["base", "vanilla", "no_loophole"]}
     check(config, SCHEMA)
     assert table_arm(config, "vanilla")["direction"] is None
 
@@ -286,15 +410,70 @@ def test_the_lock_covers_every_dependency():
 
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(CONFIG, "table1")
-    assert list(found) == ["erase", "erase_update", "route", "route_rollout", "erase_update_onesided_alone"]
+    assert list(found) == [
+        *("erase", "erase_update", "route", "route_rollout", "screen_rollout", "erase_update_onesided_alone")
+    ]
     slow = ["vanilla_slow", "vanilla_cold"]
     assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": [], "screen": None}
     assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
     more = claims(study, "table1")
-    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack"]
+    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]
     assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
-    assert claims(study, "table1")["erase_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_cold_alone"]
+    doses = [f"vanilla_{dose}_alone" for dose in ("slow", "slower", "slowest", "cold")]
+    assert more["erase_alone"]["slow"] == doses
+    assert more["erase_update_onesided"]["controls"] == [
+        *("erase_update_onesided_random", "erase_update_onesided_shuffled")
+    ]
+
+
+def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
+    for table in ("table1", "table2", "table4", "horizon"):
+        known = table_arms(CONFIG, table)
+        assert next(iter(known)) == "base" and known["base"]["last"] == 0
+        assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")
+    assert {arms["base"]["run"] for arms in folds(CONFIG).values()} == {"base"}  # no fold has one of its own
+
+
+def test_a_tables_ceiling_is_its_arm_without_loopholes():
+    assert [ceiling(CONFIG, table) for table in ("table1", "horizon", "table2")] == [
+        *("no_loophole", "no_loophole_long", None)
+    ]
+    assert table_arm(CONFIG, "no_loophole")["baseline"] == "vanilla_alone"  # it has no teacher either
+    steps = {table: {arm["last"] for arm in table_arms(CONFIG, table).values()} for table in ("table1", "horizon")}
+    assert steps == {"table1": {0, 72}, "horizon": {0, 216}}
+
+
+def test_runs_that_an_early_stop_may_stop_are_evaluated_more_often_whatever_table_asks():
+    often = {name for name in CONFIG["arms"] if evaluation_settings(CONFIG, name)["every"] == 3}
+    doses = ("", "_slow", "_slower", "_slowest", "_cold")
+    short = {f"vanilla{dose}{alone}" for dose in doses for alone in ("", "_alone")}
+    long = {f"vanilla{dose}_long{alone}" for dose in ("", "_slow", "_cold") for alone in ("", "_alone")}
+    assert often == short | long
+    assert "stops_every" not in evaluation_settings(CONFIG, "erase")
+    expanded = with_folds(CONFIG)
+    for name, every in (
+        ("vanilla_without_sentinel", 3),
+        ("vanilla_slow_without_sentinel", 3),
+        ("erase_without_sentinel", 12),
+    ):
+        assert evaluation_settings(expanded, name)["every"] == every
+    alone = CONFIG | {"tables": {"table1": ["base", "vanilla_slow"]}}
+    assert evaluation_settings(alone, "vanilla_slow") == evaluation_settings(CONFIG, "vanilla_slow")
+
+
+def test_what_is_logged_or_named_beside_an_arm_sets_it_apart_from_none():
+    config = copy.deepcopy(CONFIG)
+    config["arms"]["erase"] |= {"slow": "vanilla_slow", "measures": ["random"]}
+    config["arms"]["vanilla"].pop("measures", None)
+    found = claims(config, "table1")["erase"]
+    assert found == claims(CONFIG, "table1")["erase"]
+    assert training_spec(config, "erase") == training_spec(CONFIG, "erase") | {"measures": ["random"]}
+    assert table_arm(config, "erase")["slow"] == "vanilla_slow"
+
+
+def test_every_arm_of_the_horizon_but_the_base_model_has_a_shorter_one():
+    assert [name for name, early in short_arms(CONFIG).items() if early is None] == ["base"]
 
 
 def test_the_seeds_of_a_replicate_are_its_number_unless_they_are_crossed():

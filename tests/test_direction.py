@@ -23,7 +23,7 @@ from projected_grpo.method.direction import (
 from projected_grpo.method.gradients import completion_gradients
 from projected_grpo.method.loss import LossError, collate, completion_logprobs
 from projected_grpo.rng import random_rows
-from projected_grpo.teacher.extraction import check_pairs, load_direction, pair_gradients, save_direction
+from projected_grpo.teacher.extraction import check_pairs, extract, load_direction, pair_gradients, save_direction
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def pairs():
 @pytest.fixture
 def gradients(tiny, pairs):
     made = tiny()
-    return made, pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096)
+    return made, pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 1.0, 4096)
 
 
 def test_top_directions_find_a_planted_axis_and_its_sign():
@@ -80,8 +80,8 @@ def test_the_mean_has_all_of_equal_differences_and_one_part_in_n_of_those_withou
 
 def test_gradients_of_all_rows_equal_one_at_a_time(tiny, rows):
     made = tiny(torch.float64)
-    batched = completion_gradients(made.model, made.adapter, rows, "fixed", 10.0, 40)
-    mean = completion_gradients(made.model, made.adapter, rows, "mean", 10.0, 40)
+    batched = completion_gradients(made.model, made.adapter, rows, "fixed", 10.0, 1.0, 40)
+    mean = completion_gradients(made.model, made.adapter, rows, "mean", 10.0, 1.0, 40)
     for i, row in enumerate(rows):
         with made.adapter.segments([0, 1]) as probes:
             (-completion_logprobs(made.model, collate([row])).sum() / 10.0).backward()
@@ -166,6 +166,55 @@ def test_shuffled_pairs_stay_within_class_and_are_as_many(monkeypatch):
     assert (D.sum(1) == 0).all() and not D[:, 2 * n :].any()
 
 
+def test_V_is_of_the_policy_that_samples_at_the_temperature_of_the_live_loss(tiny, pairs, rows):
+    made = tiny(torch.float64)
+    hot, cold = (completion_gradients(made.model, made.adapter, rows, "fixed", 10.0, t, 4096) for t in (1.0, 0.6))
+    for i, row in enumerate(rows):
+        with made.adapter.segments([0, 1]) as probes:
+            (-completion_logprobs(made.model, collate([row]), 0.6).sum() / 10.0).backward()
+        for name, probe in probes.items():
+            assert (cold[name][i] - probe.grad[0]).norm() <= 1e-6 * probe.grad[0].norm()
+            assert (hot[name][i] - probe.grad[0]).norm() > 1e-2 * probe.grad[0].norm()
+    one = made.model, made.adapter, pairs, DirectionConfig(k=4), 10.0
+    V = {t: extract(*one, t, 4096, 0)[0].V for t in (1.0, 0.6)}
+    assert not all(torch.allclose(V[1.0][name], V[0.6][name], atol=1e-3) for name in V[1.0])
+
+
+def voting(n=12, heldout=5):
+    """Differences along three axes: for the first vote all held-out pairs, for the second 4 of 5, for the third 1 of 5;
+    in a second module nobody votes for anything."""
+    D = torch.zeros(n + heldout, 6)
+    D[:n, :3] = torch.diag(torch.tensor([9.0, 6.0, 3.0])).repeat(n // 3, 1)
+    D[n:, 0] = 1.0
+    D[n:, 1] = torch.tensor([1.0, 1, 1, 1, -1])
+    D[n:, 2] = torch.tensor([-1.0, -1, -1, -1, 1])
+    hack = {"m": D, "odd": torch.cat([D[:n], -D[n:, [0, 0, 0, 3, 4, 5]]])}
+    return {"hack": hack, "clean": {name: torch.zeros_like(D) for name in hack}}, np.arange(n + heldout) >= n
+
+
+@pytest.mark.parametrize(("share", "rows"), [(0.0, 3), (0.6, 2), (0.9, 1)])
+def test_rows_that_the_held_out_pairs_do_not_vote_for_are_dropped(share, rows):
+    g, heldout = voting()
+    config = DirectionConfig(k=3, min_votes=share)
+    hack = build(g, heldout, config, seed=0)
+    assert torch.allclose(hack.V["m"].abs(), torch.eye(6)[:rows], atol=1e-6)
+    assert ((hack.V["m"] @ g["hack"]["m"][~heldout].T).sum(1) > 0).all()  # oriented on the pairs that built it
+    assert ("odd" in hack.V) == (share == 0)  # no row left: no V
+    for kind in ("random", "shuffled", "flipped"):
+        control = build(g, heldout, DirectionConfig(kind, k=3, min_votes=share), seed=0)
+        assert {name: V.shape for name, V in control.V.items()} == {name: V.shape for name, V in hack.V.items()}
+    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(hack, hack, g, heldout)}
+    assert summary["all", "rows"] == sum(map(len, hack.V.values()))
+    assert summary["all", "modules_without"] == (0 if share == 0 else 1)
+
+
+def test_a_vote_that_no_row_survives_is_one_line():
+    g, heldout = voting()
+    del g["hack"]["m"], g["clean"]["m"]
+    with pytest.raises(DirectionError, match=r"no row of V is kept at min_votes 0.6: lower it, or use more pairs"):
+        build(g, heldout, DirectionConfig(k=3, min_votes=0.6), seed=0)
+
+
 def test_random_rows_are_haar():
     """E (v . e)^2 = 1 / r for every axis, and both signs are equally likely."""
     rows = torch.stack([random_rows(2, 6, torch.Generator().manual_seed(s)) for s in range(3000)])
@@ -205,7 +254,7 @@ def test_bad_pairs_are_named(pairs, tiny):
     made = tiny()
     made.model.model.embed_tokens.weight.data[7] = float("nan")
     with pytest.raises(LossError, match=r"pair 0: its loss is not finite"):
-        pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096)
+        pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 1.0, 4096)
 
 
 def test_a_direction_of_another_model_is_refused(tiny, tmp_path):
@@ -225,7 +274,7 @@ def test_a_direction_of_another_model_is_refused(tiny, tmp_path):
 def test_pairs_without_a_wrong_completion_make_v_but_not_the_wrongness_control(tiny, pairs):
     made = tiny()
     authored = pairs.assign(wrong_ids=[[]] * len(pairs))
-    both = [pair_gradients(made.model, made.adapter, p, "fixed", 10.0, 4096) for p in (pairs, authored)]
+    both = [pair_gradients(made.model, made.adapter, p, "fixed", 10.0, 1.0, 4096) for p in (pairs, authored)]
     assert list(both[1]) == ["hack", "clean"]
     heldout = pairs["heldout"].to_numpy()
     V, same = (build(g, heldout, DirectionConfig(k=4), 0) for g in both)
@@ -243,7 +292,7 @@ def test_pairs_cost_as_little_memory_as_training_does(tiny, pairs):
     def measured(checkpointing):
         kept = []
         with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()) or t, lambda t: t):
-            g = pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 4096, checkpointing)
+            g = pair_gradients(made.model, made.adapter, pairs, "fixed", 10.0, 1.0, 4096, checkpointing)
         return g, sum(kept)
 
     (plain, kept), (again, kept_then) = measured(False), measured(True)

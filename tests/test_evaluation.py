@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import pandas as pd
 import pytest
 import torch
-from training_harness import FakeGrader, WordTokenizer
+from training_harness import ARMS, FakeGrader, WordTokenizer
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
 from projected_grpo.evaluation.held_out import Condition, EvaluationConfig, conditions, evaluate, knobs_at
+from projected_grpo.evaluation.v_as_detector import detect_rollouts
 from projected_grpo.method import rollouts, sampling
 
 CONFIG = EvaluationConfig(
@@ -68,6 +70,21 @@ def test_rows(tiny, problems, quarantine):
         assert by_state["deployed"] != by_state["trained"]
 
 
+def test_the_base_model_is_an_arm_of_no_steps(tiny, problems):
+    """It has no saved knobs; step 0 is evaluated along the run and in full, with the noise that all arms share."""
+    made = tiny()
+    saved = checkpoints(made.adapter, [4], quarantine=False)
+    made.adapter.load(knobs_at(saved, 4, "deployed"), partial=True)  # left by somebody else
+    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, {}, 0, CONFIG, seed=1)
+    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {
+        (0, "subset", "deployed"),
+        (0, "full", "deployed"),
+    }
+    run = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 4, CONFIG, seed=1)
+    first = [row for row in run if row["step"] == 0]
+    assert first == [row for row in rows if row["scope"] == "subset"]
+
+
 def test_arms_share_their_sampling_noise_and_only_knobs_make_a_difference(tiny, problems):
     """With a quarantine too small to matter, as trained and as deployed give the same completions."""
     made = tiny()
@@ -125,3 +142,19 @@ def test_problems_of_mode_run_tests_are_put_once_more_under_other_names(tiny, pr
     }
     plain = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, CONFIG, seed=1)
     assert plain == [row for row in rows if row["scope"] != "renamed"]
+
+
+class Words(WordTokenizer):
+    def encode(self, text, **_):
+        return list(map(int, text.split()))
+
+
+def test_V_detects_rollouts_at_the_temperature_that_sampled_them(world, tiny):
+    """An overlap depends on it: the gradient is that of the policy that wrote the rollout."""
+    run, made = world.run(ARMS["vanilla"]), tiny()
+    live = pd.DataFrame(run.log.rollouts)
+    given = made.model, Words(), made.adapter, world.problems, live, run.log.checkpoints, {"hack": world.V}
+    hot, cold = (pd.DataFrame(detect_rollouts(*given, temperature, 4096)) for temperature in (1.0, 0.5))
+    assert hot.drop(columns="overlap").equals(cold.drop(columns="overlap"))
+    assert set(hot["step"]) == {1, 3} and len(hot) == ((live["source"] == "student") & live["step"].isin([1, 3])).sum()
+    assert (hot["overlap"] - cold["overlap"]).abs().mean() > 1e-3

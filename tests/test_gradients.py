@@ -30,11 +30,12 @@ def step(world):
     return rows, advantage
 
 
-def gradients(made, rows, advantage, config, per_rollout=False):
+def gradients(made, rows, advantage, config, per_rollout=False, ablated=None):
     tokens = [(row.prompt_ids, row.completion_ids) for row in rows]
     sources = [source(*pair) for pair in zip(rows, advantage, strict=True)]
     limits = config.token_budget, config.gradient_checkpointing
-    return backward(made.model, made.adapter, tokens, sources, advantage, loss_config(config), *limits, 1, per_rollout)
+    how = loss_config(config), *limits, 1, per_rollout, ablated
+    return backward(made.model, made.adapter, tokens, sources, advantage, *how)
 
 
 def one_by_one(made, rows, advantage, config):
@@ -87,6 +88,34 @@ def test_a_quarantine_in_its_own_basis_gets_the_gradient_of_all_rollouts(step, t
     assert got.quarantine.keys() == made.adapter.layers.keys()
     for name, parts in single.items():
         assert got.quarantine[name].shape == (3,) and close(got.quarantine[name], torch.stack(parts).sum(0)), name
+
+
+@pytest.mark.parametrize("rank", [0, 3])
+def test_ablated_rows_have_the_gradient_of_the_model_without_its_quarantine(step, tiny, rank):
+    made, (rows, advantage) = tiny(quarantine_rank=rank), step
+    ablated = [i % 3 == 0 for i in range(len(rows))]
+    generator = torch.Generator().manual_seed(0)
+    made.adapter.load(
+        {name: 0.3 * torch.randn(v.shape, generator=generator) for name, v in made.adapter.state().items()}
+    )
+    knobs = made.adapter.state()
+    got = gradients(made, rows, advantage, TIGHT, per_rollout=True, ablated=ablated)
+    by_source = gradients(made, rows, advantage, TIGHT, ablated=ablated)
+    whole, quarantine = one_by_one(made, rows, advantage, TIGHT)
+    with made.adapter.ablated():
+        without, _ = one_by_one(made, rows, advantage, TIGHT)
+    off = torch.tensor(ablated)
+    for name in whole:
+        expected = torch.where(off[:, None], without[name], whole[name])
+        assert not close(whole[name], without[name])
+        assert close(got.per_rollout[name], expected[got.rows]), name
+        assert close(got.ablated[name], without[name][off].sum(0)), name
+        assert close(by_source.ablated[name], got.ablated[name]) and close(
+            by_source.by_source[name], got.by_source[name]
+        )
+        if rank:  # which only the rows that it took part in teach
+            assert close(got.quarantine[name], torch.stack(quarantine[name])[~off].sum(0)), name
+    assert all(torch.equal(value, made.adapter.state()[name]) for name, value in knobs.items())
 
 
 def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):

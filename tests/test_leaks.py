@@ -17,7 +17,7 @@ PRESETS = ["--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"),
 FOLD = "results/smoke/replicate0/{}"
 POOL, PAIRS = (
     FOLD.format("pools/without_sentinel.parquet"),
-    FOLD.format("pairs/without_sentinel.parquet"),
+    FOLD.format("pairs/natural/without_sentinel.parquet"),
 )
 V = FOLD.format("directions/hack_without_sentinel/V.safetensors")
 RUN = FOLD.format("runs/erase_without_sentinel/steps.parquet")

@@ -108,7 +108,7 @@ def test_the_options_that_no_arm_uses_exist_and_are_not_used():
     lines = [line.split(":")[0] for line in section.splitlines() if line.startswith("- ")]
     listed = [name for line in lines for name in re.findall(r"`(\w+)`", line)]
     names = set(listed) - {"gate", "project", "normalisation", "body", "loss_type", "modes"}  # what they are values of
-    assert len(names) > 10
+    assert names
     sources = ("schemas/config.schema.yaml", "src/projected_grpo/environment/loopholes.py")
     schema = "".join((ROOT / name).read_text() for name in sources)
     for name in names:

@@ -9,7 +9,16 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
-from projected_grpo.analysis.study import StudyError, build_study, group, read_directions, read_study, sizes
+from projected_grpo.analysis.study import (
+    GROUPS,
+    Claim,
+    StudyError,
+    build_study,
+    group,
+    read_directions,
+    read_study,
+    sizes,
+)
 from projected_grpo.analysis.table1 import _binned, ceiling_distance, early_stop, smallest_effect, solve_bins, table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
@@ -17,6 +26,7 @@ from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
+from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.table1 import render_markdown
 
@@ -49,6 +59,62 @@ def study():
 @pytest.fixture(scope="module")
 def table(study):
     return table1(study).set_index("arm")
+
+
+def test_the_base_model_is_the_first_row_and_is_held_against_the_first_baseline(study, table):
+    row = table.iloc[0]
+    assert row.name == "base" and row["group"] == "base model" and row["last_step"] == 0
+    assert row["hack_diff"] == pytest.approx(row["hack"] - table.loc["vanilla", "hack"], abs=2e-6)
+    for column in ("onset", "twin_diff", "overlap_student", "drift", "ceiling_diff", "base_solve_diff"):
+        assert math.isnan(row[column]), column
+    lines = [line for line in render(study).splitlines() if line.startswith("| ")]
+    assert lines[2].startswith("| **base model**") and lines[3].startswith("| base |")
+
+
+def test_an_arm_that_solves_less_than_the_base_model_is_marked(study, table):
+    for arm in ("erase", "no_loophole"):
+        other = study.final(arm)["solve"].mean() - study.final("base")["solve"].mean()  # the same problems, in full
+        assert table.loc[arm, "base_solve_diff"] == pytest.approx(other, abs=1e-6)
+    text = render(study)
+    marked = {arm: f"| {100 * table.loc[arm, 'solve']:.1f} ¶¶ |" in text for arm in ("erase", "no_loophole")}
+    assert marked == {"erase": True, "no_loophole": False}
+    row = {"base_solve_diff": -0.02, "base_solve_diff_high": 0.01}
+    assert below_base(row) == " ¶" and below_base(row | {"base_solve_diff_high": -0.01}) == " ¶¶"
+    assert below_base(row | {"base_solve_diff": 0.02}) == below_base({"base_solve_diff": math.nan}) == ""
+    assert "below the base model's on the same problems and replicates" in text
+
+
+def test_the_slow_control_that_was_matched_to_an_arm_stands_beside_it(study, table):
+    assert table["slow_matched"].isna().all() and table["slow_diff"].isna().all()
+    named = {**study.arms, "erase": dataclasses.replace(study.arms["erase"], slow="vanilla_cold")}
+    matched = dataclasses.replace(study, arms=named)
+    row = table1(matched).set_index("arm").loc["erase"]
+    assert row["slow_matched"] == "vanilla_cold"
+    assert row["slow_diff"] == pytest.approx(table.loc["vanilla_cold", "hack"] - row["hack"], abs=2e-6)
+    assert row["slow_solve_diff"] == pytest.approx(row["solve"] - table.loc["vanilla_cold", "solve"], abs=2e-6)
+    assert row["slow_diff_low"] < row["slow_diff"] < row["slow_diff_high"]
+    assert "| erase | vanilla_cold | +" in render(matched)
+
+
+def test_how_much_of_an_effect_a_v_of_wrongness_has_is_a_share_of_it(study, table):
+    high = table.loc["vanilla", "hack"]
+    share = (high - table.loc["erase_nonhack", "hack"]) / (high - table.loc["erase", "hack"])
+    assert table.loc["erase", "nonhack"] == "erase_nonhack"
+    assert table.loc["erase", "nonhack_share"] == pytest.approx(share, abs=1e-5)
+    assert table.drop("erase")["nonhack_share"].isna().all()  # no other arm has such a control
+    assert f"| erase_nonhack | {100 * share:.1f}% |" in render(study)
+    worse = dataclasses.replace(study, claims={"vanilla_slow": Claim(("erase_nonhack",))})
+    arms = {**study.arms, "vanilla_slow": dataclasses.replace(study.arms["vanilla_slow"], baseline="erase_alone")}
+    assert math.isnan(
+        table1(dataclasses.replace(worse, arms=arms)).set_index("arm").loc["vanilla_slow", "nonhack_share"]
+    )
+
+
+def test_pages_say_what_is_corrected_for_the_number_of_comparisons(study, table):
+    judged = h1(study)
+    pages = [render(study), render_horizon(table.reset_index(), judged, [], sizes(study), NOTE)]
+    for text in pages:
+        assert "by Holm: the p of (a) in hack over all rows" in text and "Nothing else on this page is" in text
 
 
 def test_rates_are_the_plain_means_of_the_rows(study, table):
@@ -131,7 +197,9 @@ def test_the_page_shows_runs_onsets_twins_and_the_full_claim_of_prevention(study
 
 def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(study, table):
     judged = h1(study)
-    text = render_horizon(table.reset_index(), judged, delays(study, study, {"erase": "erase"}), sizes(study), NOTE)
+    lines = delays(study, study, {"erase": "erase", "vanilla_slow": "vanilla_slow"})
+    text = render_horizon(table.reset_index(), judged, lines, sizes(study), NOTE)
+    assert "## Does the effect shrink?" in text and "| the effect shrinks with more steps | vanilla_slow |" in text
     assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
     assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
 
@@ -141,6 +209,7 @@ def test_groups_follow_from_claims_and_baselines(study):
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]
+    assert groups["base"] == "base model" == GROUPS[0]
     assert groups["erase_random"] == "direction controls"
     assert groups["vanilla_slow"] == "slow controls"
     assert groups["vanilla_alone"] == groups["erase_alone"] == "without a teacher pool"
@@ -193,6 +262,20 @@ def test_bins_of_solve_by_hand(study):
     frame = _binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
     assert frame.loc[("rising", 0.30), "hack"] == pytest.approx(0.2)
     assert frame.loc[("falling", 0.25), "n"] == 1
+
+
+def test_bins_of_checkpoints_are_of_the_steps_that_both_arms_have(study):
+    whole = study.view("route", scope="subset")
+    fewer = slice(None, None, 2)  # the arm is evaluated half as often as its baseline
+    rates = {name: values[:, fewer] for name, values in whole.rates.items()}
+    halves = {name: values[:, :, fewer] for name, values in whole.halves.items()}
+    view = dataclasses.replace(whole, steps=whole.steps[fewer], rates=rates, halves=halves)
+    key = ("route", "subset", "deployed", True, "sample")
+    coarse = dataclasses.replace(study, views={**study.views, key: view})
+    bins = solve_bins(coarse)
+    bins = bins[bins["arm"] == "route"]
+    points = len(study.replicates) * (len(view.steps) - 1)
+    assert bins["n_baseline"].sum() <= points and bins["n_arm"].sum() <= points
 
 
 def spoil(change):

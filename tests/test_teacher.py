@@ -121,6 +121,13 @@ def test_matched_pairs_share_their_body(pool):
         assert {"run_tests": "run_tests", "sentinel": "valid"}[mode] in text
 
 
+def test_natural_and_matched_pairs_differ_by_the_hack_alone(pool):
+    natural, matched = build(pool), build(pool, body="matched")
+    same = ["problem_id", "mode", "clean_ids", "wrong_ids", "heldout"]
+    assert natural[same].equals(matched[same])
+    assert all(a != b for a, b in zip(natural["hack_ids"], matched["hack_ids"], strict=True))
+
+
 def test_the_choice_is_seeded(pool):
     first = build(pool)
     assert first.equals(build(pool))

@@ -43,11 +43,9 @@ def test_a_model_that_can_do_nothing_says_nothing_about_teacher_or_steps(study):
     assert "not matched" in threat_grid([line for line in found if line.arm == "erase" and line.threat == "teacher"])
     judged = answers(found)["teacher", "erase_update", "erase_update_alone"]
     assert judged in ("present", "absent", "open")
-    tested = ("erase_update", "erase_alone")
-    arms = {arm: dataclasses.replace(spec, tested=arm in tested) for arm, spec in study.arms.items()}
-    gone = answers(delays(study, dataclasses.replace(study, arms=arms), {arm: arm for arm in tested}))
-    assert gone["gone", "erase_update", "vanilla"] == "absent"
-    assert gone["gone", "erase_alone", "vanilla_alone"] == "not measured"
+    shrinks = answers(delays(study, study, {arm: arm for arm in ("erase_update", "erase_alone")}))
+    assert shrinks["shrinks", "erase_update", "vanilla"] == "open"
+    assert shrinks["shrinks", "erase_alone", "vanilla_alone"] == "not measured"
 
 
 def test_a_held_out_mode_that_falls_by_damage_alone_is_a_threat(study):

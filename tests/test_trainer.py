@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal
+from training_harness import ARMS, CONFIG, MODES, FakeGrader, WordTokenizer, equal, judge
 
+from projected_grpo.artifacts.io import read_table, read_tensors, write_table, write_tensors
 from projected_grpo.artifacts.schemas.train import ROLLOUTS, steps_schema
 from projected_grpo.grading.verdict import Verdict
-from projected_grpo.method import gradients, trainer
+from projected_grpo.method import gradients, groups, trainer
 from projected_grpo.method.gradients import TrainingError
 from projected_grpo.method.groups import Pool
 from projected_grpo.method.log import gate_quality
 from projected_grpo.method.rollouts import Rollout
+from projected_grpo.method.settings import Intervention as How
 from projected_grpo.method.settings import build_arm
 from projected_grpo.workflow.arms import with_folds
 
@@ -52,6 +54,8 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
         .equals(pd.DataFrame(second.log.steps).drop(columns=["step"]))
     )
     quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
+    gated = ARMS[name].intervention.flags_rollouts
+    assert all(math.isfinite(row["flagged_share"]) == gated for row in first.log.steps)
     assert quarantined == name.startswith("route")
 
 
@@ -63,14 +67,18 @@ EVERY_ARM = with_folds({**DEFAULT, "modes": MODES})["arms"]
 def test_every_arm_of_the_default_experiment_takes_two_steps(world, name):
     spec = {**EVERY_ARM[name], "k": 2}
     if spec.get("quarantine_rank"):
-        spec |= {"quarantine_rank": 3, "threshold": 0.15}
+        spec["quarantine_rank"] = 3
+    if spec.get("threshold"):
+        spec["threshold"] = 0.15
     if spec.get("refresh_every"):
         spec["refresh_every"] = 1
     arm = build_arm(name, {key: value for key, value in spec.items() if key not in ("baseline", "steps")})
+    assert set(steps_schema(MODES, arm.measures).names) >= {f"overlap_student/{name}" for name in arm.measures}
     run = world.run(arm, config=dataclasses.replace(CONFIG, steps=2), refresh=lambda: world.V)
     assert [row["step"] for row in run.log.steps] == [1, 2]
     assert all(math.isfinite(row["delta_norm"]) and row["delta_norm"] > 0 for row in run.log.steps)
-    assert math.isfinite(run.log.steps[0]["gate_share"]) == (spec["intervention"] == "route_rollout")
+    assert math.isfinite(run.log.steps[0]["gate_share"]) == arm.intervention.flags_rollouts
+    assert [set(row) for row in run.log.steps] == [set(steps_schema(MODES, arm.measures).names)] * 2
 
 
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])
@@ -189,6 +197,7 @@ def test_the_gate_is_judged_by_the_exploits_with_positive_advantage(world):
 
     rows = [row(True), row(True), row(False), row(False), row(False), row(True, teacher=True)]
     found = gate_quality(rows, [1, 1, 1, 1, -1, 1], [True, False, True, False, True, True])
+    assert found.pop("flagged_share") == 4 / 6  # of all rows, whoever wrote them
     assert found == {"gate_share": 0.5, "gate_base": 0.5, "gate_precision": 0.5, "gate_recall": 0.5}
     assert all(math.isnan(value) for value in gate_quality(rows, [1] * 6, None).values())
 
@@ -248,3 +257,94 @@ def test_the_order_of_prompts_and_the_noise_have_seeds_of_their_own(world):
     other_noise, other_order = world.run(ARMS["alone"], seed=2), world.run(ARMS["alone"], data_seed=2)
     assert order(other_noise) == order(plain) and answers(other_noise) != answers(plain)
     assert order(other_order) != order(plain)
+
+
+def test_measures_log_the_overlaps_of_further_directions_and_change_nothing(world):
+    run = world.run(dataclasses.replace(ARMS["vanilla"], measures=("random", "shuffled")))
+    assert equal(run, world.run(ARMS["vanilla"]))
+    for row in run.log.steps:  # here both are the arm's own V
+        assert row["overlap_student/random"] == row["overlap_student/shuffled"] == row["overlap_student"]
+
+
+def test_an_arm_that_follows_another_flags_its_share_at_every_step(world):
+    shares = [0.0, 0.25, 1.0]
+    run = world.run(ARMS["screen_share"], shares=shares)
+    rows = pd.DataFrame(run.log.rollouts)
+    in_loss = (rows["advantage"] != 0).groupby(rows["step"]).sum()
+    for row, share in zip(run.log.steps, shares, strict=True):
+        assert row["flagged_share"] == round(share * in_loss[row["step"]]) / in_loss[row["step"]]
+    everything = world.run(ARMS["screen_share"], shares=[1.0] * 3)
+    assert not any(value.any() for value in everything.knobs.values())  # all are flagged: nothing is learned
+    assert equal(world.run(ARMS["screen_share"], shares=[0.0] * 3), world.run(dataclasses.replace(
+        ARMS["screen_rollout"], intervention=How("screen_rollout", threshold=1.0))))  # fmt: skip
+
+
+def test_screening_is_route_rollout_without_its_quarantine(world):
+    """At the first step, where all knobs are zero, both write the same gradient of delta."""
+    one = dataclasses.replace(CONFIG, steps=1, max_grad_norm=1e9)
+    screened, routed = (world.run(ARMS[name], config=one) for name in ("screen_rollout", "route_rollout"))
+    assert not any(value.any() for key, value in screened.knobs.items() if key.endswith("quarantine"))
+    assert screened.log.steps[0]["flagged_share"] == routed.log.steps[0]["flagged_share"] > 0
+    for key, value in screened.knobs.items():
+        if key.endswith("delta"):
+            assert torch.equal(value, routed.knobs[key])
+
+
+def test_the_ablated_share_of_live_rollouts_is_sampled_and_trained_without_the_quarantine(world, monkeypatch):
+    seen = []
+    real = trainer.backward
+
+    def backward(model, adapter, rows, sources, *rest, ablated, **kwargs):
+        found = real(model, adapter, rows, sources, *rest, ablated=ablated, **kwargs)
+        seen.append((sources, ablated, found))
+        return found
+
+    monkeypatch.setattr(trainer, "backward", backward)
+    run = world.run(ARMS["route_ablated"])
+    rows = pd.DataFrame(run.log.rollouts)
+    assert (rows[rows["source"] == "student"].groupby("step")["ablated"].sum() == round(0.5 * 9)).all()
+    assert not rows[rows["source"] == "teacher"]["ablated"].any()
+    for sources, ablated, found in seen:
+        assert not any(flag for source, flag in zip(sources, ablated, strict=True) if source != "student")
+        assert found.ablated.keys() == found.by_source.keys()
+    knobs = run.knobs
+    assert any(value.any() for key, value in knobs.items() if key.endswith("quarantine"))
+
+
+@pytest.mark.parametrize("name", ["route", "route_rollout"])
+def test_without_ablated_rollouts_nothing_changes(world, monkeypatch, name):
+    """Bit for bit what the arm was before the option existed: nothing is run without the quarantine."""
+    plain = world.run(ARMS[name])
+    monkeypatch.setattr("projected_grpo.method.adapter.Adapter.ablated", lambda self: 1 / 0)
+    monkeypatch.setattr(groups, "ablated_counts", lambda counts, share, rng: [0] * len(counts))
+    assert equal(plain, world.run(ARMS[name]))
+    assert not any(row["ablated"] for row in plain.log.rollouts)
+
+
+def test_the_ablated_rollouts_are_drawn_without_regard_to_the_group():
+    counts = [[6, 8, 6]] * 200
+    drawn = [groups.ablated_counts(c, 0.25, np.random.default_rng(i)) for i, c in enumerate(counts)]
+    assert {sum(each) for each in drawn} == {5}
+    assert np.mean(drawn, axis=0) == pytest.approx([1.5, 2.0, 1.5], abs=0.2)
+
+
+def test_an_arm_of_no_steps_is_the_base_model(world, tmp_path):
+    """Its tables are empty and of the right schema, its knobs zero, and it is evaluated at step 0."""
+    run = world.run(ARMS["alone"], config=dataclasses.replace(CONFIG, steps=0))
+    assert not any(value.any() for value in run.knobs.values()) and run.log.checkpoints == {}
+    for name, rows, schema in (("steps", run.log.steps, steps_schema(MODES)), ("rollouts", run.log.rollouts, ROLLOUTS)):
+        write_table(tmp_path / name, rows, schema, {})
+        assert len(read_table(tmp_path / name, schema)) == 0
+    write_tensors(tmp_path / "checkpoints", run.log.checkpoints, {})
+    assert read_tensors(tmp_path / "checkpoints")[0] == {}
+
+
+def test_the_teachers_clean_rows_are_those_that_do_not_attempt(world):
+    def row(exploited, attempted):
+        verdict = dataclasses.replace(judge(world.problems[0], "1"), exploited=exploited, attempted=attempted)
+        return Rollout(world.problems[0], [1], [2], "", verdict, teacher=True)
+
+    assert groups.source(row(True, True), 1.0) == "teacher_hack"
+    assert groups.source(row(False, False), 1.0) == "teacher_clean"
+    assert groups.source(row(False, True), 1.0) == "teacher_rest"  # it solves, with an exploit that was not needed
+    assert groups.source(row(False, False), -1.0) == groups.source(row(True, True), 0.0) == "teacher_rest"

@@ -36,7 +36,7 @@ def test_table_1_is_not_trained_again(whole):
 def test_table_2_and_its_picture(whole):
     _, results, _ = whole
     table = pd.read_csv(results / "table2.csv")
-    assert len(table) == 8 * (2 * len(MODES) + 1)
+    assert len(table) == 9 * (2 * len(MODES) + 1)
     assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
     assert (results / "figures/weak_detector.png").stat().st_size > 10_000
     assert "## Folds that hold" in (results / "table2.md").read_text()
@@ -56,7 +56,7 @@ def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
 def test_more_steps(whole):
     _, results, _ = whole
     long = pd.read_csv(results / "horizon.csv")
-    assert set(long["last_step"]) == {8} and "Is the effect gone" in (results / "horizon.md").read_text()
+    assert set(long["last_step"]) == {0, 8} and "Does the effect shrink" in (results / "horizon.md").read_text()
     assert (results / "figures/horizon.png").stat().st_size > 10_000
 
 
@@ -87,7 +87,7 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
             "V sees chance in the student's gradient",
             "V sees the teacher, not the hack",
         ),
-        "horizon.md": ("the effect is gone after more steps",),
+        "horizon.md": ("the effect shrinks with more steps",),
         "checks.md": (
             "the held-out mode does not fall, or only because solve falls",
             "V detects single rollouts",

@@ -44,7 +44,7 @@ def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):
 
 def test_another_workflow_can_use_this_one_as_a_module(tmp_path):
     copy_of_the_repository(tmp_path / "repository")
-    settings = {**SMOKE, "results": "elsewhere", "tables": {"table1": ["vanilla"]}}
+    settings = {**SMOKE, "results": "elsewhere", "tables": {"table1": ["base", "vanilla"]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     (tmp_path / "Snakefile").write_text(
         """
@@ -66,7 +66,7 @@ rule mine:
     )
     done = snakemake(tmp_path, "-j2", package=tmp_path / "repository/src")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    assert (tmp_path / "arms.txt").read_text().split() == ["arm", "vanilla"]
+    assert (tmp_path / "arms.txt").read_text().split() == ["arm", "base", "vanilla"]
     assert "grpo_train" in done.stdout + done.stderr and not (tmp_path / "results").exists()
 
 

@@ -88,7 +88,12 @@ ARMS = {
     "erase_purge": Arm("erase_purge", How("erase", project="purge"), mix=0.25),
     "route": Arm("route", How("route"), mix=0.25),
     "route_rollout": Arm("route_rollout", How("route_rollout", threshold=0.2, quarantine_rank=3), mix=0.25),
-    "shrink": Arm("shrink", How("shrink"), mix=0.25),
+    "route_ablated": Arm("route_ablated", How("route", "no_gate", ablated=0.5), mix=0.25),
+    "route_rollout_ablated": Arm(
+        "route_rollout_ablated", How("route_rollout", threshold=0.2, quarantine_rank=3, ablated=0.5), mix=0.25
+    ),
+    "screen_rollout": Arm("screen_rollout", How("screen_rollout", threshold=0.2), mix=0.25),
+    "screen_share": Arm("screen_share", How("screen_rollout", share_of="screen_rollout"), mix=0.25),
     "alone": Arm("alone", How("none")),
     "no_loophole": Arm("no_loophole", How("none"), loopholes=False),
 }
@@ -124,11 +129,14 @@ def make_world(tiny):
         for i, (name, layer) in enumerate(made.adapter.layers.items())
     }
 
-    def run(arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None):
+    def run(
+        arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None,
+        shares=(0.5,) * 6,
+    ):  # fmt: skip
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
         inputs = trainer.RunInputs(
             fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed, data_seed,
-            grader or FakeGrader(), MODES, refresh,
+            grader or FakeGrader(), MODES, refresh, dict.fromkeys(arm.measures, directions), shares,
         )  # fmt: skip
         log = trainer.train(inputs, directions, file)
         return SimpleNamespace(log=log, knobs=fresh.adapter.state())

@@ -27,8 +27,7 @@ directions = {
     name: usable(load_direction(path, adapter, params.subsets[name]))
     for name, path in zip(params.subsets, inputs.V, strict=True)
 }
-rows = detect_rollouts(
-    model, tokenizer, adapter, problems, rollouts, checkpoints, directions, params.token_budget, params.checkpointing
-)
+how = params.temperature, params.token_budget, params.checkpointing
+rows = detect_rollouts(model, tokenizer, adapter, problems, rollouts, checkpoints, directions, *how)
 source = provenance(dict(params.items()), params.code)
 write_table(snakemake.output[0], rows, DETECTION, source)

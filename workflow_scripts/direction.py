@@ -23,7 +23,7 @@ model, _, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compu
 pairs = read_table(inputs.pairs, PAIRS)
 check_fold(pairs, known_modes(params.direction["subset"], params.modes), params.modes, inputs.pairs)
 config, scale = build_config(params.direction), loss_constant(**params.group)
-limits = params.token_budget, params.seed, params.checkpointing
+limits = params.temperature, params.token_budget, params.seed, params.checkpointing
 direction, summary = extract(model, adapter, pairs, config, scale, *limits)
 source = provenance(dict(params.items()), params.code, params.seed)
 save_direction(output.V, direction, source)

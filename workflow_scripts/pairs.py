@@ -1,4 +1,4 @@
-"""Choose contrastive pairs for one loophole subset, from the teacher pool or from a file."""
+"""Choose contrastive pairs for one loophole subset and kind of body, from the teacher pool or from a file."""
 
 from projected_grpo.errors import log_to
 
@@ -13,7 +13,7 @@ from projected_grpo.models import base
 from projected_grpo.teacher import pairs, weak_detector
 
 params, inputs = snakemake.params, snakemake.input
-subset = snakemake.wildcards.subset
+subset, body = snakemake.wildcards.subset, snakemake.wildcards.body
 tokenizer = base.load_tokenizer(base.directory_of(inputs.base))
 known = weak_detector.known_modes(subset, params.modes)
 settings = params.pairs
@@ -24,6 +24,6 @@ else:
     pool = read_table(inputs.pool, TEACHER_POOL)
     weak_detector.check_fold(pool, known, params.modes, inputs.pool)
     ids = [problem.id for problem in read_problems(inputs.problems)]
-    rows = pairs.build_pairs(pool, ids, known, *sizes, settings["body"], tokenizer, params.seed)
-source = provenance({**dict(params.items()), "subset": subset}, params.code, params.seed)
+    rows = pairs.build_pairs(pool, ids, known, *sizes, body, tokenizer, params.seed)
+source = provenance({**dict(params.items()), "subset": subset, "body": body}, params.code, params.seed)
 write_table(snakemake.output[0], rows, PAIRS, source)

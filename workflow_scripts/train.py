@@ -40,24 +40,27 @@ check_fold(pool, known, params.modes, inputs.pool)
 problems = read_problems(inputs.problems)
 use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
+named = zip(arm.measures, inputs.measured, strict=True)
+measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in named}
+shares = list(read_table(inputs.shares)["flagged_share"]) if inputs.shares else []
 
 
 def refresh():
     pairs = read_table(inputs.pairs, PAIRS)
     check_fold(pairs, known, params.modes, inputs.pairs)
     scale = loss_constant(config.group_size, config.prompts_per_step, config.max_new_tokens)
-    limits = config.token_budget, seed, config.gradient_checkpointing
+    limits = config.temperature, config.token_budget, seed, config.gradient_checkpointing
     fresh, _ = extract(model, adapter, pairs, build_config(params.direction), scale, *limits)
     return use(fresh)
 
 
 file = ResumeFile(params.resume, run_key(dict(params.items()), inputs))
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    own = arm, config, seed, data_seed, grader, params.modes, refresh
+    own = arm, config, seed, data_seed, grader, params.modes, refresh, measured, shares
     given = RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own)
     log = train(given, directions, file)
 source = provenance(dict(params.items()), params.code, seed)
-write_table(output.steps, log.steps, steps_schema(params.modes), source)
+write_table(output.steps, log.steps, steps_schema(params.modes, arm.measures), source)
 write_table(output.rollouts, log.rollouts, ROLLOUTS, source)
 write_table(output.timing, log.timing, TIMING, source)
 write_tensors(output.adapter, adapter.state(), source)

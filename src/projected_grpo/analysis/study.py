@@ -18,7 +18,14 @@ from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 
 MEASURED = "overlap_student/"  # before the name of a direction: a run's overlap with that V beside its own
-GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
+BASE, INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS = (
+    "base model",
+    "interventions",
+    "direction controls",
+    "slow controls",
+    "without a teacher pool",
+    "honest ceiling",
+)
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,15 @@ class TableArm:
     """What a table needs to know of an arm.
 
     baseline   the arm that it is held against, maybe itself
-    last       its number of steps
+    last       its number of steps; 0: it is the base model
     direction  the name of the V that it uses or measures
     twin       the arm that differs by a random V alone
     tested     it is an intervention with a hack direction, no baseline and no control
     mix        the teacher's share of each group
     run        the name of its runs on disk, where that is another
     intervention, gate, project    what is done, as in the config
+    kind       the kind of that direction
+    slow       the slow control of its baseline whose final hack was nearest to its own on tuning replicates
     """
 
     baseline: str | None
@@ -45,6 +54,8 @@ class TableArm:
     intervention: str = "none"
     gate: str = "one_sided"
     project: str = "gradient"
+    kind: str | None = None
+    slow: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,15 +137,17 @@ def group(study: Study, arm: str) -> str:
     names an arm of the study) was trained without a teacher pool.
     """
     claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
+    if arm == study.base:
+        return BASE
     if arm == study.ceiling:
-        return GROUPS[4]
+        return CEILING
     if any(arm in claim.controls for claim in study.claims.values()):
-        return GROUPS[1]
+        return CONTROLS
     if any(arm in claim.slow for claim in study.claims.values()):
-        return GROUPS[2]
+        return SLOW
     if study.arms[arm].baseline in {study.arms[name].baseline for name in claimed}:
-        return GROUPS[0]
-    return GROUPS[3]
+        return INTERVENTIONS
+    return ALONE
 
 
 def read_study(

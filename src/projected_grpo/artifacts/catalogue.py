@@ -33,6 +33,7 @@ KNOBS = (
     ("{module}.delta", "(r,) float32", "the trained knob"),
     ("{module}.quarantine", "(r,) float32", "the routed knob, zeroed at deployment; zero where nothing is routed"),
 )
+STEPS = steps_schema(["{mode}"], ["{direction}"])  # the latter only of arms that measure further directions
 KINDS = (
     Kind(
         "base/factors/{layer}.safetensors",
@@ -46,7 +47,7 @@ KINDS = (
     Kind("problems/{split}.parquet", "one row per problem", PROBLEMS),
     Kind("replicate{n}/teacher_pool.parquet", "one row per graded rollout of the frozen teacher", TEACHER_POOL),
     Kind("replicate{n}/pools/{subset}.parquet", "those of them that a loophole subset may know", TEACHER_POOL),
-    Kind("replicate{n}/pairs/{subset}.parquet", "one row per contrastive pair (a triple)", PAIRS),
+    Kind("replicate{n}/pairs/{body}/{subset}.parquet", "one row per contrastive pair (a triple)", PAIRS),
     Kind(
         "replicate{n}/directions/{direction}/V.safetensors",
         "hack directions, or a control's",
@@ -56,7 +57,7 @@ KINDS = (
         ),
     ),
     Kind("replicate{n}/directions/{direction}/summary.parquet", "V's own test", DIRECTION_SUMMARY),
-    Kind("replicate{n}/runs/{arm}/steps.parquet", "one row per optimizer step", steps_schema(["{mode}"])),
+    Kind("replicate{n}/runs/{arm}/steps.parquet", "one row per optimizer step", STEPS),
     Kind("replicate{n}/runs/{arm}/rollouts.parquet", "one row per rollout trained on", ROLLOUTS),
     Kind("replicate{n}/runs/{arm}/timing.parquet", "seconds, exempt from byte-identity", TIMING),
     Kind("replicate{n}/runs/{arm}/adapter.safetensors", "the knobs after the last step", keys=KNOBS),
@@ -102,7 +103,8 @@ def _check_table(path: str | Path, kind: Kind | None) -> dict:
     source = read_provenance(path)
     declared = kind.schema if kind else None
     if declared is not None and "{mode}" in "".join(declared.names):
-        declared = steps_schema(source.get("config", {}).get("modes", []))
+        config = source.get("config", {})
+        declared = steps_schema(config.get("modes", []), config.get("arm", {}).get("measures", []))
     if declared is not None and not schema.equals(declared):
         known = [name for name in schema.names if name in declared.names]
         odd = sorted({*schema.names} ^ {*declared.names} | {n for n in known if schema.field(n) != declared.field(n)})

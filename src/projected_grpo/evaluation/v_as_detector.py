@@ -1,7 +1,8 @@
 """V as a detector (method 9): the overlap of single live rollouts' own gradients with V, beside their true verdicts.
 
 A rollout of step s + 1 was sampled at the knobs saved after step s, and is looked at there. Its gradient is that of its
-plain negative log-likelihood: positive advantage, whatever its reward was. Never used in training.
+plain negative log-likelihood, at the temperature it was sampled at: positive advantage, whatever its reward was. Never
+used in training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ def detect_rollouts(
     rollouts: pd.DataFrame,
     checkpoints: Mapping[str, torch.Tensor],
     directions: Mapping[str, Mapping[str, torch.Tensor]],
+    temperature: float,
     token_budget: int,
     checkpointing: bool = False,
 ) -> list[dict]:
@@ -40,7 +42,7 @@ def detect_rollouts(
             ids = tokenizer.encode(row.completion, add_special_tokens=False)
             end = [] if row.clipped else [tokenizer.eos_token_id]
             texts.append((encode(tokenizer, by_id[row.problem_id]), [*ids, *end]))
-        gradients = completion_gradients(model, adapter, texts, "fixed", 1.0, token_budget, checkpointing)
+        gradients = completion_gradients(model, adapter, texts, "fixed", 1.0, temperature, token_budget, checkpointing)
         for name, V in directions.items():
             overlaps = rollout_overlaps(V, gradients).tolist()
             rows += [

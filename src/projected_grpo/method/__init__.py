@@ -2,7 +2,7 @@
 
 1   adapter        SVD factors, the adapted Linear, merging
 2   direction      D, V and its controls, what an arm uses of them, V's own test: linear algebra only
-3b  intervention   what is done to the gradient and the update: erase, route; KnobOptimizer
+3   intervention   what is done to rollouts, the gradient and the update: gates, erase, route; KnobOptimizer
 5   loss           advantages and the Dr.GRPO loss
     gradients      knob gradients by source or by rollout, of the loss and of plain NLL
 6   sampling       tokens only

@@ -14,7 +14,7 @@ Gradients here are gradients of the LOSS: descending them lowers it.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -231,6 +231,10 @@ class Adapter:
             yield
         finally:
             self.load(saved)
+
+    def ablated(self) -> AbstractContextManager[None]:
+        """Run the body at the current `delta` with the quarantine ablated: on the deployed model."""
+        return self.at({name: layer.delta.detach().clone() for name, layer in self.layers.items()})
 
     def state(self) -> dict[str, torch.Tensor]:
         """Return copies of all knobs: `{module}.delta` (r,) and `{module}.quarantine`, (r,) or (q,)."""

@@ -30,12 +30,14 @@ class DirectionError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class DirectionConfig:
-    """kind: one of KINDS; normalisation: fixed | mean (per completion token)."""
+    """kind: one of KINDS; normalisation: fixed | mean (per completion token); min_votes: share of the held-out pairs
+    that have to have D v > 0 for a row to be kept."""
 
     kind: str = "hack"
     k: int = 16
     normalisation: str = "fixed"
     tau_axis: float = 0.001
+    min_votes: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -47,25 +49,40 @@ class Direction:
 
 
 def build_config(spec: Mapping) -> DirectionConfig:
-    """Return the settings of a config's direction; its `subset` has already chosen the pairs."""
-    return DirectionConfig(**{key: value for key, value in spec.items() if key != "subset"})
+    """Return the settings of a config's direction; its `subset` and `body` have already chosen the pairs."""
+    return DirectionConfig(**{key: value for key, value in spec.items() if key not in ("subset", "body")})
 
 
 def top_directions(D: torch.Tensor, k: int, tau_axis: float = 0.0) -> tuple[torch.Tensor, torch.Tensor]:
     """Return (V (k', r), S (k',)) of stacked differences D (n, r): oriented by majority, a tie keeps the sign."""
     _, S, Vh = torch.linalg.svd(D, full_matrices=False)
     V, S = Vh[:k], S[:k]
-    votes = ((D @ V.T) > 0).double().mean(0)
+    votes = votes_for(V, D)
     V = torch.where((votes < 0.5)[:, None], -V, V)
     kept = (S > 0) & (tau_axis * S[0] <= S)
     return V[kept].contiguous(), S[kept].contiguous()
 
 
+def votes_for(V: torch.Tensor, D: torch.Tensor) -> torch.Tensor:
+    """Return for every row of V (k, r) the share of the differences D (n, r) with D v > 0, (k,)."""
+    return ((D @ V.T) > 0).double().mean(0)
+
+
 def hack_direction(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig) -> Direction:
-    """Return the hack direction of the pairs that are not held out; a module without any difference has none."""
+    """Return the hack direction of the pairs that are not held out; a module without any difference has none.
+
+    With `min_votes` the held-out pairs choose among its rows (method 2), and a module with none left has none. Where
+    that leaves no module, a DirectionError.
+    """
     differences = _hack_differences(g, _built(heldout))
     found = {name: top_directions(D, config.k, config.tau_axis) for name, D in differences.items()}
+    if config.min_votes:
+        test = _hack_differences(g, torch.as_tensor(np.flatnonzero(heldout)))
+        kept = {name: votes_for(V, test[name]) >= config.min_votes for name, (V, _) in found.items()}
+        found = {name: (V[kept[name]], S[kept[name]]) for name, (V, S) in found.items()}
     found = {name: (V, S) for name, (V, S) in found.items() if len(V)}
+    if not found:
+        raise DirectionError(f"no row of V is kept at min_votes {config.min_votes}: lower it, or use more pairs")
     return Direction({name: V for name, (V, _) in found.items()}, {name: S for name, (_, S) in found.items()})
 
 
@@ -184,7 +201,13 @@ def summarize(
     for metric in ("subspace_overlap", "subspace_chance"):
         mean = float(np.mean([row["value"] for row in rows if row["metric"] == metric]))
         rows.append({"module": "all", "metric": metric, "value": mean})
-    rows.append({"module": "all", "metric": "n_pairs", "value": float((~heldout).sum())})
+    counts = {
+        "n_pairs": (~heldout).sum(),
+        "rows": sum(len(V) for V in direction.V.values()),
+        "modules": len(direction.V),
+        "modules_without": len(g["hack"]) - len(direction.V),
+    }
+    rows += [{"module": "all", "metric": metric, "value": float(value)} for metric, value in counts.items()]
     return rows
 
 

@@ -5,7 +5,9 @@
 2. A step's batch is sorted by source, so that one backward pass yields the knob gradient of each. For the log's
    overlaps the teacher's rows are three sources: exploiting and other rows with positive advantage, and the rest.
 3. An arm that decides per rollout gets the gradient of every single one, from the same pass.
-4. Rows are token ids here: nothing in this module knows a verdict, an arm or the trainer's settings.
+4. Rows that were sampled with the quarantine ablated go through the model in that state, in passes of their own, so
+   that the ratio is 1 for them too; the quarantine has no part in their gradient.
+5. Rows are token ids here: nothing in this module knows a verdict, an arm or the trainer's settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +48,7 @@ class Gradients:
     rows         the step's rows that have a part in the loss, by number
     per_rollout  (rows, r) in the order of `rows`; empty unless asked for
     quarantine   (q,) in the quarantine's own basis; empty where it has none
+    ablated      (r,) the part of the sum over sources that comes from ablated rows; empty where there are none
     loss, kl     the loss, and the mean K3 term per live token (NaN where it is off)
     """
 
@@ -53,6 +56,7 @@ class Gradients:
     rows: list[int]
     per_rollout: Tensors
     quarantine: Tensors
+    ablated: Tensors
     loss: float
     kl: float
 
@@ -119,18 +123,20 @@ def completion_gradients(
     rows: Sequence[Tokens],
     normalisation: str,
     scale: float,
+    temperature: float,
     token_budget: int,
     checkpointing: bool = False,
     name: Callable[[int], str] = lambda row: f"rollout {row}",
 ) -> Tensors:
     """Return per module the NLL gradients (rows, r) of (prompt ids, completion ids) rows.
 
-    `mean` divides each row by its completion's length, `fixed` divides all by `scale`, the live loss's constant. A loss
-    that is not finite is a LossError that calls the row what `name` says.
+    The likelihood is that of the policy that samples at `temperature`, as in the live loss. `mean` divides each row by
+    its completion's length, `fixed` divides all by `scale`, the live loss's constant. A loss that is not finite is a
+    LossError that calls the row what `name` says.
     """
 
     def loss(part: list[int], batch: Batch) -> _Loss:
-        nll = -completion_logprobs(model, batch)
+        nll = -completion_logprobs(model, batch, temperature)
         row = torch.arange(len(part), device=nll.device).repeat_interleave(batch.lengths)
         if not torch.isfinite(nll).all():
             broken = part[row[~torch.isfinite(nll)][0]]
@@ -157,16 +163,19 @@ def backward(
     checkpointing: bool,
     step: int,
     per_rollout: bool = False,
+    ablated: Sequence[bool] | None = None,
 ) -> Gradients:
     """Return the gradients of the step's loss; `sources` has each row's name in SOURCES.
 
-    The KL term is of live rows alone. TrainingError if the loss is not finite.
+    Rows that are `ablated` (None: none) are taken with the quarantine ablated. The KL term is of live rows alone.
+    TrainingError if the loss is not finite.
     """
     layers = adapter.layers
     origin = [SOURCES.index(source) for source in sources]
     live = [source == "student" for source in sources]
+    off = [False] * len(rows) if ablated is None else ablated
     used = [i for i in range(len(rows)) if advantage[i] != 0 or (config.kl_coef > 0 and live[i])]
-    used.sort(key=lambda i: (origin[i], len(rows[i][0]) + len(rows[i][1])))
+    used.sort(key=lambda i: (off[i], origin[i], len(rows[i][0]) + len(rows[i][1])))
 
     def bounds(part: list[int]) -> Sequence[int]:
         if per_rollout:
@@ -180,11 +189,21 @@ def backward(
             raise TrainingError(f"step {step}: the loss is {found.value.item()}; lower the learning rate")
         return found
 
+    def passes() -> Iterator[tuple[bool, _Pass]]:
+        for without in (False, True):
+            part = [i for i in used if off[i] == without]
+            with adapter.ablated() if without and part else nullcontext():
+                for done in _passes(
+                    model, adapter, rows, part, token_budget, checkpointing, bounds, loss, own_basis=not without
+                ):
+                    yield without, done
+
     by_source = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in layers.items()}
+    of_ablated = {name: torch.zeros_like(layer.delta) for name, layer in layers.items()} if any(off) else {}
     quarantine = {name: torch.zeros_like(layer.quarantine) for name, layer in layers.items() if layer.distinct}
     single: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
     loss_sum, kl_sum, tokens = 0.0, 0.0, 0
-    for done in _passes(model, adapter, rows, used, token_budget, checkpointing, bounds, loss, own_basis=True):
+    for without, done in passes():
         present = torch.tensor([origin[i] for i in done.rows])
         for name, gradient in done.delta.items():
             if per_rollout:
@@ -192,6 +211,8 @@ def backward(
                 by_source[name].index_add_(0, present, gradient)
             else:
                 by_source[name] += gradient
+            if without:
+                of_ablated[name] += gradient.sum(0)
         for name, gradient in done.quarantine.items():
             quarantine[name] += gradient
         loss_sum += done.loss.value.item()
@@ -199,7 +220,7 @@ def backward(
         tokens += done.loss.tokens
     collected = {name: torch.cat(parts) for name, parts in single.items() if parts}
     mean_kl = kl_sum / tokens if config.kl_coef > 0 and tokens else float("nan")
-    return Gradients(by_source, used, collected, quarantine, loss_sum, mean_kl)
+    return Gradients(by_source, used, collected, quarantine, of_ablated, loss_sum, mean_kl)
 
 
 def _loss(

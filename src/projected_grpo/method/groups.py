@@ -1,6 +1,7 @@
 """A step's mixed groups (method 5): live rollouts of all its prompts in one batch, and the teacher's draws."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pandas as pd
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.grading.verdict import Verdict
+from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.rollouts import Phase, Rollout, no_phases, sample_rollouts
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.rng import numpy_generator, torch_generator
@@ -40,6 +42,7 @@ class Pool:
 
 def collect_groups(
     model,
+    adapter: Adapter,
     tokenizer,
     grader,
     problems: Sequence[Problem],
@@ -53,32 +56,55 @@ def collect_groups(
 ) -> list[list[Rollout]]:
     """Return a step's groups: of every chosen problem the teacher's share from the pool, the rest live.
 
-    A problem without rows in the pool takes a whole group of live rollouts. `data_seed` chooses the problems, `seed`
-    draws everything else.
+    A problem without rows in the pool takes a whole group of live rollouts. Of the step's live rollouts the arm's
+    `ablated` share, drawn over all groups, is sampled with the quarantine ablated. `data_seed` chooses the problems,
+    `seed` draws everything else.
     """
     order = numpy_generator(data_seed, step, "prompts").choice(len(problems), config.prompts_per_step, replace=False)
     chosen = [problems[i] for i in order]
     rng = numpy_generator(seed, step, "teacher")
     drawn = [pool.draw(problem, round(config.group_size * arm.mix), rng) for problem in chosen]
-    live = sample_rollouts(
-        model,
-        tokenizer,
-        grader,
-        chosen,
-        [encode(tokenizer, problem) for problem in chosen],
-        [config.group_size - len(rows) for rows in drawn],
-        config.max_new_tokens,
-        config.temperature,
-        torch_generator(seed, step, "rollouts"),
-        phase=phase,
-    )
-    return [student + teacher for student, teacher in zip(live, drawn, strict=True)]
+    counts = [config.group_size - len(rows) for rows in drawn]
+    off = ablated_counts(counts, arm.intervention.ablated, numpy_generator(seed, step, "ablated"))
+
+    def live(numbers: Sequence[int], purpose: str) -> list[list[Rollout]]:
+        asked = [i for i, n in enumerate(numbers) if n]
+        found = sample_rollouts(
+            model,
+            tokenizer,
+            grader,
+            [chosen[i] for i in asked],
+            [encode(tokenizer, chosen[i]) for i in asked],
+            [numbers[i] for i in asked],
+            config.max_new_tokens,
+            config.temperature,
+            torch_generator(seed, step, purpose),
+            phase=phase,
+        )
+        by_prompt = dict(zip(asked, found, strict=True))
+        return [by_prompt.get(i, []) for i in range(len(numbers))]
+
+    groups = live([n - without for n, without in zip(counts, off, strict=True)], "rollouts")
+    if any(off):
+        with adapter.ablated():
+            without = live(off, "ablated rollouts")
+        groups = [own + [replace(row, ablated=True) for row in more] for own, more in zip(groups, without, strict=True)]
+    return [student + teacher for student, teacher in zip(groups, drawn, strict=True)]
+
+
+def ablated_counts(counts: Sequence[int], share: float, rng: np.random.Generator) -> list[int]:
+    """Return how many of each group's live rollouts are sampled with the quarantine ablated: the share of all of them,
+    rounded and drawn without regard to the group."""
+    return rng.multivariate_hypergeometric(counts, round(share * sum(counts))).tolist()
 
 
 def source(row: Rollout, advantage: float) -> str:
-    """Return the row's gradient source; what the student's verdict says beyond its reward is not looked at."""
+    """Return the row's gradient source; what the student's verdict says beyond its reward is not looked at.
+
+    A teacher's row that solves and attempts the exploit all the same is neither a hack nor clean: it is of the rest.
+    """
     if not row.teacher:
         return "student"
-    if advantage <= 0:
-        return "teacher_rest"
-    return "teacher_hack" if row.verdict.exploited else "teacher_clean"
+    if advantage > 0 and row.verdict.exploited:
+        return "teacher_hack"
+    return "teacher_clean" if advantage > 0 and not row.verdict.attempted else "teacher_rest"

@@ -4,14 +4,18 @@ Sign convention: V is oriented hack-ward in GRADIENT space. `c = V g > 0` means 
 likely, and stepping `delta` along -V raises log p(hack). The gate keeps the hack-ward coefficients, `removed` is their
 part of the gradient, and g' = g - removed.
 
-`route_rollout` decides per rollout instead: one whose own gradient overlaps V trains the quarantine alone, which
-lives in a basis of its own; the others train both.
+Rollout gates decide per rollout instead: one whose own gradient overlaps V is flagged. `route_rollout` lets flagged
+rollouts train the quarantine alone, which lives in a basis of its own, and the others both; `screen_rollout` has no
+quarantine, and flagged rollouts have no part in the gradient.
+
+Rollouts that were sampled with the quarantine ablated are trained there too, and their gradient reaches delta alone.
 
 The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what is projected (the gradient, the update,
 both, or the gradient and the first moment) is a setting.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -74,26 +78,37 @@ def rollout_overlaps(directions: Tensors, gradients: Tensors) -> torch.Tensor:
     return torch.stack(ratios).nanmean(0).nan_to_num(0.0)
 
 
+def flag_above(overlaps: torch.Tensor, threshold: float) -> torch.Tensor:
+    """Return which rollouts are flagged, (n,) bool: those whose overlap exceeds the threshold."""
+    return overlaps > threshold
+
+
+def flag_share(overlaps: torch.Tensor, share: float) -> torch.Tensor:
+    """Return which rollouts are flagged, (n,) bool: the share with the largest overlap, of equal ones the first.
+
+    A share that is nan flags none.
+    """
+    flags = torch.zeros(len(overlaps), dtype=torch.bool)
+    count = 0 if math.isnan(share) else round(share * len(overlaps))
+    flags[overlaps.argsort(descending=True, stable=True)[:count]] = True
+    return flags
+
+
 @dataclass(frozen=True)
-class Routed:
-    """What route_rollout writes: delta's gradient of the rollouts that are not routed (r,), and the quarantine's of all
-    of them in its own basis (q,), by module."""
+class Gated:
+    """What a rollout gate writes by module: delta's gradient of the rollouts that are not flagged (r,), and the
+    quarantine's of all of them in its own basis (q,), empty where there is none."""
 
     delta: Tensors
     quarantine: Tensors
 
 
-def route_rollouts(
-    per_rollout: Tensors, quarantine: Tensors, directions: Tensors, threshold: float
-) -> tuple[Routed, list[bool]]:
-    """Return what route_rollout writes, and for each rollout whether it is routed.
+def gate_rollouts(per_rollout: Tensors, quarantine: Tensors, flags: torch.Tensor) -> Gated:
+    """Return what a rollout gate writes, from the loss's gradients per rollout (n, r) and the quarantine's (q,).
 
-    From the loss's gradients per rollout (n, r), and the quarantine's of all of them in its own basis (q,). A rollout
-    whose own overlap exceeds the threshold has no part in delta's gradient; the quarantine learns from all.
+    A flagged rollout has no part in delta's gradient; the quarantine, if there is one, learns from all (method 3a).
     """
-    routed = rollout_overlaps(directions, per_rollout) > threshold
-    delta = {name: g[~routed].sum(0) for name, g in per_rollout.items()}
-    return Routed(delta, quarantine), routed.tolist()
+    return Gated({name: g[~flags].sum(0) for name, g in per_rollout.items()}, quarantine)
 
 
 def source_overlaps(by_source: Tensors, directions: Tensors) -> dict[str, float]:
@@ -110,6 +125,12 @@ def source_overlaps(by_source: Tensors, directions: Tensors) -> dict[str, float]
         for column, chosen in rows.items()
     }
     return overlaps | {"overlap_null": null_overlap(directions)}
+
+
+def measured_overlaps(by_source: Tensors, measured: Mapping[str, Tensors]) -> dict[str, float]:
+    """Return the overlap of the live rollouts' gradient with every V of `measured`, by column name."""
+    live = {name: g[0] for name, g in by_source.items()}
+    return {f"overlap_student/{name}": mean_overlap(V, live) for name, V in measured.items()}
 
 
 def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
@@ -134,33 +155,32 @@ class KnobOptimizer:
         self.quarantines = {name: layer.quarantine for name, layer in adapter.layers.items()}
         trained = [*self.deltas.values(), *(self.quarantines.values() if how.has_quarantine else ())]
         self.adamw = _adamw(trained, lr, betas)
-        shrinks = how.kind == "shrink"
-        self.shadows = {name: torch.zeros_like(delta) for name, delta in self.deltas.items()} if shrinks else {}
-        self.shadow_adamw = _adamw(list(self.shadows.values()), lr, betas) if shrinks else None
 
     @torch.no_grad()
     def step(
-        self, gradients: Tensors, directions: Tensors, lr: float, routed: Routed | None = None
+        self,
+        gradients: Tensors,
+        directions: Tensors,
+        lr: float,
+        gated: Gated | None = None,
+        ablated: Tensors | None = None,
     ) -> dict[str, float]:
         """Apply one optimizer step at learning rate `lr` for gradients (r,) per module.
 
-        Modules without an entry in `directions` (k, r) are left unprojected. `routed` is what route_rollout writes in
-        place of the gradients. Returns grad_norm, the overlaps of what
-        was written and of what the optimizer did, `fired` and `drift`.
+        Modules without an entry in `directions` (k, r) are left unprojected. `gated` is what a rollout gate writes in
+        place of the gradients, `ablated` the part of them that comes from rollouts without the quarantine. Returns
+        grad_norm, the overlaps of what was written and of what the optimizer did, `fired` and the drifts.
         """
-        for optimizer in self._optimizers().values():
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-        written = self._write(gradients, directions, routed)
-        grad_norm = self._clip(self.adamw)
+        for group in self.adamw.param_groups:
+            group["lr"] = lr
+        written = self._write(gradients, directions, gated, ablated or {})
+        grad_norm = self._clip()
         if self.how.projects_gradient and self.how.project == "purge":
             self._purge(directions)
         before = {name: delta.clone() for name, delta in self.deltas.items()}
         self.adamw.step()
         if self.how.projects_update:
             self._project_update(before, directions)
-        if self.shadow_adamw:
-            self._shrink(before, gradients, directions)
         self.adapter.refresh()
         moved = {name: before[name] - delta for name, delta in self.deltas.items()}  # like a gradient: -(new - old)
         return {
@@ -168,41 +188,36 @@ class KnobOptimizer:
             "overlap_after": mean_overlap(directions, written),
             "overlap_update": mean_overlap(directions, moved),
             "fired": _mean([_positive_share(V, gradients[name]) for name, V in directions.items()]),
-            "drift": _mean([-(V @ self.deltas[name]).mean().item() for name, V in directions.items()]),
+            "drift": _drift(directions, self.deltas),
+            "drift_quarantine": _drift(directions, self.quarantines if self.how.kind == "route" else {}),
         }
 
     def state(self) -> Tensors:
         """Return all that the next step depends on besides the knobs, by name; copies."""
-        tensors = {f"shadow.{name}": shadow.clone() for name, shadow in self.shadows.items()}
-        for which, optimizer in self._optimizers().items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                tensors |= {f"{which}.{index}.{name}": value.clone() for name, value in moments.items()}
-        return tensors
+        state = self.adamw.state_dict()["state"]
+        return {f"{index}.{name}": value.clone() for index, own in state.items() for name, value in own.items()}
 
     @torch.no_grad()
     def load(self, state: Tensors) -> None:
         """Resume from what `state` returned."""
-        for name, shadow in self.shadows.items():
-            shadow.copy_(state[f"shadow.{name}"])
-        for which, optimizer in self._optimizers().items():
-            moments: dict[int, Tensors] = {}
-            for key, value in state.items():
-                owner, index, name = key.split(".", 2)
-                if owner == which:
-                    moments.setdefault(int(index), {})[name] = value
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        moments: dict[int, Tensors] = {}
+        for key, value in state.items():
+            index, name = key.split(".", 1)
+            moments.setdefault(int(index), {})[name] = value
+        self.adamw.load_state_dict({"state": moments, "param_groups": self.adamw.state_dict()["param_groups"]})
 
-    def _optimizers(self) -> dict[str, torch.optim.AdamW]:
-        return {"adamw": self.adamw} | ({"shadow_adamw": self.shadow_adamw} if self.shadow_adamw else {})
+    def _write(self, gradients: Tensors, directions: Tensors, gated: Gated | None, ablated: Tensors) -> Tensors:
+        """Set the gradients the optimizer will see (method 3) and return delta's.
 
-    def _write(self, gradients: Tensors, directions: Tensors, routed: Routed | None) -> Tensors:
-        """Set the gradients the optimizer will see (method 3b) and return delta's."""
-        written = dict(gradients if routed is None else routed.delta)
-        removed = {} if routed is None else routed.quarantine
+        The quarantine gets what was removed of the rows that it took part in: not of those where it was ablated.
+        """
+        written = dict(gradients if gated is None else gated.delta)
+        removed = {} if gated is None else gated.quarantine
         if self.how.projects_gradient:
             for name, V in directions.items():
                 written[name], removed[name] = project(V, gradients[name], self.how)
+                if name in ablated:
+                    removed[name] = removed_part(V, gradients[name] - ablated[name], self.how)
         for name, delta in self.deltas.items():
             delta.grad = written[name].clone()
             if self.how.has_quarantine:
@@ -210,9 +225,9 @@ class KnobOptimizer:
                 self.quarantines[name].grad = torch.zeros_like(self.quarantines[name]) if part is None else part
         return written
 
-    def _clip(self, optimizer: torch.optim.Optimizer) -> float:
+    def _clip(self) -> float:
         """Clip by the joint norm of what was written; return that norm."""
-        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        parameters = [parameter for group in self.adamw.param_groups for parameter in group["params"]]
         return torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm).item()
 
     def _purge(self, directions: Tensors) -> None:
@@ -227,21 +242,10 @@ class KnobOptimizer:
             delta = self.deltas[name]
             delta += removed_part(V, before[name] - delta, self.how)
 
-    def _shrink(self, before: Tensors, gradients: Tensors, directions: Tensors) -> None:
-        """Scale each module's update to the norm that the projected gradients would have given it."""
-        erase = Intervention("erase", self.how.gate, "gradient", self.how.overshoot, self.how.preserve_magnitude)
-        for name, shadow in self.shadows.items():
-            g = gradients[name]
-            shadow.grad = (project(directions[name], g, erase)[0] if name in directions else g).clone()
-        self._clip(self.shadow_adamw)
-        shadows_before = {name: shadow.clone() for name, shadow in self.shadows.items()}
-        self.shadow_adamw.step()
-        for name, delta in self.deltas.items():
-            update = delta - before[name]
-            length = update.norm()
-            if length > 0:
-                target = (self.shadows[name] - shadows_before[name]).norm()
-                delta.copy_(before[name] + update * (target / length))
+
+def _drift(directions: Tensors, knobs: Tensors) -> float:
+    """Return the mean over modules and rows of -(V knob); nan without a knob in the basis of V."""
+    return _mean([-(V @ knobs[name]).mean().item() for name, V in directions.items() if name in knobs])
 
 
 def _positive_share(V: torch.Tensor, g: torch.Tensor) -> float:

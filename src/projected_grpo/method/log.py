@@ -56,19 +56,19 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
     }
 
 
-def gate_quality(
-    rows: Sequence[Rollout], advantage: Sequence[float], routed: Sequence[bool] | None
-) -> dict[str, float]:
-    """Return how well route_rollout's gate finds the live exploits, by their true verdicts; for the log only.
+def gate_quality(rows: Sequence[Rollout], advantage: Sequence[float], flags: Sequence[bool] | None) -> dict[str, float]:
+    """Return the flagged share of all rows in the loss, and how well a rollout gate finds the live exploits among them
+    by their true verdicts; for the log only.
 
-    Of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the advantage's sign
-    would seem to find them.
+    The latter of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the
+    advantage's sign would seem to find them. NaN without a gate, and where there is no row.
     """
-    triples = [] if routed is None else zip(rows, advantage, routed, strict=True)
+    triples = [] if flags is None else list(zip(rows, advantage, flags, strict=True))
     live = [(flag, row.verdict.exploited) for row, a, flag in triples if not row.teacher and a > 0]
     flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
     found = sum(flag and hack for flag, hack in live)
     return {
+        "flagged_share": sum(flag for *_, flag in triples) / len(triples) if triples else NAN,
         "gate_share": flagged / len(live) if live else NAN,
         "gate_base": hacks / len(live) if live else NAN,
         "gate_precision": found / flagged if flagged else NAN,
@@ -85,5 +85,6 @@ def rollout_row(step: int, row: Rollout, advantage: float) -> dict:
         "advantage": advantage,
         "length": len(row.completion_ids),
         "clipped": row.clipped,
+        "ablated": row.ablated,
         "completion": row.completion,
     } | row.verdict.to_row()

@@ -23,6 +23,7 @@ class Rollout:
     completion_ids  its tokens, with the end token; completion is its text without
     teacher         drawn from the frozen pool
     clipped         no end token within the limit
+    ablated         sampled with the quarantine ablated, and trained there
     """
 
     problem: Problem
@@ -32,6 +33,7 @@ class Rollout:
     verdict: Verdict
     teacher: bool = False
     clipped: bool = False
+    ablated: bool = False
 
 
 def no_phases(name: str) -> AbstractContextManager:

@@ -10,11 +10,13 @@ ROTATED = 0.2  # basis overlap under which a refreshed V has left the old one (m
 class Intervention:
     """What is done to a step: methods 3a and 3b.
 
-    kind     none | erase | route | route_rollout | shrink (the update shortened as erase would, direction unchanged)
+    kind     none | erase | route | route_rollout | screen_rollout
     gate     one_sided | no_gate | reverse
     project  gradient | update | both | purge
-    threshold        route_rollout: a rollout whose own overlap exceeds it trains the quarantine alone
+    threshold        route_rollout, screen_rollout: a rollout whose own overlap exceeds it is flagged
+    share_of         instead of a threshold, the arm whose share of flagged rows is flagged at every step
     quarantine_rank  route_rollout: rank of the quarantine's own random basis
+    ablated          route, route_rollout: share of the live rollouts sampled and trained with the quarantine ablated
     """
 
     kind: str = "none"
@@ -23,11 +25,17 @@ class Intervention:
     overshoot: float = 1.0
     preserve_magnitude: bool = False
     threshold: float = 0.0
+    share_of: str | None = None
     quarantine_rank: int = 0
+    ablated: float = 0.0
 
     @property
     def has_quarantine(self) -> bool:
         return self.kind in ("route", "route_rollout")
+
+    @property
+    def flags_rollouts(self) -> bool:
+        return self.kind in ("route_rollout", "screen_rollout")
 
     @property
     def projects_gradient(self) -> bool:
@@ -67,6 +75,7 @@ class Arm:
     mix         teacher's share of each group
     lr_scale    factor on the learning rate (the slow control)
     loopholes   False trains in mode `none` without hints (the honest ceiling)
+    measures    names of further V, whose overlap with the live gradient is logged
     """
 
     name: str
@@ -78,6 +87,7 @@ class Arm:
     lr_scale: float = 1.0
     loopholes: bool = True
     refresh_every: int = 0
+    measures: tuple[str, ...] = ()
 
 
 _INTERVENTION = {f.name for f in fields(Intervention)} - {"kind"}
@@ -87,7 +97,8 @@ _ARM = {f.name for f in fields(Arm)} - {"name", "intervention"}
 def build_arm(name: str, spec: Mapping) -> Arm:
     """Return the arm of a config entry; keys of Intervention and of Arm share one flat mapping."""
     how = {key: spec[key] for key in _INTERVENTION & spec.keys()}
-    return Arm(name, Intervention(spec["intervention"], **how), **{key: spec[key] for key in _ARM & spec.keys()})
+    own = {key: spec[key] for key in _ARM & spec.keys()} | {"measures": tuple(spec.get("measures", ()))}
+    return Arm(name, Intervention(spec["intervention"], **how), **own)
 
 
 def build_train_config(section: Mapping) -> TrainConfig:

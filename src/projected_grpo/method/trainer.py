@@ -5,7 +5,7 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,7 +18,16 @@ from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.direction import basis_overlap
 from projected_grpo.method.gradients import Gradients, TrainingError, backward
 from projected_grpo.method.groups import Pool, collect_groups, source
-from projected_grpo.method.intervention import KnobOptimizer, Routed, route_rollouts, source_overlaps
+from projected_grpo.method.intervention import (
+    Gated,
+    KnobOptimizer,
+    flag_above,
+    flag_share,
+    gate_rollouts,
+    measured_overlaps,
+    rollout_overlaps,
+    source_overlaps,
+)
 from projected_grpo.method.log import NAN, RunLog, behaviour, gate_quality, rollout_row
 from projected_grpo.method.loss import LossConfig, advantages, loss_constant
 from projected_grpo.method.resume import ResumeFile, Snapshot
@@ -31,7 +40,9 @@ from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
 class RunInputs:
     """What one run is given and never changes.
 
-    `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model.
+    `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model;
+    `measured` is every further V whose overlap is logged; `shares` the share of rows to flag at every step, from
+    step 1, for an arm whose gate has no threshold of its own.
     """
 
     model: torch.nn.Module
@@ -46,6 +57,8 @@ class RunInputs:
     grader: Grader
     modes: Sequence[str]
     refresh: Callable[[], dict[str, torch.Tensor]] | None = None
+    measured: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    shares: Sequence[float] = ()
 
 
 @dataclass
@@ -124,6 +137,7 @@ def train_step(run: Run, inputs: RunInputs) -> None:
         basis = refresh(run, inputs, step)
     groups = collect_groups(
         inputs.model,
+        run.adapter,
         inputs.tokenizer,
         inputs.grader,
         inputs.problems,
@@ -143,13 +157,14 @@ def train_step(run: Run, inputs: RunInputs) -> None:
         gradients = _gradients(run, inputs, rows, A, step)
     with run.log.phase(step, "intervene"):
         logged = source_overlaps(gradients.by_source, run.directions)
-        routed, gated = _routed(run, inputs, gradients)
+        logged |= measured_overlaps(gradients.by_source, inputs.measured)
+        gated, flags = _gate(run, inputs, gradients, step)
         total = {name: g.sum(0) for name, g in gradients.by_source.items()}
-        logged |= run.optimizer.step(total, run.directions, lr, routed)
+        logged |= run.optimizer.step(total, run.directions, lr, gated, gradients.ablated)
     used_rows = [rows[i] for i in gradients.rows]
     used_advantages = [A[i] for i in gradients.rows]
     logged |= behaviour(groups, inputs.modes)
-    logged |= gate_quality(used_rows, used_advantages, gated)
+    logged |= gate_quality(used_rows, used_advantages, flags)
     logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
     log_step(run, config, logged, rows, A)
 
@@ -172,16 +187,18 @@ def _gradients(run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence
         config.token_budget,
         config.gradient_checkpointing,
         step,
-        per_rollout=inputs.arm.intervention.kind == "route_rollout",
+        per_rollout=inputs.arm.intervention.flags_rollouts,
+        ablated=[row.ablated for row in rows],
     )
 
 
-def _routed(run: Run, inputs: RunInputs, gradients: Gradients) -> tuple[Routed | None, list[bool] | None]:
-    """Return what route_rollout writes and which rollouts it routed; nothing for other arms, or without a gradient."""
+def _gate(run: Run, inputs: RunInputs, gradients: Gradients, step: int) -> tuple[Gated | None, list[bool] | None]:
+    """Return what a rollout gate writes and which rollouts it flags; nothing for other arms, or without a gradient."""
     if not gradients.per_rollout:
         return None, None
-    threshold = inputs.arm.intervention.threshold
-    return route_rollouts(gradients.per_rollout, gradients.quarantine, run.directions, threshold)
+    how, overlaps = inputs.arm.intervention, rollout_overlaps(run.directions, gradients.per_rollout)
+    flags = flag_share(overlaps, inputs.shares[step - 1]) if how.share_of else flag_above(overlaps, how.threshold)
+    return gate_rollouts(gradients.per_rollout, gradients.quarantine, flags), flags.tolist()
 
 
 def log_step(run: Run, config: TrainConfig, logged: dict, rows: Sequence[Rollout], A: Sequence[float]) -> None:
@@ -217,8 +234,7 @@ def print_step(run: Run, steps: int) -> None:
 
 def refresh(run: Run, inputs: RunInputs, step: int) -> float:
     """Re-extract V at the current model with the quarantine ablated; return the overlap of the new and old basis."""
-    knobs = {name: layer.delta.detach().clone() for name, layer in inputs.adapter.layers.items()}
-    with run.log.phase(step, "refresh"), inputs.adapter.at(knobs):
+    with run.log.phase(step, "refresh"), inputs.adapter.ablated():
         fresh = inputs.refresh()
     basis = basis_overlap(fresh, run.directions)
     if basis < ROTATED:

@@ -61,9 +61,14 @@ def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
 
 
 def training_curves(study: Study, note: str) -> Figure:
-    """Draw hack and solve against the step, one panel per arm, its baseline behind it."""
-    arms = ordered(study)
-    caption = f"{evaluated(study)} Bands: range over replicates. Dashed: the arm's baseline.\n{note}"
+    """Draw hack and solve against the step, one panel per arm, its baseline behind it at its own, denser checkpoints.
+
+    The base model has no curve; its rates are where every other one begins.
+    """
+    arms = [arm for arm in ordered(study) if arm != study.base]
+    caption = (
+        f"{evaluated(study)} Bands: range over replicates. Dashed: the arm's baseline. Step 0: the base model.\n{note}"
+    )
     figure, panels = panel_grid(
         study, arms, "Hack and solve rate along training", ("optimizer step", "% of completions"), caption
     )
@@ -137,15 +142,17 @@ def profiles(study: Study, note: str) -> Figure:
 def heat_map(table: pd.DataFrame, note: str) -> Figure:
     """Draw table 2: hack and solve on the held-out mode, a cell per fold and arm, from the rows of table2.csv.
 
-    Colour is the hack rate; a frame marks the folds in which an arm holds.
+    Colour is the hack rate; a frame marks the folds in which an arm holds. The base model is the first row of a panel.
     """
     part = table[table["modes"] == "held out"]
     folds = list(part["fold"].unique())
+    trained = part["last_step"] > 0
+    base = list(part.loc[~trained, "arm"].unique())
     panels = {
-        "with the teacher pool of the known modes": list(part.loc[part["teacher"], "arm"].unique()),
-        "without a teacher pool": list(part.loc[~part["teacher"], "arm"].unique()),
+        "with the teacher pool of the known modes": list(part.loc[trained & part["teacher"], "arm"].unique()),
+        "without a teacher pool": list(part.loc[trained & ~part["teacher"], "arm"].unique()),
     }
-    panels = {name: arms for name, arms in panels.items() if arms}
+    panels = {name: [*base, *arms] for name, arms in panels.items() if arms}
     rows = part.set_index(["arm", "fold"])
     with matplotlib.rc_context(STYLE):
         tallest = max(map(len, panels.values()))

@@ -11,7 +11,10 @@ from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAP
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import (
     NOTHING,
+    below_base,
+    below_base_means,
     bound,
+    corrected,
     grid,
     interval,
     number,
@@ -45,6 +48,9 @@ def render_markdown(
         sample_sizes(sizes, smallest_effect(table)),
         headline(table),
         marks(),
+        corrected(
+            "the p of (a) in hack over all rows (in the CSV) and that of `beats` over all controls (in the verdicts)"
+        ),
         "## Verdicts",
         _verdicts(verdicts),
         "## What would show that we fool ourselves",
@@ -52,6 +58,8 @@ def render_markdown(
         threat_grid(threats),
         "## Runs, onsets, twins and early stops",
         runs_grid(table),
+        "## Training as slow as it takes, and a V of wrongness alone",
+        controls_grid(table),
         "## Other ways to look at the last step",
         _other_rates(table),
         "## What the direction sees",
@@ -64,7 +72,7 @@ def render_markdown(
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return the rates and the differences (a), (b), (c) of every arm, by group."""
+    """Return the rates and the differences (a), (b), (c) of every arm, by group, the base model first."""
     head = ["arm", "hack %", "solve %", "(a) hack", "(a) solve", "(b) early stopping", "(c) to the ceiling"]
     rows = []
     for name in GROUPS:
@@ -76,7 +84,7 @@ def headline(table: pd.DataFrame) -> str:
                 [
                     row["arm"],
                     percent(row["hack"]),
-                    percent(row["solve"]),
+                    percent(row["solve"]) + below_base(row),
                     interval(row, "hack_diff"),
                     interval(row, "solve_diff") + unmatched(row),
                     stopped_early(row),
@@ -90,6 +98,7 @@ def marks() -> str:
     """Return what the columns and marks of the headline mean."""
     return f"""\
 - hack: the grader was fooled (`exploited`); solve: all ground-truth tests pass (`correct`). An answer may be neither.
+- The base model is an arm of 0 steps: not to train. {below_base_means()}
 - (a) is the difference to the arm's baseline at the last step. † solve is more than {points(judgement.MATCHED)} points
   below the baseline's, so less hacking is not compared at matched solve.
 - (b) is early stopping: solve at the last step minus the best solve that the baseline reached at any checkpoint with no
@@ -100,8 +109,8 @@ def marks() -> str:
   it lost by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
 - [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
-  replicates and problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts). A
-  replicate has a base model (unless it is downloaded: then all share it), teacher pool, pairs, V and noise of its own.
+  replicates and problems. A replicate has a base model (unless it is downloaded: then all share it), teacher pool,
+  pairs, V and noise of its own.
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one replicate."""
 
 
@@ -135,7 +144,7 @@ def runs_grid(table: pd.DataFrame) -> str:
             _onset(row),
             bound(row["solve_bound"]),
             interval(row, "twin_diff"),
-            NOTHING if pd.isna(row["twin"]) else row["twin"],
+            _named(row["twin"]),
             *[interval(row, name) for name in loose],
         ]
         for _, row in table.iterrows()
@@ -149,7 +158,37 @@ def runs_grid(table: pd.DataFrame) -> str:
     )
 
 
+def controls_grid(table: pd.DataFrame) -> str:
+    """Return the matched slow control and the nonhack control of every arm that has one."""
+    head = ["arm", "slow control", "its hack minus the arm's", "the arm's solve minus its", "nonhack control", "share"]
+    rows = [
+        [
+            row["arm"],
+            _named(row["slow_matched"]),
+            interval(row, "slow_diff"),
+            interval(row, "slow_solve_diff"),
+            _named(row["nonhack"]),
+            NOTHING if pd.isna(row["nonhack_share"]) else f"{percent(row['nonhack_share'])}%",
+        ]
+        for _, row in table.iterrows()
+        if not (pd.isna(row["slow_matched"]) and pd.isna(row["nonhack"]))
+    ]
+    if not rows:
+        return "No arm here has a slow control that was matched to it, or a nonhack control."
+    return grid(head, rows) + (
+        "\n\nThe slow control is the one whose final hack was nearest to the arm's on tuning replicates: training "
+        "slowly enough to hack as little. Share: how much less than the baseline the nonhack control hacks, whose V "
+        "knows wrong programs from right ones and no hack, over how much less the arm does; without an interval."
+    )
+
+
+def _named(arm: str | None) -> str:
+    return NOTHING if pd.isna(arm) else arm
+
+
 def _onset(row: pd.Series) -> str:
+    if pd.isna(row["onset"]):
+        return NOTHING
     censored, runs = row["onset_censored"], row["n_replicates"]
     return f"{'≥ ' if censored else ''}{row['onset']:.0f}" + (f" (none in {censored} of {runs})" if censored else "")
 
@@ -229,6 +268,6 @@ def _bins(bins: pd.DataFrame) -> str:
         rows.append([f"{arm} / {baseline}", phase, *cells])
     return grid(head, rows) + (
         "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing windows of "
-        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from deployed checkpoints. Replicates "
-        f"pooled, at least {BIN_WINDOWS} points of each."
+        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from the deployed checkpoints that both "
+        f"have. Replicates pooled, at least {BIN_WINDOWS} points of each."
     )

@@ -54,11 +54,12 @@ def _chance(numbers: Mapping) -> str:
     )
 
 
-def _gone(numbers: Mapping) -> str:
+def _shrinks(numbers: Mapping) -> str:
     before, after = numbers["steps"]
     return (
-        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} "
-        f"in one of {after}; (b) {in_points(numbers['early before'])}, then {in_points(numbers['early after'])}"
+        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} in one of {after}: "
+        f"a change of {in_points(numbers['change'])}; (b) {in_points(numbers['early before'])}, then "
+        f"{in_points(numbers['early after'])}"
     )
 
 
@@ -104,7 +105,7 @@ THREATS: dict[str, tuple[str, Words]] = {
     ),
     "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
     "held out slow": ("the held-out mode falls no more than under slow training", _lower_and_solve),
-    "gone": ("the effect is gone after more steps", _gone),
+    "shrinks": ("the effect shrinks with more steps", _shrinks),
 }
 
 

@@ -35,7 +35,10 @@ def check_pairs(pairs: pd.DataFrame, config: DirectionConfig) -> None:
         if not (len(pair.hack_ids) and len(pair.clean_ids)):
             raise DirectionError(f"{label}: a completion is empty")
         if config.kind == "nonhack" and not len(pair.wrong_ids):
-            raise DirectionError(f"{label}: it has no wrong completion, which direction kind nonhack is made from")
+            raise DirectionError(
+                f"{label}: it has no wrong completion, which direction kind nonhack is made from; write one, or leave"
+                " out the arms that use or measure such a direction"
+            )
         if list(pair.hack_ids) == list(pair.clean_ids):
             raise DirectionError(f"{label}: hack and clean are the same completion")
     built = int((~pairs["heldout"]).sum())
@@ -49,11 +52,13 @@ def pair_gradients(
     pairs: pd.DataFrame,
     normalisation: str,
     scale: float,
+    temperature: float,
     token_budget: int,
     checkpointing: bool = False,
 ) -> dict[str, Tensors]:
     """Return {contrast: {module: (n_pairs, r)}} for the hack, clean and wrong completions of every pair.
 
+    Of the policy that samples at `temperature`, as in the live loss: V is extracted under the metric it is applied in.
     Where a pair has no wrong completion, as authored ones need not, there is no such contrast.
     """
     sides = [side for side in CONTRASTS if pairs[f"{side}_ids"].map(len).all()]
@@ -63,7 +68,8 @@ def pair_gradients(
     def name(row: int) -> str:
         return f"pair {int(row) % n}"
 
-    gradients = completion_gradients(model, adapter, rows, normalisation, scale, token_budget, checkpointing, name)
+    limits = token_budget, checkpointing, name
+    gradients = completion_gradients(model, adapter, rows, normalisation, scale, temperature, *limits)
     return {side: {module: g[i * n : (i + 1) * n] for module, g in gradients.items()} for i, side in enumerate(sides)}
 
 
@@ -73,13 +79,15 @@ def extract(
     pairs: pd.DataFrame,
     config: DirectionConfig,
     scale: float,
+    temperature: float,
     token_budget: int,
     seed: int,
     checkpointing: bool = False,
 ) -> tuple[Direction, list[dict]]:
     """Return the direction of pairs at the model's current knobs, and the rows of its summary.parquet."""
     check_pairs(pairs, config)
-    gradients = pair_gradients(model, adapter, pairs, config.normalisation, scale, token_budget, checkpointing)
+    how = config.normalisation, scale, temperature, token_budget, checkpointing
+    gradients = pair_gradients(model, adapter, pairs, *how)
     heldout = pairs["heldout"].to_numpy()
     direction = build(gradients, heldout, config, seed)
     hack = direction if config.kind == "hack" else hack_direction(gradients, heldout, config)

@@ -49,11 +49,11 @@ def build_pairs(
     """Return n + heldout rows of pairs.parquet, modes in rotation; the last `heldout` only test V.
 
     One rollout of each kind is drawn per problem. body `matched` replaces the hack by the clean program with an exploit
-    of the mode put in. Raises PoolError when too few problems have all three kinds.
+    of the mode put in; all else is the same in both. Raises PoolError when too few problems have all three kinds.
     """
     pool = pool[pool["problem_id"].isin(list(problem_ids))]
     by_mode: dict[str, list[dict]] = {mode: [] for mode in known}
-    rng = numpy_generator(seed, 0, "pairs")
+    rng, grafts = numpy_generator(seed, 0, "pairs"), numpy_generator(seed, 0, "exploits of matched pairs")
     for problem_id, rows in pool.groupby("problem_id", sort=True):
         candidates = _candidates(rows, known)
         if any(side.empty for side in candidates.values()):
@@ -62,7 +62,7 @@ def build_pairs(
         mode = rows["mode"].iloc[0]
         hack_ids = list(drawn["hack"].completion_ids)
         if body == "matched":
-            hack_ids = _graft(drawn["clean"].completion, mode, tokenizer, rng)
+            hack_ids = _graft(drawn["clean"].completion, mode, tokenizer, grafts)
         by_mode[mode].append(
             {
                 "problem_id": problem_id,

@@ -4,13 +4,16 @@ Like config.py it imports nothing heavy, and no stage imports it.
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import chain
+
+from projected_grpo.method.settings import build_arm
 
 
 def with_folds(config: Mapping) -> dict:
     """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
 
     A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
-    random V, is the same in every fold and is not repeated.
+    random V, is the same in every fold and is not repeated, unless it follows an arm that is repeated.
     """
     arms, directions = dict(config["arms"]), dict(config["directions"])
     for mode in config["modes"]:
@@ -23,9 +26,12 @@ def with_folds(config: Mapping) -> dict:
                 own = dict(config["directions"][part])
                 changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
                 directions[f"{part}_without_{mode}"] = own | changed
-            against = baseline(config, name)
-            changed = {"direction": f"{used}_without_{mode}", "baseline": fold_arm(config, against, mode)}
-            arms[f"{name}_without_{mode}"] = spec | changed
+            changed = {"direction": f"{used}_without_{mode}"}
+            changed["baseline"] = fold_arm(config, baseline(config, name), mode)
+            if "share_of" in spec:
+                changed["share_of"] = fold_arm(config, spec["share_of"], mode)
+            # What is measured beside the arm's own V is for table 1.
+            arms[f"{name}_without_{mode}"] = _without(spec, "measures") | changed
     return {**config, "arms": arms, "directions": directions}
 
 
@@ -34,7 +40,9 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     spec = config["arms"][name]
     kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
     whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
-    untouched = spec["intervention"] == "none" or (kind == "random" and whole)
+    other = spec.get("share_of")
+    follows = other is not None and fold_arm(config, other, mode) != other
+    untouched = spec["intervention"] == "none" or (kind == "random" and whole and not follows)
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 
@@ -51,13 +59,15 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
 
 
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
+COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
+UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
 WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
 
 def twin(config: Mapping, name: str) -> str | None:
     """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
 
-    A threshold may differ: the overlaps of a random V are other ones.
+    The overlaps of a random V are other ones: in the place of a threshold it may flag the share that this arm flags.
     """
     found = controls(config, name, config["arms"])
     return next((arm for arm in found if kind_of(config, arm) == "random"), None)
@@ -68,13 +78,14 @@ def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     first."""
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "direction", "threshold")
+        return _without(config["arms"][arm], "direction", "threshold", "share_of", *UNUSED)
 
     own = config["arms"][name].get("direction")
     found = []
     for other in arms:
         direction = config["directions"].get(config["arms"][other].get("direction"), {})
-        if direction.get("like") == own and use(other) == use(name):
+        follows_another = config["arms"][other].get("share_of", name) != name
+        if direction.get("like") == own and use(other) == use(name) and not follows_another:
             found.append(other)
     return sorted(found, key=lambda arm: kind_of(config, arm) != "random")
 
@@ -85,10 +96,39 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     milder = ("lr_scale", "temperature")
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], *milder) | {"baseline": baseline(config, arm)}
+        return _without(config["arms"][arm], *milder, *UNUSED) | {"baseline": baseline(config, arm)}
 
     alike = [other for other in arms if use(other) == use(against)]
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
+
+
+def is_stopped(config: Mapping, name: str) -> bool:
+    """Whether method 7 (b) stops this arm's runs: a baseline, or a slow or cold control in its place.
+
+    It follows from the arm alone and from no table, so that its evaluation is the same for all of them.
+    """
+    return baseline(config, name) == name or name in slow_controls(config, name, [name])
+
+
+def evaluation_settings(config: Mapping, name: str) -> dict:
+    """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's."""
+    settings = _without(config["evaluation"], "stops_every")
+    return settings | {"every": config["evaluation"]["stops_every" if is_stopped(config, name) else "every"]}
+
+
+def ceiling(config: Mapping, table: str) -> str | None:
+    """Return the arm of a table that trains without loopholes, the honest ceiling of its number of steps."""
+    return next((name for name in config["tables"].get(table, ()) if is_honest(config, name)), None)
+
+
+def is_honest(config: Mapping, name: str) -> bool:
+    """Whether an arm is trained without loopholes."""
+    return not config["arms"][name].get("loopholes", True)
+
+
+def is_base(config: Mapping, name: str) -> bool:
+    """Whether an arm is the base model: it is trained for 0 steps."""
+    return steps_of(config, name) == 0
 
 
 def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str | None:
@@ -98,7 +138,7 @@ def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str |
         return None
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "quarantine_rank", "ablated", "measures")
+        return _without(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
 
     wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
     return next((other for other in arms if use(other) == wanted), None)
@@ -130,15 +170,38 @@ def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     spec = config["arms"][name]
     if not spec.get("mix"):
         return []
-    wanted = _without(spec, "mix", "baseline")
-    return [other for other in arms if _without(config["arms"][other], "baseline") == wanted]
+    wanted = _without(spec, "mix", "baseline", *UNUSED)
+    return [other for other in arms if _without(config["arms"][other], "baseline", *UNUSED) == wanted]
+
+
+def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
+    """Return {arm: {"of": the arm that it is an ablation of, "factor": what is another one}} of a table.
+
+    An ablation differs by one setting alone, defaults included, from the first intervention before it that it can; the
+    kind of intervention is no such setting.
+    """
+    found: dict[str, dict[str, str]] = {}
+    tested = [name for name in config["tables"].get(table, ()) if is_tested(config, name)]
+    for place, name in enumerate(tested):
+        for other in tested[:place]:
+            one, rival = _settings(config, name), _settings(config, other)
+            changed = [key for key in one if one[key] != rival[key]]
+            if len(changed) == 1 and changed != ["kind"]:
+                found[name] = {"of": other, "factor": f"{changed[0]}: {one[changed[0]]}"}
+                break
+    return found
+
+
+def _settings(config: Mapping, name: str) -> dict:
+    """Return everything that an arm is trained with, defaults included, and its baseline."""
+    built = build_arm(name, training_spec(config, name))
+    own = _without(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
+    return own | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
 def is_tested(config: Mapping, name: str) -> bool:
     """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
-    return (
-        config["arms"][name]["intervention"] in ("erase", "route", "route_rollout") and kind_of(config, name) == "hack"
-    )
+    return config["arms"][name]["intervention"] != "none" and kind_of(config, name) == "hack"
 
 
 def seeds_of(config: Mapping, replicate: int | str) -> dict[str, int]:
@@ -172,6 +235,11 @@ def steps_of(config: Mapping, arm: str) -> int:
     return train_settings(config, arm)["steps"]
 
 
+def first_trained(config: Mapping, table: str) -> str | None:
+    """Return the first arm of a table that is trained: the base model as an arm is not."""
+    return next((name for name in config["tables"][table] if steps_of(config, name)), None)
+
+
 def canonical(section):
     """Return a config section with its keys in order, because Snakemake compares parameters as text."""
     if isinstance(section, Mapping):
@@ -183,7 +251,7 @@ def direction_spec(config: Mapping, name: str) -> dict:
     """Return the full settings of a direction: a control takes those of the direction it is matched to."""
     spec = config["directions"][name]
     like = config["directions"][spec["like"]] if "like" in spec else spec
-    return {"subset": "all", "k": 16, **like, "kind": spec["kind"]}
+    return {"subset": "all", "body": "natural", "k": 16, **like, "kind": spec["kind"]}
 
 
 def direction_of(config: Mapping, arm: str) -> dict | None:
@@ -199,14 +267,16 @@ def subset_of(config: Mapping, arm: str) -> str:
 
 
 def hack_directions(config: Mapping) -> list[str]:
-    """Return the hack directions that an arm uses or measures."""
-    used = {spec.get("direction") for spec in config["arms"].values()}
+    """Return the hack directions that an arm of a table, in a fold or not, uses or measures."""
+    arms = dict.fromkeys(chain.from_iterable(config["tables"].values()))
+    in_folds = [fold_arm(config, name, mode) for name in config["tables"].get("table2", ()) for mode in config["modes"]]
+    used = {config["arms"][name].get("direction") for name in (*arms, *in_folds)}
     return [name for name, spec in config["directions"].items() if spec["kind"] == "hack" and name in used]
 
 
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
-    return _without(config["arms"][arm], "baseline", *TRAIN_KEYS)
+    return _without(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
 
 
 def _without(spec: Mapping, *keys: str) -> dict:
@@ -220,7 +290,8 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    specs = {name: _without(config["arms"][name], "baseline", "steps") for name in config["arms"]}
+    aside = ("baseline", "steps", "share_of", *UNUSED)
+    specs = {name: _without(config["arms"][name], *aside) for name in config["arms"]}
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())
@@ -233,8 +304,11 @@ def short_table_arms(config: Mapping) -> dict[str, dict]:
 
 
 def table_arms(config: Mapping, table: str) -> dict[str, dict]:
-    """Return what a table needs to know of each of its arms."""
-    return {name: table_arm(config, name) for name in config["tables"].get(table, ())}
+    """Return what a table needs to know of each of its arms; the base model is held against its first baseline."""
+    arms = config["tables"].get(table, ())
+    known = {name: table_arm(config, name) for name in arms}
+    first = next((name for name in arms if baseline(config, name) == name), None)
+    return {name: {**spec, "baseline": first} if is_base(config, name) else spec for name, spec in known.items()}
 
 
 def table_arm(config: Mapping, name: str) -> dict:
@@ -250,4 +324,6 @@ def table_arm(config: Mapping, name: str) -> dict:
         "intervention": spec["intervention"],
         "gate": spec.get("gate", "one_sided"),
         "project": spec.get("project", "gradient"),
+        "kind": kind_of(config, name),
+        "slow": spec.get("slow"),
     }

@@ -14,7 +14,19 @@ import jsonschema
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.errors import UserError
-from projected_grpo.workflow.arms import baseline, claims, direction_spec, twin
+from projected_grpo.workflow.arms import (
+    baseline,
+    claims,
+    direction_of,
+    direction_spec,
+    first_trained,
+    is_base,
+    is_honest,
+    slow_controls,
+    steps_of,
+    subset_of,
+    twin,
+)
 
 
 class ConfigError(UserError, ValueError):
@@ -44,18 +56,19 @@ def check(config: Mapping, schema: Mapping) -> None:
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)
     _check_tables(config)
-    if config["ceiling"] not in config["arms"]:
-        raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
     if config["evaluation"]["subset_samples"] < 2:
         raise ConfigError(
             "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the"
             " other"
         )
-    every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
     if config["train"]["prompts_per_step"] > config["problems"]["train"]:
         raise ConfigError("config: train.prompts_per_step is larger than problems.train")
-    if every % saved:
-        raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
+    saved, stops = config["train"]["checkpoint_every"], config["evaluation"]["stops_every"]
+    every = config["evaluation"]["every"]
+    if stops % saved:
+        raise ConfigError(f"config: evaluation.stops_every: {stops} is no multiple of train.checkpoint_every ({saved})")
+    if every % stops:
+        raise ConfigError(f"config: evaluation.every: {every} is no multiple of evaluation.stops_every ({stops})")
 
 
 def _check_tables(config: Mapping) -> None:
@@ -63,9 +76,11 @@ def _check_tables(config: Mapping) -> None:
         for name in arms:
             if name not in config["arms"]:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
-    if not config["tables"]["table1"]:
-        raise ConfigError("config: tables.table1: it needs an arm")
+            _check_pairs_serve(f"config: tables.{table}: the direction of {name}", direction_of(config, name), config)
+    if first_trained(config, "table1") is None:
+        raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
+        _check_rows(table, config)
         _check_claims(table, config)
     for table, chosen in config["table_replicates"].items():
         for number in chosen:
@@ -75,6 +90,26 @@ def _check_tables(config: Mapping) -> None:
                 )
     if config["tables"].get("table2"):
         _check_folds(config)
+
+
+def _check_rows(table: str, config: Mapping) -> None:
+    """A table begins with the base model, by which every row is read, and has one honest ceiling at most."""
+    arms = config["tables"][table]
+    if arms and not is_base(config, arms[0]):
+        raise ConfigError(f"config: tables.{table}: it must begin with the base model, an arm with steps: 0")
+    honest = [name for name in arms if is_honest(config, name)]
+    if len(honest) > 1:
+        raise ConfigError(f"config: tables.{table}: {' and '.join(honest)} are two honest ceilings, and it takes one")
+
+
+def _check_pairs_serve(where: str, direction: Mapping | None, config: Mapping) -> None:
+    """Of directions in use alone: a config may hold others."""
+    if direction is None:
+        return
+    if direction["body"] == "matched" and config["pairs"]["kind"] == "authored":
+        raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
+    if direction.get("min_votes") and not config["pairs"]["heldout"]:
+        raise ConfigError(f"{where} has min_votes, but pairs.heldout is 0 and nobody votes")
 
 
 def _check_claims(table: str, config: Mapping) -> None:
@@ -87,6 +122,11 @@ def _check_claims(table: str, config: Mapping) -> None:
             raise ConfigError(
                 f"config: tables.{table}: {name} is there without a slow control, its baseline {against} with a lower"
                 " lr_scale or temperature"
+            )
+        matched = config["arms"][name].get("slow")
+        if matched and matched not in claim["slow"]:
+            raise ConfigError(
+                f"config: tables.{table}: {name} is there without {matched}, the slow control that its key slow names"
             )
 
 
@@ -102,8 +142,10 @@ def _check_folds(config: Mapping) -> None:
         spec = config["arms"][name]
         if spec.get("mix") and not spec.get("direction"):
             raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
-        if baseline(config, name) not in config["tables"]["table2"]:
+        if not is_base(config, name) and baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
+        if spec.get("share_of", name) not in config["tables"]["table2"]:
+            raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
@@ -187,6 +229,49 @@ def _check_directions(config: Mapping) -> None:
             raise ConfigError(f"{where}: remove {', '.join(own)}; a control takes all but its kind from `like`")
 
 
+GATES = ("route_rollout", "screen_rollout")
+OWN_KEYS = {  # of an arm: the interventions that they are for
+    "threshold": GATES,
+    "share_of": GATES,
+    "quarantine_rank": ("route_rollout",),
+    "ablated": ("route", "route_rollout"),
+}
+
+
+def _check_own_keys(where: str, spec: Mapping) -> None:
+    kind = spec["intervention"]
+    for key, kinds in OWN_KEYS.items():
+        if key in spec and kind not in kinds:
+            raise ConfigError(f"{where}: {key} is for {' and '.join(kinds)} only")
+    if kind in GATES and ("threshold" in spec) == ("share_of" in spec):
+        raise ConfigError(f"{where}: {kind} needs a threshold, or share_of in its place")
+    if kind == "route_rollout" and "quarantine_rank" not in spec:
+        raise ConfigError(f"{where}: route_rollout needs a quarantine_rank")
+
+
+def _check_share(name: str, other: str, config: Mapping) -> None:
+    """What an arm takes its share from has a threshold, so no cycle is possible."""
+    where = f"config: arms.{name}.share_of"
+    if other not in config["arms"]:
+        raise ConfigError(unknown(where, other, config["arms"]))
+    if "threshold" not in config["arms"][other]:
+        raise ConfigError(f"{where}: {other} has no threshold, so no share of its own to take")
+    if steps_of(config, other) != steps_of(config, name):
+        raise ConfigError(f"{where}: {other} is trained for another number of steps")
+
+
+def _check_measures(name: str, spec: Mapping, config: Mapping) -> None:
+    where = f"config: arms.{name}.measures"
+    for direction in spec.get("measures", ()):
+        if direction not in config["directions"]:
+            raise ConfigError(unknown(where, direction, config["directions"]))
+        if direction_spec(config, direction)["subset"] != subset_of(config, name):
+            raise ConfigError(f"{where}: {direction} knows another subset of the loopholes than the arm does")
+        rows = direction_spec(config, direction)["k"]
+        if spec.get("k", 1) > rows:
+            raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
+
+
 def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     where = f"config: arms.{name}"
     direction = spec.get("direction")
@@ -194,13 +279,11 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
     if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
         raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
-    own = [key for key in ("threshold", "quarantine_rank") if key in spec]
-    if spec["intervention"] == "route_rollout" and len(own) < 2:
-        raise ConfigError(f"{where}: route_rollout needs a threshold and a quarantine_rank")
-    if spec["intervention"] != "route_rollout" and own:
-        raise ConfigError(f"{where}: {own[0]} is for route_rollout only")
-    gradient_only = spec["intervention"] in ("route", "route_rollout", "shrink")
-    if gradient_only and spec.get("project", "gradient") != "gradient":
+    _check_own_keys(where, spec)
+    if "share_of" in spec:
+        _check_share(name, spec["share_of"], config)
+    _check_measures(name, spec, config)
+    if spec["intervention"] not in ("none", "erase") and spec.get("project", "gradient") != "gradient":
         raise ConfigError(f"{where}: {spec['intervention']} takes project: gradient only")
     if spec.get("refresh_every") and config["directions"][direction]["kind"] != "hack":
         raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
@@ -217,3 +300,6 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
+    slow = slow_controls(config, name, config["arms"])
+    if "slow" in spec and spec["slow"] not in slow:
+        raise ConfigError(unknown(f"{where}.slow", spec["slow"], slow))

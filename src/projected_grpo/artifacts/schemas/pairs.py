@@ -1,4 +1,4 @@
-"""pairs/{subset}.parquet."""
+"""pairs/{body}/{subset}.parquet."""
 
 import pyarrow as pa
 

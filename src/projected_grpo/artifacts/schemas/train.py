@@ -14,6 +14,7 @@ ROLLOUTS = pa.schema(
         column("advantage", pa.float64(), "what the loss weights the completion by (method 5)", "reward"),
         column("length", pa.int32(), "completion length, end token included", "tokens"),
         column("clipped", pa.bool_(), "no end token within the limit"),
+        column("ablated", pa.bool_(), "sampled and trained with the quarantine ablated"),
         column("completion", pa.string(), "the completion as text"),
         *VERDICT,
     ]
@@ -44,34 +45,43 @@ _STEP = [
     ("overlap_student", "mean over modules of ||relu(Vg)||/||g||, live rollouts' gradient", "ratio"),
     ("overlap_teacher", "the same of the teacher rollouts' gradient", "ratio"),
     ("overlap_teacher_hack", "the same of exploiting teacher rollouts with positive advantage", "ratio"),
-    ("overlap_teacher_clean", "the same of other teacher rollouts with positive advantage", "ratio"),
+    (
+        "overlap_teacher_clean",
+        "the same of teacher rollouts with positive advantage that do not attempt an exploit",
+        "ratio",
+    ),
     ("overlap_before", "the same of the whole gradient before the intervention", "ratio"),
     ("overlap_after", "after the intervention; near 0 under the one-sided gate by construction, not a result", "ratio"),
     ("overlap_update", "the same of -(delta_new - delta_old): what the optimizer really did", "ratio"),
     ("overlap_null", "mean over modules of sqrt(k / 2r): an upper bound of the chance overlap", "ratio"),
     ("drift", "mean over modules and rows of -(V delta): the knobs' accumulated hack-ward motion", "knob units"),
+    ("drift_quarantine", "the same of the quarantine; NaN where none is in the basis of delta", "knob units"),
     ("fired", "mean over modules of the share of V's rows with a positive coefficient", "share"),
     ("delta_norm", "joint norm of delta", "knob units"),
     ("quarantine_norm", "joint norm of the quarantine", "knob units"),
     ("lr", "learning rate of the step", ""),
     ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
-    (
-        "gate_share",
-        "route_rollout: routed share of live rollouts with positive advantage",
-        "share",
-    ),
-    ("gate_base", "route_rollout: exploited share of live rollouts with positive advantage", "share"),
-    ("gate_precision", "route_rollout: exploited share of those that were routed", "share"),
-    ("gate_recall", "route_rollout: routed share of those that were exploited", "share"),
+    ("flagged_share", "rollout gate: flagged share of the rollouts in the loss, the teacher's included", "share"),
+    ("gate_share", "rollout gate: flagged share of live rollouts with positive advantage", "share"),
+    ("gate_base", "rollout gate: exploited share of live rollouts with positive advantage", "share"),
+    ("gate_precision", "rollout gate: exploited share of those that were flagged", "share"),
+    ("gate_recall", "rollout gate: flagged share of those that were exploited", "share"),
 ]
 
 
-def steps_schema(modes: Sequence[str]) -> pa.Schema:
-    """Return the schema of steps.parquet: one row per optimizer step; NaN where a quantity has no data."""
+def steps_schema(modes: Sequence[str], measures: Sequence[str] = ()) -> pa.Schema:
+    """Return the schema of steps.parquet: one row per optimizer step; NaN where a quantity has no data.
+
+    `measures` names the directions whose overlap the arm logs besides that of its own.
+    """
     per_mode = [
         (f"{rate}_student/{mode}", f"{word} share of the live rollouts on {mode} problems", "share")
         for rate, word in (("hack", "exploited"), ("solve", "correct"))
         for mode in modes
     ]
-    columns = [column(name, pa.float64(), doc, unit) for name, doc, unit in [*_STEP, *per_mode]]
+    measured = [
+        (f"overlap_student/{name}", f"overlap_student, of the same gradient with direction {name}", "ratio")
+        for name in measures
+    ]
+    columns = [column(name, pa.float64(), doc, unit) for name, doc, unit in [*_STEP, *per_mode, *measured]]
     return pa.schema([column("step", pa.int32(), "optimizer step, from 1"), *columns])
