@@ -203,7 +203,7 @@ def test_rows_that_the_held_out_pairs_do_not_vote_for_are_dropped(share, rows):
     for kind in ("random", "shuffled", "flipped"):
         control = build(g, heldout, DirectionConfig(kind, k=3, min_votes=share), seed=0)
         assert {name: V.shape for name, V in control.V.items()} == {name: V.shape for name, V in hack.V.items()}
-    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(hack, hack, g, heldout)}
+    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(hack, hack, {}, g, heldout)}
     assert summary["all", "rows"] == sum(map(len, hack.V.values()))
     assert summary["all", "modules_without"] == (0 if share == 0 else 1)
 
