@@ -104,7 +104,7 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
             "hacks like a control",
             "works only with the teacher pool",
             "attempts as often, but fires less",
-            "V sees chance in the student's gradient",
+            "V sees in the live gradient what V of another kind sees there too",
             "V sees the teacher, not the hack",
         ),
         "horizon.md": ("the effect shrinks with more steps",),
@@ -122,7 +122,8 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
         for line in lines:
             assert f"| {line}" in text, line
     rows = read_table(results / "replicate0/detection.parquet", DETECTION)
-    assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
+    controls = ("random", "shuffled", "nonhack")
+    assert set(rows["direction"]) == {"hack", *controls, *(f"hack_without_{mode}" for mode in MODES)}
     assert rows["overlap"].between(0, 1).all()
 
 
