@@ -21,8 +21,9 @@ THREATENED = {"table1": 1, "pages": 1, **CHECKED}
 EVALUATION = {"evaluate": ARMS, **TABLES}
 TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 4, **TRAINING}  # hack and random, and what vanilla measures besides
-PAIRS = {"pairs": 1, **DIRECTIONS}
-FOLDS = {"pool_subset": 1, **PAIRS}
+OTHER_V = {**DIRECTIONS, "train": ARMS - 1, "evaluate": ARMS - 1}  # the base model depends on none
+PAIRS = {"pairs": 1, **OTHER_V}
+FOLDS = {"pool_subset": 1, "pairs": 1, **DIRECTIONS}
 POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL}
 EVERYTHING = {"problems": 3, **MODEL}
@@ -126,7 +127,7 @@ EDITS = {
         {"evaluate": ARMS - 2, **TABLES},  # not the baseline, nor the slow control
     ),
     "direction.py": (edit("method/direction.py", "return ", "_ = 0\n    return "), DIRECTIONS),
-    "k of the direction": (setting("directions", "hack", "k", value=5), DIRECTIONS),
+    "k of the direction": (setting("directions", "hack", "k", value=5), OTHER_V),
     "pairs per mode": (setting("pairs", "n", value=5), PAIRS),
     "pairs.py": (edit("teacher/pairs.py", "return ", "_ = 0\n    return "), PAIRS),
     "rollouts of the teacher": (setting("teacher", "elicited", value=3), POOL),
