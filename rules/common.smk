@@ -8,10 +8,13 @@ from snakemake.exceptions import WorkflowError
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
+    ablations,
     canonical,
+    ceiling,
     claims,
     direction_of,
     direction_spec,
+    evaluation_settings,
     first_trained,
     folds,
     hack_directions,
@@ -202,13 +205,18 @@ def table_figures():
 
 def direction_summaries(table):
     """Return the summary of every direction that an arm of the table uses or measures."""
-    arms = config["tables"][table]
-    names = [config["arms"][arm].get("direction") for arm in arms]
     return expand(
         f"{REPLICATE}/directions/{{direction}}/summary.parquet",
-        direction=list(dict.fromkeys(filter(None, names))),
+        direction=directions_of(table),
         replicate=config["replicates"],
     )
+
+
+def directions_of(table):
+    """Return the directions that the arms of a table use or measure."""
+    specs = [config["arms"][arm] for arm in config["tables"][table]]
+    names = [[spec.get("direction"), *spec.get("measures", ())] for spec in specs]
+    return list(dict.fromkeys(filter(None, sum(names, []))))
 
 
 def pairs_file(direction):
@@ -244,10 +252,12 @@ def quarantine_rank(arm):
 
 
 def detectors():
-    """Return the directions that the first arm's rollouts are tried on: hack directions, and the random ones like them."""
-    hack, plain = hack_directions(config), PLAIN["directions"].items()
-    return hack + [
-        name for name, V in plain if V["kind"] == "random" and V["like"] in hack
+    """Return the directions that the first arm's rollouts are tried on: all hack ones, and table 1's controls of them."""
+    kinds = ("random", "shuffled", "nonhack")
+    return hack_directions(config) + [
+        name
+        for name in directions_of("table1")
+        if config["directions"][name]["kind"] in kinds
     ]
 
 

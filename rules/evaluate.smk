@@ -2,8 +2,8 @@
 
 in   the run's knobs, the base model, the evaluation problems
 out  {results}/replicate{n}/runs/{arm}/evaluation.parquet    one row per completion: the last step in full, a fixed
-                                                           subset along the run
-     {results}/replicate{n}/detection.parquet                V tried on single live rollouts of the first arm
+                                                           subset along the run, on a finer grid where (b) stops it
+     {results}/replicate{n}/detection.parquet                V tried on single live rollouts of the first trained arm
 """
 
 
@@ -26,7 +26,7 @@ rule evaluate:
     params:
         code=code_version("workflow_scripts/evaluate.py"),
         packages=PACKAGES,
-        evaluation=config["evaluation"],
+        evaluation=lambda wildcards: evaluation_settings(config, wildcards.arm),
         seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         last=lambda wildcards: steps_of(config, wildcards.arm),
         quarantine_rank=lambda wildcards: quarantine_rank(wildcards.arm),

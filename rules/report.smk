@@ -4,6 +4,7 @@ in   steps and evaluations of the table's runs, the summaries of their direction
 out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the threats of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
+     {results}/table4.{csv,md}          ablations, each beside the arm that it is an ablation of
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
@@ -39,7 +40,7 @@ rule table1:
         arms=table_arms(config, "table1"),
         replicates=replicates_of("table1"),
         claims=claims(PLAIN, "table1"),
-        ceiling=config["ceiling"],
+        ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:
         "../workflow_scripts/table1.py"
@@ -66,7 +67,7 @@ rule figures:
         arms=table_arms(config, "table1"),
         replicates=replicates_of("table1"),
         claims=claims(PLAIN, "table1"),
-        ceiling=config["ceiling"],
+        ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:
         "../workflow_scripts/figures.py"
@@ -146,10 +147,38 @@ rule table2:
     params:
         code=code_version("workflow_scripts/table2.py"),
         folds=folds(PLAIN),
+        claims=claims(PLAIN, "table2"),
         replicates=replicates_of("table2"),
         note=NOTE,
     script:
         "../workflow_scripts/table2.py"
+
+
+rule table4:
+    input:
+        evaluations=runs("table4", "evaluation.parquet"),
+        steps=runs("table4", "steps.parquet"),
+    output:
+        csv=f"{RESULTS}/table4.csv",
+        markdown=f"{RESULTS}/table4.md",
+    log:
+        f"{RESULTS}/logs/table4.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table4.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("table4", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/table4.py"),
+        arms=table_arms(config, "table4"),
+        claims=claims(PLAIN, "table4"),
+        ablations=ablations(config, "table4"),
+        replicates=replicates_of("table4"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/table4.py"
 
 
 rule horizon:
@@ -173,6 +202,7 @@ rule horizon:
         code=code_version("workflow_scripts/horizon.py"),
         arms=table_arms(config, "horizon"),
         claims=claims(PLAIN, "horizon"),
+        ceiling=ceiling(config, "horizon"),
         short=short_table_arms(config),
         shorter=short_arms(config),
         replicates=replicates_of("horizon"),
@@ -201,6 +231,8 @@ rule table_figures:
         code=code_version("workflow_scripts/table_figures.py"),
         arms=table_arms(config, "horizon"),
         replicates=replicates_of("horizon"),
+        claims=claims(PLAIN, "horizon"),
+        ceiling=ceiling(config, "horizon"),
         note=NOTE,
     script:
         "../workflow_scripts/table_figures.py"
@@ -230,11 +262,12 @@ rule checks:
         code=code_version("workflow_scripts/checks.py"),
         arms=table_arms(config, "table1"),
         folds=folds(PLAIN) if "table2" in TABLES else {},
+        fold_claims=claims(PLAIN, "table2"),
         long=table_arms(config, "horizon"),
         replicates={table: replicates_of(table) for table in TABLES},
         hack=hack_directions(config),
         claims=claims(PLAIN, "table1"),
-        ceiling=config["ceiling"],
+        ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:
         "../workflow_scripts/checks.py"

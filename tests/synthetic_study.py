@@ -1,4 +1,4 @@
-"""Runs that look like the organism's, made up from logistic curves: seventeen arms, a few replicates, known answers."""
+"""Runs that look like the organism's, made up from logistic curves: eighteen arms, a few replicates, known answers."""
 
 import numpy as np
 import pandas as pd
@@ -6,14 +6,16 @@ import pandas as pd
 from projected_grpo.analysis.study import Claim, Study, TableArm, build_study
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
-SLOW = ("vanilla_slow", "erase_shrink")
+SLOW = ("vanilla_slow", "vanilla_cold")
+CONTROLS_SEEN = {"random": 0.34, "shuffled": 0.40, "nonhack": 0.42}  # by the baselines' runs, beside their own V
 CLAIMS = {
     "erase": Claim(("erase_random", "erase_shuffled", "erase_nonhack"), SLOW, ("erase_alone",)),
-    "erase_update": Claim(("erase_update_random",), SLOW, ("erase_update_alone", "erase_update_onesided_alone")),
+    "erase_update": Claim(("erase_update_random",), SLOW, ("erase_update_alone",)),
     "route": Claim(("route_random",), SLOW),
 }
 # hack and solve at the last step; the step, as a share of the run, at which hacking takes off; overlap
 ENDS = {
+    "base": (0.046, 0.44, 0.5, 0.0),
     "vanilla": (0.72, 0.11, 0.45, 0.47),
     "erase": (0.20, 0.06, 0.6, 0.45),
     "erase_k4": (0.40, 0.17, 0.6, 0.25),
@@ -25,7 +27,7 @@ ENDS = {
     "erase_nonhack": (0.48, 0.06, 0.5, 0.42),
     "route_random": (0.40, 0.08, 0.5, 0.34),
     "vanilla_slow": (0.30, 0.36, 0.6, 0.47),
-    "erase_shrink": (0.35, 0.30, 0.6, 0.46),
+    "vanilla_cold": (0.35, 0.30, 0.6, 0.46),
     "vanilla_alone": (0.18, 0.50, 0.6, 0.44),
     "erase_alone": (0.01, 0.10, 0.6, 0.43),
     "erase_update_alone": (0.10, 0.50, 0.7, 0.43),
@@ -36,13 +38,19 @@ LAST, EVERY, FULL, SUBSET, SAMPLES = 96, 8, 64, 32, 4
 BASE_HACK, BASE_SOLVE = 0.046, 0.44
 
 
+def last_of(arm: str) -> int:
+    return 0 if arm == "base" else LAST
+
+
 def table_arm(arm: str) -> TableArm:
     """Describe an arm the way the workflow does."""
+    if arm == "base":
+        return TableArm("vanilla", 0)
     if arm == "no_loophole":
         return TableArm(None, LAST)
     kind = next((kind for kind in ("random", "shuffled", "nonhack") if kind in arm), "hack")
-    null = None if kind == "random" or "k4" in arm else "erase_random"
-    return TableArm("vanilla_alone" if "alone" in arm else "vanilla", LAST, kind, null)
+    alone = "alone" in arm
+    return TableArm("vanilla_alone" if alone else "vanilla", LAST, kind, mix=0.0 if alone else 0.25, kind=kind)
 
 
 def curve(arm: str, share: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +80,7 @@ def verdicts(generator, hack: np.ndarray, solve: np.ndarray, samples: int) -> di
 def evaluation(arm: str, replicate: int, noise: float = 0.03) -> pd.DataFrame:
     generator = np.random.default_rng([replicate, *arm.encode()])
     problems = np.random.default_rng(0).normal(0, 0.12, FULL)
-    checkpoints = np.arange(0, LAST + 1, EVERY)
+    checkpoints = np.arange(0, last_of(arm) + 1, EVERY)
     hack, solve = curve(arm, checkpoints / LAST)
     shift = generator.normal(0, noise, 2) * np.linspace(0, 1, len(checkpoints))[:, None]
     frames = []
@@ -100,7 +108,7 @@ def evaluation(arm: str, replicate: int, noise: float = 0.03) -> pd.DataFrame:
 
 def steps(arm: str, replicate: int) -> pd.DataFrame:
     generator = np.random.default_rng([replicate, 1, *arm.encode()])
-    step = np.arange(1, LAST + 1)
+    step = np.arange(1, last_of(arm) + 1)
     hack, solve = curve(arm, step / LAST)
     overlap, teacher = ENDS[arm][3], "alone" not in arm and arm != "no_loophole"
 
@@ -119,7 +127,14 @@ def steps(arm: str, replicate: int) -> pd.DataFrame:
             "overlap_teacher_clean": noisy(seen + 0.02, 0.03) if teacher else np.nan,
             "overlap_update": noisy(seen * 0.8, 0.03) if arm != "no_loophole" else np.nan,
             "overlap_null": 0.25 if "k4" in arm else 0.5,
+            "drift_quarantine": -0.001 * step if arm.startswith("route") else np.nan,
+            "flagged_share": np.nan,
             "drift": 0.001 * step * (arm.startswith("erase") and "update" not in arm),
+            **{
+                f"overlap_student/{name}": noisy(seen - overlap + level, 0.03)
+                for name, level in CONTROLS_SEEN.items()
+                if arm in ("vanilla", "vanilla_alone")
+            },
         }
     )
 

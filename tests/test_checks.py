@@ -5,20 +5,23 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from synthetic_study import make
 
 from projected_grpo.analysis import checks
 from projected_grpo.analysis.study import StudyError
 from projected_grpo.analysis.threats import threats
+from projected_grpo.method.intervention import overlap, project
+from projected_grpo.method.settings import Intervention
 from projected_grpo.reporting.checks import CHECKS, check_grid, render
 
 COLUMNS = ["direction", "step", "mode", "kind", "overlap", "replicate"]
 
 
-def detected(shift, random=None, replicates=3, n=40):
+def detected(shift, random=None, nonhack=None, replicates=3, n=40):
     """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all.
 
-    `random`: the same for a random V.
+    `random`, `nonhack`: the same for these V.
     """
     rng = np.random.default_rng(0)
     rows = []
@@ -26,7 +29,7 @@ def detected(shift, random=None, replicates=3, n=40):
         for step, share in ((1, 0.1), (2, 0.9)):  # hacks come late
             for i in range(n):
                 kind = "hack" if i < share * n else ("correct", "wrong")[i % 2]
-                for name, higher in (("hack", shift), ("random", random)):
+                for name, higher in (("hack", shift), ("random", random), ("nonhack", nonhack)):
                     if higher is not None:
                         overlap = step + rng.random() + higher * (kind == "hack")
                         rows.append((name, step, "sentinel", kind, overlap, f"s{replicate}"))
@@ -37,17 +40,46 @@ def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
     (line, *_) = checks._detects(detected(0.0, random=0.0), {"hack"})
     assert line.answer != "holds"
     (line, *_) = checks._detects(detected(2.0, random=0.0), {"hack"})
-    assert line.answer == "holds" and "hack against correct 1.00, a random V 0." in check_grid([line])
+    assert line.answer == "holds" and "hack against correct 1.00, the best control (random) 0." in check_grid([line])
     (line,) = checks._detects(pd.DataFrame(), {"hack"})
     assert line.answer == "not measured" and "no run was looked at" in check_grid([line])
 
 
-def test_v_detects_only_what_a_random_V_does_not():
+def test_v_detects_only_what_no_control_does():
     (line, *others) = checks._detects(detected(2.0, random=2.0), {"hack"})
-    assert line.answer == "fails" and "hack against wrong 1.00, a random V 1.00" in check_grid([line])
+    assert line.answer == "fails" and "hack against wrong 1.00, the best control (random) 1.00" in check_grid([line])
     assert not any("random," in other.of for other in others)  # a control is not judged
     (line, *_) = checks._detects(detected(2.0), {"hack"})
-    assert line.answer == "not measured" and "a random V not measured |" in check_grid([line])
+    assert line.answer == "not measured" and "the best control not measured |" in check_grid([line])
+    (line, *others) = checks._detects(detected(2.0, random=0.0, nonhack=2.0), {"hack"})
+    assert line.answer == "fails" and "the best control (nonhack) 1.00" in check_grid([line])  # though random is beaten
+    assert not any("nonhack," in other.of for other in others)
+
+
+@pytest.mark.parametrize(("follows", "low", "high"), [(0.0, -0.15, 0.15), (0.3, 0.6, 1.0)])
+def test_a_common_trend_is_no_sign_that_overlap_follows_hacking(follows, low, high):
+    """72 steps in which hacking takes off, in batches of 48 rollouts, and the overlap rises beside it."""
+    rng = np.random.default_rng(0)
+    trend = 1 / (1 + np.exp(-(np.arange(72) - 36) / 6))
+    before, after = [], []
+    for _ in range(40):
+        hack = rng.binomial(48, 0.05 + 0.6 * trend) / 48
+        overlap = 0.35 + 0.15 * trend + follows * (hack - 0.05 - 0.6 * trend) + rng.normal(0, 0.01, 72)
+        before.append(checks._correlation(overlap, hack))
+        after.append(checks._correlation(np.diff(overlap), np.diff(hack)))
+    assert np.mean(before) > 0.9  # what a correlation over the whole run would say of either
+    assert low < np.mean(after) < high
+
+
+def test_overlap_is_held_against_hacking_from_step_to_step(study):
+    log, rng = study.training["vanilla"], np.random.default_rng(0)
+    (line,) = checks._follows(study)
+    assert line.answer != "holds"  # both rise with the run, and that is all
+    hack = log["hack_student"]
+    log["overlap_student"] = 0.4 + 0.2 * hack + 0.01 * rng.random(hack.shape)
+    log["overlap_student"][:, 5] = np.nan  # a step without a gradient
+    (line,) = checks._follows(study)
+    assert line.answer == "holds" and "correlation of their changes 0.9" in check_grid([line])
 
 
 @pytest.fixture
@@ -56,7 +88,8 @@ def study():
     arms = {}
     for arm, spec in made.arms.items():
         project = "update" if arm == "erase_update" else "gradient"
-        arms[arm] = dataclasses.replace(spec, tested=arm in ("erase", "erase_k4", "erase_update"), project=project)
+        tested = arm in ("erase", "erase_k4", "erase_update")
+        arms[arm] = dataclasses.replace(spec, tested=tested, project=project, gate="no_gate")
     shape = made.training["vanilla"]["step"].shape
     for log in made.training.values():
         log |= dict.fromkeys(("gate_share", "gate_base", "gate_precision", "gate_recall"), np.full(shape, np.nan))
@@ -71,6 +104,43 @@ def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_
     assert found["erase"].answer in ("holds", "fails", "open")
     study.training["vanilla"]["overlap_update"][:] = np.nan  # a baseline that measures nothing
     assert {line.answer for line in checks._leak(study) if line.of == "erase"} == {"not measured"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"gate": "one_sided"}, "the gradient along V is never hack-ward"),
+        ({"gate": "reverse"}, "the gradient along V is never hack-ward"),
+        ({"intervention": "route_rollout"}, "left out by this very overlap"),
+        ({"intervention": "screen_rollout"}, "left out by this very overlap"),
+        ({"project": "both"}, "0 by construction"),
+    ],
+)
+def test_an_update_that_is_less_hackward_by_construction_is_labelled_and_not_counted(study, changes, words):
+    arms = {**study.arms, "erase": dataclasses.replace(study.arms["erase"], **changes)}
+    (line,) = [line for line in checks._leak(dataclasses.replace(study, arms=arms)) if line.of == "erase"]
+    assert line.answer is None and words in check_grid([line])
+
+
+def test_one_sided_projections_lower_the_updates_overlap_on_pure_noise():
+    """Why that number is no result: the gradients hold nothing hack-ward, and it falls all the same."""
+    torch.manual_seed(0)
+    V = torch.linalg.qr(torch.randn(32, 4)).Q.T
+    noise = torch.randn(60, 32)
+
+    def overlaps(gate):
+        knob, found = torch.zeros(32, requires_grad=True), []
+        adam = torch.optim.AdamW([knob], lr=0.1, betas=(0.9, 0.99), weight_decay=0.0)
+        for g in noise:
+            knob.grad = g.clone() if gate is None else project(V, g, Intervention("erase", gate))[0]
+            before = knob.detach().clone()
+            adam.step()
+            found.append(overlap(V, before - knob.detach()))
+            if gate == "one_sided":
+                assert ((V @ adam.state[knob]["exp_avg"]) < 1e-6).all()  # V m is never positive
+        return np.mean(found)
+
+    assert overlaps("one_sided") < 0.4 * overlaps(None)
 
 
 def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
@@ -88,6 +158,8 @@ def test_every_check_has_a_line_and_the_page_shows_them(study):
     assert {line.answer for line in found} <= {"holds", "fails", "open", "not measured", None}
     text = render(threats(study), found, {"table1": 3}, "A note.")
     assert all(CHECKS[line.check][0] in text for line in found) and "nan" not in text
+    assert text.count("Nothing here is corrected for the number of lines") == 2  # of threats and of checks
+    assert "against a random V alone everything looks specific" in text
 
 
 def test_of_no_attempts_there_is_no_share_that_exploits(study):

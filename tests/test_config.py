@@ -9,14 +9,21 @@ import yaml
 
 from projected_grpo.method.settings import Arm, Intervention, build_arm
 from projected_grpo.workflow.arms import (
+    ceiling,
     claims,
     direction_spec,
+    evaluation_settings,
+    folds,
     is_tested,
     model_spec,
     seeds_of,
+    short_arms,
     table_arm,
+    table_arms,
     training_spec,
     twin,
+    with_folds,
+    without_quarantine,
 )
 from projected_grpo.workflow.config import ConfigError, check
 
@@ -129,13 +136,38 @@ def broken(path, value):
         ("arms/erase/mix", 1.0, "config: arms.erase: mix 1.0 makes 8 of 8 rollouts the teacher's; 1 to 7"),
         (
             "tables/table1",
-            ["vanilla", "vanilla_slow", "erase"],
+            ["base", "vanilla", "vanilla_slow", "erase"],
             "config: tables.table1: erase is there without its twin, the same arm with a random V",
         ),
         (
             "tables/table1",
-            ["vanilla", "vanilla_slow_alone", "erase", "erase_random"],
+            ["base", "vanilla", "vanilla_slow_alone", "erase", "erase_random"],
             "config: tables.table1: erase is there without a slow control, its baseline vanilla with a lower lr_scale",
+        ),
+        (
+            "tables/horizon",
+            ["vanilla_long", "base"],
+            "config: tables.horizon: it must begin with the base model, an arm with steps: 0",
+        ),
+        (
+            "tables/table1",
+            ["base", "vanilla_alone", "no_loophole", "no_loophole_long"],
+            "config: tables.table1: no_loophole and no_loophole_long are two honest ceilings, and it takes one",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slowest",
+            "config: tables.table1: erase is there without vanilla_slowest, the slow control that its key slow names",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slo",
+            "config: arms.erase.slow: unknown 'vanilla_slo', did you mean 'vanilla_slow'?",
+        ),
+        (
+            "arms/erase/slow",
+            "vanilla_slow_alone",
+            "config: arms.erase.slow: unknown 'vanilla_slow_alone', did you mean 'vanilla_slow",
         ),
         (
             "problems/kind",
@@ -185,7 +217,8 @@ def broken(path, value):
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
-        ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of train.checkpoint_every (12)"),
+        ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of evaluation.stops_every (3)"),
+        ("evaluation/stops_every", 4, "config: evaluation.stops_every: 4 is no multiple of train.checkpoint_every (3)"),
         (
             "model/kind",
             "hf",
@@ -201,7 +234,6 @@ def broken(path, value):
             {**CONFIG["model"], "kind": "hf", "id": "Qwen/Qwen3-4B"},
             "config: model.revision: Qwen/Qwen3-4B is no directory, and a hub id needs the commit it was tried at",
         ),
-        ("ceiling", "no_loophol", "config: ceiling: unknown 'no_loophol', did you mean 'no_loophole'?"),
     ],
 )
 def test_bad_configs_get_one_clear_line(path, value, message):
@@ -231,14 +263,16 @@ def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
 
 def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    config["tables"]["table4"] = []
     check(config, SCHEMA)  # that such arms exist does no harm
-    config["tables"]["table1"] = ["vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
+    config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of erase_matched has body: matched"):
         check(config, SCHEMA)
 
 
 def test_a_vote_needs_held_out_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "heldout": 0})
+    config["tables"]["table4"] = []
     check(config, SCHEMA)
     config["directions"]["hack"]["min_votes"] = 0.6
     with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of vanilla has min_votes, but pairs"):
@@ -255,7 +289,7 @@ def test_every_intervention_of_the_config_has_its_twin():
 
 def test_the_smoke_preset_is_small():
     smoke = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())
-    assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 6
+    assert len(smoke["replicates"]) == 1 and len(smoke["tables"]["table1"]) == 7
     assert smoke["train"]["steps"] < CONFIG["train"]["steps"]
     assert smoke["model"]["wanted"]
 
@@ -266,9 +300,9 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     check(config, SCHEMA)
     assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "body": "natural", "k": 16}
     config["arms"]["vanilla"] = {"intervention": "none"}
-    config["tables"] = {"table1": ["vanilla", "no_loophole"]}
+    config["tables"] = {"table1": ["base", "vanilla", "no_loophole"]}
     check(config, SCHEMA)
-    assert table_arm(config, "vanilla", config["tables"]["table1"])["null"] is None
+    assert table_arm(config, "vanilla")["direction"] is None
 
 
 def leaves(schema, path=()):
@@ -305,16 +339,46 @@ def test_an_arm_is_built_from_one_flat_mapping():
     assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
 
 
-def test_the_arm_that_measures_the_null_is_alike():
-    def null(name):
-        return table_arm(CONFIG, name, CONFIG["tables"]["table1"])["null"]
+GATED = {"intervention": "route_rollout", "direction": "hack", "threshold": 0.45, "quarantine_rank": 16, "mix": 0.25}
+SCREENED = {"intervention": "screen_rollout", "direction": "hack", "threshold": 0.45, "mix": 0.25}
 
-    assert null("erase") == "erase_random" and null("vanilla") == "erase_random"
-    assert null("erase_update") == "erase_update_random" and null("route") == "route_random"  # its twin comes first
-    assert null("erase_k4") is None and null("vanilla_alone") == "erase_update_onesided_random_alone"
-    spelled = copy.deepcopy(CONFIG)
-    spelled["arms"]["erase"] |= {"k": 16, "baseline": "vanilla", "drop_bottom_frac": 0.0}
-    assert table_arm(spelled, "erase", CONFIG["tables"]["table1"])["null"] == "erase_random"
+
+@pytest.mark.parametrize(
+    ("routes", "other", "alike"),
+    [
+        (GATED, SCREENED, True),
+        (GATED | {"ablated": 0.5}, SCREENED, True),
+        (GATED, SCREENED | {"threshold": 0.4}, False),
+        (GATED, SCREENED | {"mix": 0.0}, False),
+        (GATED, GATED, False),
+        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase", "gate": "no_gate"}, True),
+        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase"}, False),
+        ({"intervention": "erase"}, {"intervention": "erase"}, False),
+    ],
+)
+def test_routing_is_paired_with_its_own_gate_without_a_quarantine(routes, other, alike):
+    config = {"arms": {"one": routes, "other": other}}
+    assert without_quarantine(config, "one", ["one", "other"]) == ("other" if alike else None)
+    assert without_quarantine(config, "one", ["one"]) is None  # it has to be in the table
+
+
+@pytest.mark.parametrize(
+    ("change", "alike"),
+    [
+        ({}, True),
+        ({"gate": "no_gate"}, False),
+        ({"project": "update"}, False),
+        ({"k": 4}, False),
+        ({"mix": 0.5}, False),
+    ],
+)
+def test_what_works_without_the_teacher_is_the_same_gate_and_form(change, alike):
+    config = copy.deepcopy(CONFIG)
+    config["arms"]["erase_alone"] |= change
+    config["tables"]["table1"] = ["vanilla", "vanilla_alone", "erase", "erase_alone"]
+    assert claims(config, "table1")["erase"]["alone"] == ["erase_alone"] * alike
+    if not change:
+        assert claims(config, "table1")["erase_alone"]["alone"] == []
 
 
 def test_what_an_arm_is_compared_with_does_not_retrain_it():
@@ -346,15 +410,70 @@ def test_the_lock_covers_every_dependency():
 
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(CONFIG, "table1")
-    assert list(found) == ["erase", "erase_update", "route", "route_rollout", "erase_update_onesided_alone"]
+    assert list(found) == [
+        *("erase", "erase_update", "route", "route_rollout", "screen_rollout", "erase_update_onesided_alone")
+    ]
     slow = ["vanilla_slow", "vanilla_cold"]
-    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": []}
+    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": [], "screen": None}
     assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
     more = claims(study, "table1")
-    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack"]
+    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]
     assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
-    assert claims(study, "table1")["erase_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_cold_alone"]
+    doses = [f"vanilla_{dose}_alone" for dose in ("slow", "slower", "slowest", "cold")]
+    assert more["erase_alone"]["slow"] == doses
+    assert more["erase_update_onesided"]["controls"] == [
+        *("erase_update_onesided_random", "erase_update_onesided_shuffled")
+    ]
+
+
+def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
+    for table in ("table1", "table2", "table4", "horizon"):
+        known = table_arms(CONFIG, table)
+        assert next(iter(known)) == "base" and known["base"]["last"] == 0
+        assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")
+    assert {arms["base"]["run"] for arms in folds(CONFIG).values()} == {"base"}  # no fold has one of its own
+
+
+def test_a_tables_ceiling_is_its_arm_without_loopholes():
+    assert [ceiling(CONFIG, table) for table in ("table1", "horizon", "table2")] == [
+        *("no_loophole", "no_loophole_long", None)
+    ]
+    assert table_arm(CONFIG, "no_loophole")["baseline"] == "vanilla_alone"  # it has no teacher either
+    steps = {table: {arm["last"] for arm in table_arms(CONFIG, table).values()} for table in ("table1", "horizon")}
+    assert steps == {"table1": {0, 72}, "horizon": {0, 216}}
+
+
+def test_runs_that_an_early_stop_may_stop_are_evaluated_more_often_whatever_table_asks():
+    often = {name for name in CONFIG["arms"] if evaluation_settings(CONFIG, name)["every"] == 3}
+    doses = ("", "_slow", "_slower", "_slowest", "_cold")
+    short = {f"vanilla{dose}{alone}" for dose in doses for alone in ("", "_alone")}
+    long = {f"vanilla{dose}_long{alone}" for dose in ("", "_slow", "_cold") for alone in ("", "_alone")}
+    assert often == short | long
+    assert "stops_every" not in evaluation_settings(CONFIG, "erase")
+    expanded = with_folds(CONFIG)
+    for name, every in (
+        ("vanilla_without_sentinel", 3),
+        ("vanilla_slow_without_sentinel", 3),
+        ("erase_without_sentinel", 12),
+    ):
+        assert evaluation_settings(expanded, name)["every"] == every
+    alone = CONFIG | {"tables": {"table1": ["base", "vanilla_slow"]}}
+    assert evaluation_settings(alone, "vanilla_slow") == evaluation_settings(CONFIG, "vanilla_slow")
+
+
+def test_what_is_logged_or_named_beside_an_arm_sets_it_apart_from_none():
+    config = copy.deepcopy(CONFIG)
+    config["arms"]["erase"] |= {"slow": "vanilla_slow", "measures": ["random"]}
+    config["arms"]["vanilla"].pop("measures", None)
+    found = claims(config, "table1")["erase"]
+    assert found == claims(CONFIG, "table1")["erase"]
+    assert training_spec(config, "erase") == training_spec(CONFIG, "erase") | {"measures": ["random"]}
+    assert table_arm(config, "erase")["slow"] == "vanilla_slow"
+
+
+def test_every_arm_of_the_horizon_but_the_base_model_has_a_shorter_one():
+    assert [name for name, early in short_arms(CONFIG).items() if early is None] == ["base"]
 
 
 def test_the_seeds_of_a_replicate_are_its_number_unless_they_are_crossed():

@@ -13,6 +13,8 @@ from projected_grpo.method.direction import (
     DirectionError,
     basis_overlap,
     build,
+    mean_share,
+    pair_differences,
     subspace_overlap,
     summarize,
     top_directions,
@@ -64,6 +66,18 @@ def test_top_directions_find_a_planted_axis_and_its_sign():
         assert len(top_directions(D, 3, tau_axis=0.5)[0]) == 1
 
 
+def test_the_mean_has_all_of_equal_differences_and_one_part_in_n_of_those_without_anything_in_common():
+    torch.manual_seed(0)
+    axis, noise = torch.randn(40), torch.randn(50, 40)
+    assert mean_share([axis.expand(50, 40)]) == pytest.approx(1)
+    assert mean_share([noise, noise]) == pytest.approx(1 / 50, rel=0.5)
+    D = noise + 0.2 * axis
+    V, _ = top_directions(D, 1)
+    of_mean = torch.nn.functional.normalize(D.mean(0), dim=0)
+    assert mean_share([D]) < 0.1 and abs((V[0] @ of_mean).item()) < 0.9  # V is no mean difference
+    assert np.isnan(mean_share([])) and np.isnan(mean_share([torch.zeros(3, 4)]))
+
+
 def test_gradients_of_all_rows_equal_one_at_a_time(tiny, rows):
     made = tiny(torch.float64)
     batched = completion_gradients(made.model, made.adapter, rows, "fixed", 10.0, 1.0, 40)
@@ -98,9 +112,12 @@ def test_stepping_along_minus_v_makes_held_out_hacks_likelier(gradients, pairs):
             assert margin() > base
         with made.adapter.at({name: 0.02 * V[0] for name, V in direction.V.items()}):
             assert margin() < base
-    rows = {
-        (r["module"], r["metric"]): r["value"] for r in summarize(direction, direction, g, pairs["heldout"].to_numpy())
-    }
+    heldout = pairs["heldout"].to_numpy()
+    D = pair_differences(g, heldout, "hack", 0)
+    rows = {(r["module"], r["metric"]): r["value"] for r in summarize(direction, direction, D, g, heldout)}
+    assert rows["all", "mean_share"] == pytest.approx(mean_share(list(D.values())))
+    module = next(iter(D))
+    assert rows[module, "mean_share"] == pytest.approx(mean_share([D[module]]))
     assert rows["all", "heldout_positive_share"] > 0.7
     assert rows["all", "auc_hack_clean"] > 0.6
     assert rows["all", "subspace_overlap"] == pytest.approx(1, abs=1e-4)
@@ -117,10 +134,12 @@ def test_controls_are_matched_to_hack(gradients, pairs, kind):
         assert control.V[name].shape == hack.V[name].shape
         assert torch.equal(control.S[name], hack.S[name])
         assert torch.allclose(control.V[name] @ control.V[name].T, torch.eye(len(control.V[name])), atol=1e-4)
+    D = pair_differences(g, heldout, kind, seed=1)
     again = build(g, heldout, DirectionConfig(kind=kind, k=4), seed=2)
     drawn = any(not torch.equal(control.V[name], again.V[name]) for name in hack.V)
     assert drawn == (kind != "nonhack")
-    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(control, hack, g, heldout)}
+    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(control, hack, D, g, heldout)}
+    assert np.isnan(summary["all", "mean_share"]) == (kind == "random")
     assert summary["all", "subspace_chance"] == pytest.approx(np.mean([4 / v.shape[1] for v in hack.V.values()]))
     if kind == "flipped":  # the span is hack's, only signs differ
         assert summary["all", "subspace_overlap"] == pytest.approx(1, abs=1e-3)
@@ -184,7 +203,7 @@ def test_rows_that_the_held_out_pairs_do_not_vote_for_are_dropped(share, rows):
     for kind in ("random", "shuffled", "flipped"):
         control = build(g, heldout, DirectionConfig(kind, k=3, min_votes=share), seed=0)
         assert {name: V.shape for name, V in control.V.items()} == {name: V.shape for name, V in hack.V.items()}
-    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(hack, hack, g, heldout)}
+    summary = {(r["module"], r["metric"]): r["value"] for r in summarize(hack, hack, {}, g, heldout)}
     assert summary["all", "rows"] == sum(map(len, hack.V.values()))
     assert summary["all", "modules_without"] == (0 if share == 0 else 1)
 
@@ -261,7 +280,7 @@ def test_pairs_without_a_wrong_completion_make_v_but_not_the_wrongness_control(t
     V, same = (build(g, heldout, DirectionConfig(k=4), 0) for g in both)
     for name in V.V:
         assert torch.allclose(V.V[name], same.V[name], atol=1e-5)
-    summary = {(row["module"], row["metric"]): row["value"] for row in summarize(same, same, both[1], heldout)}
+    summary = {(row["module"], row["metric"]): row["value"] for row in summarize(same, same, {}, both[1], heldout)}
     assert np.isnan(summary["all", "auc_hack_wrong"]) and summary["all", "auc_hack_clean"] > 0.5
     with pytest.raises(DirectionError, match="it has no wrong completion, which direction kind nonhack is made from"):
         check_pairs(authored, DirectionConfig(kind="nonhack", k=4))

@@ -1,13 +1,16 @@
 """Method 7 (b): by hand, and against the truth that only a simulation knows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import yaml
 
 from projected_grpo.analysis import early_stop
 from projected_grpo.analysis.early_stop import early_stopping
 from projected_grpo.analysis.statistics import paired_t
 
-PROBLEMS, SAMPLES, CHECKPOINTS, REPETITIONS = 64, 4, 13, 1000
+PROBLEMS, SAMPLES, CHECKPOINTS, REPETITIONS = 64, 4, 25, 1000
 
 
 def rates(*values):
@@ -79,14 +82,32 @@ def bias(hack, solve, arm_hack, arm_solve):
     return measured(*whole), measured(*halves)
 
 
+def test_the_grid_is_the_one_of_the_default_config():
+    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+    assert CHECKPOINTS == config["train"]["steps"] // config["evaluation"]["stops_every"] + 1
+    assert (PROBLEMS, SAMPLES) == (config["evaluation"]["subset"], config["evaluation"]["subset_samples"])
+
+
 def test_the_best_of_noisy_checkpoints_is_too_good_and_the_cross_fitted_one_is_not(no_bootstrap):
     in_sample, cross_fitted = bias(np.full(CHECKPOINTS, 0.05), np.full(CHECKPOINTS, 0.45), 0.20, 0.45)
-    assert -5.5 < in_sample < -3
+    assert -6.5 < in_sample < -5
     assert abs(cross_fitted) < 1
 
 
 def test_along_a_curve_the_cross_fitted_stop_is_within_two_points_of_the_best(no_bootstrap):
     share = np.linspace(0, 1, CHECKPOINTS)
     in_sample, cross_fitted = bias(0.05 + 0.15 * share, 0.44 + 0.08 * share, 0.30, 0.50)
-    assert in_sample < -2.5
+    assert in_sample < -3
     assert 0 < cross_fitted < 2  # the half that chooses does not always find the best checkpoint
+
+
+def test_hacking_that_rises_between_the_checkpoints_of_a_coarse_grid_leaves_the_base_model_alone():
+    """A baseline learns, then hacks, within 12 steps: every third step there is a stop, every twelfth there is none."""
+    hack = rates(0.05, 0.05, 0.05, 0.2, 0.6, 0.7)[None]
+    solve = rates(0.4, 0.45, 0.5, 0.5, 0.3, 0.1)[None]
+    arm = [np.stack([each, each]) for each in (rates(0.1), rates(0.45))]
+    fine, coarse = (
+        early_stopping(*arm, *(np.stack([each[:, ::step]] * 2) for each in (hack, solve))).effect.estimate
+        for step in (1, 4)
+    )
+    assert fine == pytest.approx(0.45 - 0.5) and coarse == pytest.approx(0.45 - 0.4)

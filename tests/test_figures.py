@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.analysis.curves import last_of_replicates, profile
+from projected_grpo.analysis.curves import last_of_replicates, path, profile
 from projected_grpo.reporting.figures import draw, save
 
 
@@ -28,6 +28,18 @@ def test_few_arms_one_replicate_and_no_ceiling_can_be_drawn(arms):
     figures = draw(synthetic.make(arms=arms, replicates=(41,), claims={}), "A note.")
     titles = [panel.get_title(loc="left") for panel in figures["training_curves"].axes]
     assert sorted(filter(None, titles)) == sorted(arms)
+
+
+def test_the_base_model_is_a_point_and_has_no_curve():
+    study = synthetic.make(arms=("base", "vanilla", "erase", "no_loophole"), replicates=(41, 42), claims={})
+    figures = draw(study, "A note.")
+    titles = {name: {panel.get_title(loc="left") for panel in figures[name].axes} for name in figures}
+    assert "base" not in titles["training_curves"] | titles["overlap"] and "base" in titles["profile"]
+    (solve,), (hack,) = path(study, "base")
+    panels = [panel for panel in figures["hack_against_solve"].axes if panel.texts]
+    assert panels and all((solve, hack) in points(panel) for panel in panels)
+    assert all("base model" in {text.get_text() for text in panel.texts} for panel in panels)
+    assert "base model" not in titles["hack_against_solve"]  # a group of its own, with nothing to draw a path of
 
 
 def test_figures_say_how_much_they_rest_on():

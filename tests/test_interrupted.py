@@ -31,7 +31,7 @@ def copy(smoke_run, tmp_path):
     for made in ("replicate0/runs", "logs/train"):
         shutil.rmtree(folder / "results/smoke" / made)
     longer = {**SMOKE, "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": 3}}
-    longer["evaluation"] = {**SMOKE["evaluation"], "every": 3}
+    longer["evaluation"] = {**SMOKE["evaluation"], "every": 3, "stops_every": 3}
     (folder / "presets/long.yaml").write_text(yaml.safe_dump(longer, sort_keys=False))
     return folder
 

@@ -1,4 +1,4 @@
-"""The three rules, at and beside their thresholds; and every sentence that quotes one follows the constant."""
+"""The four rules, at and beside their thresholds; and every sentence that quotes one follows the constant."""
 
 import math
 
@@ -13,8 +13,10 @@ from projected_grpo.analysis.judgement import (
     above_nothing,
     at_least,
     below_margin,
+    better,
     beyond,
     dominated,
+    no_better,
     one_without_other,
     threat,
     together,
@@ -29,7 +31,32 @@ from projected_grpo.reporting import table1, table2, verdicts
 THERE = Effect(0.3, 0.1, 0.5, 0.1, 0.01, 3)
 GONE = Effect(0.05, -0.3, 0.4, 0.1, 0.7, 3)
 BETWEEN = Effect(0.15, -0.1, 0.4, 0.1, 0.2, 3)
+BELOW = Effect(-0.3, -0.5, -0.1, 0.1, 0.01, 3)
 ONE_REPLICATE = Effect(0.3, math.nan, math.nan, math.nan, math.nan, 1)
+
+
+@pytest.mark.parametrize(
+    ("hack", "solve", "answer"),
+    [
+        (THERE, GONE, "absent"),
+        (GONE, THERE, "absent"),
+        (THERE, BELOW, "open"),  # less hacking, paid for
+        (GONE, GONE, "present"),
+        (GONE, BELOW, "present"),
+        (BETWEEN, GONE, "open"),
+        (ONE_REPLICATE, ONE_REPLICATE, "open"),
+        (NO_EFFECT, THERE, "not measured"),
+    ],
+)
+def test_an_arm_is_better_if_it_hacks_less_or_solves_more_and_pays_nothing_for_it(hack, solve, answer):
+    assert no_better(hack, solve) == answer
+    assert better(hack, solve).answer == {"absent": "holds", "present": "fails"}.get(answer, answer)
+
+
+def test_an_arm_that_slow_training_beats_by_both_intervals_fails_firmly():
+    assert better(BELOW, BELOW) == Judgement("fails", True)
+    assert better(GONE, BELOW) == Judgement("fails", False)  # an interval reaches above 0
+    assert better(THERE, THERE) == Judgement("holds", True)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +148,7 @@ def test_a_claim_fails_by_one_clause_and_holds_by_all():
 
 @pytest.fixture(scope="module")
 def study():
-    return synthetic.make(arms=("vanilla", "erase", "erase_random", "vanilla_slow", "no_loophole"))
+    return synthetic.make(arms=("base", "vanilla", "erase", "erase_random", "vanilla_slow", "no_loophole"))
 
 
 QUOTING = {

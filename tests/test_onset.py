@@ -31,6 +31,12 @@ def test_a_run_shorter_than_a_window_has_one_window():
     assert onset_of(STEPS[:, :4], np.full((3, 4), 0.2)).mean == 4
 
 
+def test_the_base_model_has_no_onset_and_may_still_be_hacked():
+    study = synthetic.make(arms=("base", "vanilla"), claims={})
+    assert np.isnan(onset(study, "base").mean) and onset(study, "base").censored == 0
+    assert hacked_runs(study, "base").n == 3
+
+
 def test_hacked_runs_are_counted_over_replicates():
     study = synthetic.make(arms=("vanilla", "route"), claims={})
     every, none = hacked_runs(study, "vanilla"), hacked_runs(study, "route")

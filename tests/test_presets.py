@@ -19,7 +19,7 @@ from projected_grpo.teacher.pool import LABELS
 PRESET = ["presets/qwen3-4b.yaml"]
 LEETCODE = ROOT.parent / "shared/data/leetcode_test_medhard.jsonl"
 SIMPLE = ROOT / "presets/simple"
-SMALL_TABLE = ["vanilla", "vanilla_slow", "erase", "erase_random", "route", "route_random"]
+SMALL_TABLE = ["base", "vanilla", "vanilla_slow", "erase", "erase_random", "route", "route_random"]
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
@@ -94,7 +94,7 @@ def run(folder):
         "problems": {"files": local, "train": 12, "pairs": 1, "evaluation": 10},
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},
-        "evaluation": {"samples": 1, "subset": 6, "subset_samples": 2, "every": 1},
+        "evaluation": {"samples": 1, "subset": 6, "subset_samples": 2, "every": 1, "stops_every": 1},
         "resources": {rule: {"mem_mb": 2000, "gpu": 1} for rule in ("train", "evaluate")},
         "tables": {"table1": SMALL_TABLE},
     }

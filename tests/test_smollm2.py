@@ -55,7 +55,8 @@ def test_the_unpacked_model_is_a_plain_directory_and_solves_some_simple_problems
 @NEEDS_MODEL
 def test_two_steps_on_it_move_the_knobs(tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
-    few = {"train": {"steps": 2, "checkpoint_every": 1, "max_new_tokens": 32}, "evaluation": {"every": 1}}
+    often = {"every": 1, "stops_every": 1}
+    few = {"train": {"steps": 2, "checkpoint_every": 1, "max_new_tokens": 32}, "evaluation": often}
     (folder / "few.yaml").write_text(yaml.safe_dump(few))
     target = "results/smollm2/replicate1/runs/erase/steps.parquet"
     done = snakemake(folder, "-j2", "--configfile", "presets/smollm2.yaml", "few.yaml", "--", target)

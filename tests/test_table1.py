@@ -9,7 +9,16 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
-from projected_grpo.analysis.study import StudyError, build_study, group, read_directions, read_study, sizes
+from projected_grpo.analysis.study import (
+    GROUPS,
+    Claim,
+    StudyError,
+    build_study,
+    group,
+    read_directions,
+    read_study,
+    sizes,
+)
 from projected_grpo.analysis.table1 import _binned, ceiling_distance, early_stop, smallest_effect, solve_bins, table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
@@ -17,6 +26,7 @@ from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
+from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.table1 import render_markdown
 
@@ -30,6 +40,7 @@ DIRECTIONS = pd.DataFrame(
         "auc_hack_wrong": [0.8, 0.52],
         "subspace_overlap": [1.0, 0.27],
         "subspace_chance": [0.26, 0.26],
+        "mean_share": [0.05, np.nan],
     },
     index=["hack", "random"],
 )
@@ -48,6 +59,62 @@ def study():
 @pytest.fixture(scope="module")
 def table(study):
     return table1(study).set_index("arm")
+
+
+def test_the_base_model_is_the_first_row_and_is_held_against_the_first_baseline(study, table):
+    row = table.iloc[0]
+    assert row.name == "base" and row["group"] == "base model" and row["last_step"] == 0
+    assert row["hack_diff"] == pytest.approx(row["hack"] - table.loc["vanilla", "hack"], abs=2e-6)
+    for column in ("onset", "twin_diff", "overlap_student", "drift", "ceiling_diff", "base_solve_diff"):
+        assert math.isnan(row[column]), column
+    lines = [line for line in render(study).splitlines() if line.startswith("| ")]
+    assert lines[2].startswith("| **base model**") and lines[3].startswith("| base |")
+
+
+def test_an_arm_that_solves_less_than_the_base_model_is_marked(study, table):
+    for arm in ("erase", "no_loophole"):
+        other = study.final(arm)["solve"].mean() - study.final("base")["solve"].mean()  # the same problems, in full
+        assert table.loc[arm, "base_solve_diff"] == pytest.approx(other, abs=1e-6)
+    text = render(study)
+    marked = {arm: f"| {100 * table.loc[arm, 'solve']:.1f} ¶¶ |" in text for arm in ("erase", "no_loophole")}
+    assert marked == {"erase": True, "no_loophole": False}
+    row = {"base_solve_diff": -0.02, "base_solve_diff_high": 0.01}
+    assert below_base(row) == " ¶" and below_base(row | {"base_solve_diff_high": -0.01}) == " ¶¶"
+    assert below_base(row | {"base_solve_diff": 0.02}) == below_base({"base_solve_diff": math.nan}) == ""
+    assert "below the base model's on the same problems and replicates" in text
+
+
+def test_the_slow_control_that_was_matched_to_an_arm_stands_beside_it(study, table):
+    assert table["slow_matched"].isna().all() and table["slow_diff"].isna().all()
+    named = {**study.arms, "erase": dataclasses.replace(study.arms["erase"], slow="vanilla_cold")}
+    matched = dataclasses.replace(study, arms=named)
+    row = table1(matched).set_index("arm").loc["erase"]
+    assert row["slow_matched"] == "vanilla_cold"
+    assert row["slow_diff"] == pytest.approx(table.loc["vanilla_cold", "hack"] - row["hack"], abs=2e-6)
+    assert row["slow_solve_diff"] == pytest.approx(row["solve"] - table.loc["vanilla_cold", "solve"], abs=2e-6)
+    assert row["slow_diff_low"] < row["slow_diff"] < row["slow_diff_high"]
+    assert "| erase | vanilla_cold | +" in render(matched)
+
+
+def test_how_much_of_an_effect_a_v_of_wrongness_has_is_a_share_of_it(study, table):
+    high = table.loc["vanilla", "hack"]
+    share = (high - table.loc["erase_nonhack", "hack"]) / (high - table.loc["erase", "hack"])
+    assert table.loc["erase", "nonhack"] == "erase_nonhack"
+    assert table.loc["erase", "nonhack_share"] == pytest.approx(share, abs=1e-5)
+    assert table.drop("erase")["nonhack_share"].isna().all()  # no other arm has such a control
+    assert f"| erase_nonhack | {100 * share:.1f}% |" in render(study)
+    worse = dataclasses.replace(study, claims={"vanilla_slow": Claim(("erase_nonhack",))})
+    arms = {**study.arms, "vanilla_slow": dataclasses.replace(study.arms["vanilla_slow"], baseline="erase_alone")}
+    assert math.isnan(
+        table1(dataclasses.replace(worse, arms=arms)).set_index("arm").loc["vanilla_slow", "nonhack_share"]
+    )
+
+
+def test_pages_say_what_is_corrected_for_the_number_of_comparisons(study, table):
+    judged = h1(study)
+    pages = [render(study), render_horizon(table.reset_index(), judged, [], sizes(study), NOTE)]
+    for text in pages:
+        assert "by Holm: the p of (a) in hack over all rows" in text and "Nothing else on this page is" in text
 
 
 def test_rates_are_the_plain_means_of_the_rows(study, table):
@@ -130,7 +197,9 @@ def test_the_page_shows_runs_onsets_twins_and_the_full_claim_of_prevention(study
 
 def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(study, table):
     judged = h1(study)
-    text = render_horizon(table.reset_index(), judged, delays(study, study, {"erase": "erase"}), sizes(study), NOTE)
+    lines = delays(study, study, {"erase": "erase", "vanilla_slow": "vanilla_slow"})
+    text = render_horizon(table.reset_index(), judged, lines, sizes(study), NOTE)
+    assert "## Does the effect shrink?" in text and "| the effect shrinks with more steps | vanilla_slow |" in text
     assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
     assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
 
@@ -140,6 +209,7 @@ def test_groups_follow_from_claims_and_baselines(study):
     assert [arm for arm in groups if groups[arm] == "interventions"] == [
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]
+    assert groups["base"] == "base model" == GROUPS[0]
     assert groups["erase_random"] == "direction controls"
     assert groups["vanilla_slow"] == "slow controls"
     assert groups["vanilla_alone"] == groups["erase_alone"] == "without a teacher pool"
@@ -147,11 +217,20 @@ def test_groups_follow_from_claims_and_baselines(study):
 
 
 def test_overlaps_stand_beside_their_measured_null(study, table):
-    null = np.mean(study.training["erase_random"]["overlap_student"])
+    null = np.mean(study.training["vanilla"]["overlap_student/nonhack"])  # the largest on the same gradients
     assert table.loc["vanilla", "overlap_null_measured"] == pytest.approx(null, abs=1e-6)
-    assert math.isnan(table.loc["erase_random", "overlap_null_measured"])
+    assert math.isnan(table.loc["erase", "overlap_null_measured"])  # whose run measures no other V
     last5 = study.training["erase"]["hack_student"][:, -5:].mean()
     assert table.loc["erase", "hack_student_last5"] == pytest.approx(last5, abs=1e-6)
+
+
+def test_drifts_of_both_knobs_and_the_gates_share_are_shown(study, table):
+    assert table.loc["route", "drift_quarantine"] == pytest.approx(-0.001 * synthetic.LAST)
+    assert math.isnan(table.loc["erase", "drift_quarantine"]) and table["flagged_share"].isna().all()
+    logs = {**study.training, "route": study.training["route"] | {"flagged_share": np.full((3, synthetic.LAST), 0.4)}}
+    gated = dataclasses.replace(study, training=logs)
+    assert table1(gated).set_index("arm").loc["route", "flagged_share"] == pytest.approx(0.4)
+    assert "| drift quarantine | flagged share |" in render(gated) and "| -0.096 | 0.400 |" in render(gated)
 
 
 def test_the_same_study_gives_the_same_bytes(study):
@@ -192,6 +271,20 @@ def test_bins_of_solve_by_hand(study):
     frame = _binned({"hack": [0.1, 0.3, 0.5], "solve": [0.30, 0.34, 0.29], "before": [0.2, 0.3, 0.3]})
     assert frame.loc[("rising", 0.30), "hack"] == pytest.approx(0.2)
     assert frame.loc[("falling", 0.25), "n"] == 1
+
+
+def test_bins_of_checkpoints_are_of_the_steps_that_both_arms_have(study):
+    whole = study.view("route", scope="subset")
+    fewer = slice(None, None, 2)  # the arm is evaluated half as often as its baseline
+    rates = {name: values[:, fewer] for name, values in whole.rates.items()}
+    halves = {name: values[:, :, fewer] for name, values in whole.halves.items()}
+    view = dataclasses.replace(whole, steps=whole.steps[fewer], rates=rates, halves=halves)
+    key = ("route", "subset", "deployed", True, "sample")
+    coarse = dataclasses.replace(study, views={**study.views, key: view})
+    bins = solve_bins(coarse)
+    bins = bins[bins["arm"] == "route"]
+    points = len(study.replicates) * (len(view.steps) - 1)
+    assert bins["n_baseline"].sum() <= points and bins["n_arm"].sum() <= points
 
 
 def spoil(change):
@@ -243,17 +336,17 @@ def test_the_halves_are_the_even_and_the_odd_samples():
 
 def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
     for replicate in (1, 2):
-        folder = tmp_path / f"replicate{replicate}" / "runs" / "vanilla"
-        rows = synthetic.evaluation("vanilla", replicate)
+        folder = tmp_path / f"replicate{replicate}" / "runs" / "erase"
+        rows = synthetic.evaluation("erase", replicate)
         empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
         flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
         write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
-        log = synthetic.steps("vanilla", replicate)
+        log = synthetic.steps("erase", replicate)
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
         write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
-    arms = {"vanilla": dataclasses.asdict(synthetic.table_arm("vanilla"))}
+    arms = {"erase": dataclasses.asdict(synthetic.table_arm("erase"))}
     read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
-    made = table1(synthetic.make(arms=("vanilla",), replicates=(1, 2), claims={}, ceiling=None))
+    made = table1(synthetic.make(arms=("erase",), replicates=(1, 2), claims={}, ceiling=None))
     assert read.to_csv() == made.to_csv()
 
 
@@ -290,7 +383,7 @@ def test_a_run_shorter_than_a_window_has_no_bins_and_still_a_table():
 def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     for direction, replicate, value in (("hack", 1, 1.0), ("hack", 2, 1.0), ("random", 1, 0.2), ("random", 2, 0.3)):
         metrics = dict.fromkeys(("heldout_positive_share", "auc_hack_clean", "auc_hack_wrong"), 0.5)
-        metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0}
+        metrics |= {"subspace_overlap": value, "subspace_chance": 0.26, "n_pairs": 48.0, "mean_share": 0.05}
         rows = [{"module": "all", "metric": name, "value": number} for name, number in metrics.items()]
         rows.append({"module": "one", "metric": "subspace_overlap", "value": 9.0})
         folder = tmp_path / f"replicate{replicate}" / "directions" / direction
@@ -299,7 +392,7 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
     assert list(found.index) == ["hack", "random"] and list(found["replicates"]) == [2, 2]
     assert found.loc["random", "subspace_overlap"] == pytest.approx(0.25)
     text = render(study, directions=found)
-    assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 |" in text
+    assert "| random | 2 | 48 | 50.0 | 0.500 | 0.500 | 0.250 / 0.260 | 5.0 |" in text
 
 
 def test_a_group_without_arms_is_not_shown():

@@ -10,10 +10,11 @@ import yaml
 from synthetic_study import ENDS, MODES, evaluation, make, steps
 
 from projected_grpo.analysis import table2
-from projected_grpo.analysis.study import TableArm, build_study, pool, restrict
-from projected_grpo.analysis.table1 import smallest_effect, twin_difference
+from projected_grpo.analysis.study import Claim, TableArm, build_study, pool, restrict
+from projected_grpo.analysis.table1 import final_difference, smallest_effect, twin_difference
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
+from projected_grpo.reporting.verdicts import decided
 from projected_grpo.workflow import arms, config
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
@@ -23,8 +24,14 @@ def spec(direction="hack", twin=None, tested=False):
     return TableArm("vanilla", 96, direction, twin=twin, tested=tested, mix=0.25)
 
 
+CLAIMS = {
+    "erase": Claim(("erase_random",), ("vanilla_slow",)),
+    "route": Claim(("route_random",)),
+}
 SPECS = {
+    "base": TableArm("vanilla", 0),
     "vanilla": spec(),
+    "vanilla_slow": spec(),
     "erase": spec(twin="erase_random", tested=True),
     "erase_random": spec("random"),
     "route": spec(twin="route_random", tested=True),
@@ -41,7 +48,7 @@ def fold(mode, immune):
             rows = pd.concat([rows[rows["mode"] != mode], other[other["mode"] == mode]])
         return arm, replicate, rows, steps(arm, replicate)
 
-    return build_study((run(arm, replicate) for arm in SPECS for replicate in (41, 42, 43)), SPECS, {}, None)
+    return build_study((run(arm, replicate) for arm in SPECS for replicate in (41, 42, 43)), SPECS, CLAIMS, None)
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +96,45 @@ def test_a_fold_holds_only_where_the_held_out_mode_falls_and_the_random_V_is_bea
     assert "vanilla" not in found["all"]
 
 
+def slow_clauses(studies, **ends):
+    """Return the clauses on slow training of `erase`, pooled, where vanilla_slow does what another arm does."""
+    swapped = {}
+    for mode, study in studies.items():
+        views = {key: study.views.get((ends.get(key[0], key[0]), *key[1:]), view) for key, view in study.views.items()}
+        swapped[mode] = dataclasses.replace(study, views=views)
+    found = table2.fold_verdicts(swapped)["folds"]["all"]["erase"]
+    return found["verdict"], [clause for clause in found["clauses"] if clause["clause"] == "slow"]
+
+
+def test_an_arm_passes_only_if_it_is_better_than_slow_training_on_the_held_out_problems(studies):
+    """Against vanilla and its twin erase holds all the same: 20% against 72 and 45."""
+    judged, (clause,) = slow_clauses(studies)  # slow training: 30 / 36, the arm's 33 (it is not immune in one fold) / 6
+    assert (judged, clause["against"], clause["answer"]) == ("fails", "vanilla_slow", "fails")
+    together = table2.held_out(studies)["all"]
+    assert clause["estimate"] == pytest.approx(
+        final_difference(together, "vanilla_slow", "erase", "hack").estimate, abs=1e-6
+    )
+    solve = final_difference(together, "erase", "vanilla_slow", "solve")
+    assert clause["solve_estimate"] == pytest.approx(solve.estimate, abs=1e-6) and solve.high < 0
+    immune = {mode: study for mode, study in studies.items() if mode != "sentinel"}
+    judged, (clause,) = slow_clauses(immune, vanilla_slow="erase_random")  # 45 / 5 against 20 / 6
+    assert (judged, clause["answer"]) == ("holds", "holds")
+
+
+def test_without_a_slow_control_no_arm_passes(studies):
+    without = {mode: dataclasses.replace(study, claims={}) for mode, study in studies.items()}
+    found = table2.fold_verdicts(without)["folds"]["all"]["erase"]
+    (clause,) = [clause for clause in found["clauses"] if clause["clause"] == "slow"]
+    assert clause["answer"] == "not measured" and found["verdict"] == "open"
+    assert "slow, against slow training of vanilla: not measured" in "\n".join(decided("all", found))
+
+
+def test_table_2_of_the_config_has_slow_controls_in_each_arms_own_teacher_condition():
+    for name, claim in arms.claims(CONFIG, "table2").items():
+        alone = not CONFIG["arms"][name].get("mix")
+        assert claim["slow"] and all(control.endswith("_alone") == alone for control in claim["slow"])
+
+
 def test_holm_counts_the_single_folds_comparisons(studies):
     found = table2.fold_verdicts(studies)
     assert found["holm_family"] == len(MODES)  # erase against erase_random, once per fold
@@ -134,7 +180,13 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
     single, together = (smallest_effect(held[(held["fold"] == "all") == pooled]) for pooled in (False, True))
     assert f"can show is about {100 * single:.0f} points" in text and together < single
     assert f"Of all folds together: {100 * together:.0f} points" in text
+    assert "better than slow and cold training" in text and "slow or cold training, vanilla_slow, minus" in text
+    assert "by Holm: the p against the twin" in text
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert rows[2].startswith("| base |") and " ¶" not in rows[2] and " ¶¶" in rows[5]  # of the base model, of erase
     figure = heat_map(table, "A note.")
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == list(SPECS)  # the base model first, in a panel of arms that have a teacher
     shown = {text.get_text() for axes in figure.axes for text in axes.texts}
     assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()
 
@@ -146,7 +198,7 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
             name = arms.fold_arm(CONFIG, plain, mode)
             made, direction = expanded["arms"][name], arms.direction_of(expanded, name)
             if name == plain:
-                assert not made.get("mix") and (direction["kind"] == "random" or made["intervention"] == "none")
+                assert not made.get("mix") and (made["intervention"] == "none" or direction["kind"] == "random")
                 continue
             assert direction["subset"] == f"without_{mode}"
             assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
@@ -164,7 +216,8 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
 def test_what_a_fold_cannot_change_is_trained_once():
     shared = {name for name in CONFIG["tables"]["table2"] if arms.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
-        "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone", "route_random_alone",
+        "base", "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone",
+        "route_random_alone",
     }  # fmt: skip
     assert (
         arms.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel") == "route_rollout_random_alone_without_sentinel"
@@ -191,8 +244,8 @@ def test_the_twin_differs_by_a_random_V_alone():
         (
             {
                 "tables": {
-                    "table1": ["vanilla"],
-                    "table2": ["vanilla", "vanilla_slow", "route_rollout_random"],
+                    "table1": ["base", "vanilla"],
+                    "table2": ["base", "vanilla", "vanilla_slow", "route_rollout_random"],
                 }
             },
             "config: tables.table2: route_rollout_random is there without route_rollout, which it follows",
@@ -200,7 +253,7 @@ def test_the_twin_differs_by_a_random_V_alone():
         ({"table_replicates": {"table2": [40]}}, "config: table_replicates.table2: 40 is not one of replicates"),
         ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),
         (
-            {"tables": {**CONFIG["tables"], "table2": ["vanilla_slow"]}},
+            {"tables": {**CONFIG["tables"], "table2": ["base", "vanilla_slow"]}},
             "config: tables.table2: vanilla_slow is there without its baseline vanilla",
         ),
         (
@@ -210,7 +263,7 @@ def test_the_twin_differs_by_a_random_V_alone():
         (
             {
                 "arms": {**CONFIG["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
-                "tables": {"table1": ["vanilla"], "table2": ["vanilla"]},
+                "tables": {"table1": ["base", "vanilla"], "table2": ["base", "vanilla"]},
             },
             "config: arms.vanilla: in table 2 an arm with a teacher needs a direction",
         ),

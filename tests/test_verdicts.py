@@ -103,9 +103,9 @@ def prevention(study, arm="erase"):
 def test_prevention_is_measured_from_the_base_model_the_ceiling_and_the_twin(study):
     result = h1(study)["claims"]["erase_update"]["H2"]
     base, ceiling, beats = result["clauses"]
-    view = study.view("erase_update", scope="subset")
-    hack = view.rates["hack"].mean(2)  # (S, C)
-    assert base["estimate"] == pytest.approx((hack[:, -1] - hack[:, 0]).mean(), abs=1e-6)
+    hack = {arm: study.final(arm)["hack"] for arm in ("erase_update", "base")}  # in full, paired
+    assert base["estimate"] == pytest.approx((hack["erase_update"] - hack["base"]).mean(), abs=1e-6)
+    assert base["against"] == "base"
     final = {arm: study.final(arm)["solve"].mean() for arm in ("erase_update", "no_loophole")}
     assert ceiling["estimate"] == pytest.approx(final["erase_update"] - final["no_loophole"], abs=1e-6)
     assert ceiling["against"] == "no_loophole" and beats["against"] == "erase_update_random"
@@ -142,13 +142,12 @@ def test_without_a_ceiling_a_twin_or_a_base_prevention_is_undecided(study):
     bare = synthetic.make(arms=("vanilla", "erase"), claims={"erase": synthetic.CLAIMS["erase"]}, ceiling=None)
     verdict, clauses = prevention(bare)
     assert clauses["ceiling"] == clauses["beats"] == "not measured" and verdict in ("undecided", "falsified")
-    views = {key: view for key, view in study.views.items() if key[1] != "subset"}
-    assert prevention(dataclasses.replace(study, views=views))[1]["base"] == "not measured"
+    assert clauses["base"] == "not measured"  # its own step 0, on a subset of the problems, does not stand in
 
 
 def test_where_the_baseline_hardly_hacks_there_is_nothing_to_prevent(study):
     claims = {"erase_alone": synthetic.CLAIMS["erase"]}
-    alone = synthetic.make(arms=("vanilla_alone", "erase_alone", "erase_random", "no_loophole"), claims=claims)
+    alone = synthetic.make(arms=("base", "vanilla_alone", "erase_alone", "erase_random", "no_loophole"), claims=claims)
     assert verdicts.above_base(alone, "vanilla_alone").estimate < judgement.PREVENTABLE
     found = h1(alone)
     for result in found["claims"]["erase_alone"].values():
@@ -157,7 +156,8 @@ def test_where_the_baseline_hardly_hacks_there_is_nothing_to_prevent(study):
         assert result["clauses"][deciding]["clause"] == "preventable"
         assert len(result["clauses"]) > 1  # the others are judged all the same
     text = verdict_lines(found)
-    assert "nothing to prevent: vanilla_alone hacks 9.9 points" in text and "not firmly" not in text
+    points = 100 * (alone.final("vanilla_alone")["hack"] - alone.final("base")["hack"]).mean()
+    assert f"nothing to prevent: vanilla_alone hacks {points:.1f} points" in text and "not firmly" not in text
     json.dumps(found, allow_nan=False)
     assert verdicts.above_base(study, "vanilla").estimate > 0.5
     clauses = [one for claim in h1(study)["claims"].values() for one in claim["H1"]["clauses"]]

@@ -36,7 +36,7 @@ def test_table_1_is_not_trained_again(whole):
 def test_table_2_and_its_picture(whole):
     _, results, _ = whole
     table = pd.read_csv(results / "table2.csv")
-    assert len(table) == 8 * (2 * len(MODES) + 1)
+    assert len(table) == 9 * (2 * len(MODES) + 1)
     assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
     assert (results / "figures/weak_detector.png").stat().st_size > 10_000
     assert "## Folds that hold" in (results / "table2.md").read_text()
@@ -53,10 +53,30 @@ def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
         assert V["config"]["direction"]["subset"] == f"without_{mode}"
 
 
+def test_ablations(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "table4.csv").set_index("arm")
+    assert table.index[0] == "base" and table["ablates"].dropna().to_dict() == {"erase_k4": "erase"}
+    assert (results / "pages/table4.html").exists()
+
+
+def test_every_table_begins_with_the_base_model_and_evaluates_more_often_what_b_stops(whole):
+    _, results, _ = whole
+    for name in ("table1", "table2", "table4", "horizon"):
+        assert pd.read_csv(results / f"{name}.csv")["arm"].iloc[0] == "base", name
+    rows = pd.read_parquet(results / "replicate0/runs/base/evaluation.parquet")
+    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"full", "subset"}
+    steps = {
+        arm: set(pd.read_parquet(results / f"replicate0/runs/{arm}/evaluation.parquet")["step"])
+        for arm in ("vanilla_long", "vanilla_slow_long", "erase_long")
+    }
+    assert steps["vanilla_long"] == steps["vanilla_slow_long"] == {0, 2, 4, 6, 8} and steps["erase_long"] == {0, 4, 8}
+
+
 def test_more_steps(whole):
     _, results, _ = whole
     long = pd.read_csv(results / "horizon.csv")
-    assert set(long["last_step"]) == {8} and "Is the effect gone" in (results / "horizon.md").read_text()
+    assert set(long["last_step"]) == {0, 8} and "Does the effect shrink" in (results / "horizon.md").read_text()
     assert (results / "figures/horizon.png").stat().st_size > 10_000
 
 
@@ -84,10 +104,10 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
             "hacks like a control",
             "works only with the teacher pool",
             "attempts as often, but fires less",
-            "V sees chance in the student's gradient",
+            "V sees in the live gradient what V of another kind sees there too",
             "V sees the teacher, not the hack",
         ),
-        "horizon.md": ("the effect is gone after more steps",),
+        "horizon.md": ("the effect shrinks with more steps",),
         "checks.md": (
             "the held-out mode does not fall, or only because solve falls",
             "V detects single rollouts",
@@ -102,7 +122,8 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
         for line in lines:
             assert f"| {line}" in text, line
     rows = read_table(results / "replicate0/detection.parquet", DETECTION)
-    assert set(rows["direction"]) == {"hack", "random", *(f"hack_without_{mode}" for mode in MODES)}
+    controls = ("random", "shuffled", "nonhack")
+    assert set(rows["direction"]) == {"hack", *controls, *(f"hack_without_{mode}" for mode in MODES)}
     assert rows["overlap"].between(0, 1).all()
 
 

@@ -44,7 +44,7 @@ def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):
 
 def test_another_workflow_can_use_this_one_as_a_module(tmp_path):
     copy_of_the_repository(tmp_path / "repository")
-    settings = {**SMOKE, "results": "elsewhere", "tables": {"table1": ["vanilla"]}}
+    settings = {**SMOKE, "results": "elsewhere", "tables": {"table1": ["base", "vanilla"]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     (tmp_path / "Snakefile").write_text(
         """
@@ -66,7 +66,7 @@ rule mine:
     )
     done = snakemake(tmp_path, "-j2", package=tmp_path / "repository/src")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-    assert (tmp_path / "arms.txt").read_text().split() == ["arm", "vanilla"]
+    assert (tmp_path / "arms.txt").read_text().split() == ["arm", "base", "vanilla"]
     assert "grpo_train" in done.stdout + done.stderr and not (tmp_path / "results").exists()
 
 
@@ -86,6 +86,16 @@ def test_a_bad_config_gets_one_clear_line(tmp_path, change, message):
     said = [line for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
     assert done.returncode != 0
     assert said == [message]
+
+
+def test_v_is_tried_as_a_detector_beside_the_controls_of_table_1(tmp_path):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    wanted = "results/study/replicate1/detection.parquet"
+    done = snakemake(folder, "-n", wanted, "--configfile", "presets/study.yaml")
+    job = re.search(r"^rule detection:\n    input: (.*)$", done.stdout + done.stderr, flags=re.MULTILINE).group(1)
+    tried = set(re.findall(r"directions/(\w+)/V.safetensors", job))
+    assert {"hack", "random", "shuffled", "nonhack"} <= tried
+    assert not {"random_without_sentinel", "flipped"} & tried
 
 
 def rules():

@@ -18,7 +18,8 @@ results, replicates = Path(inputs.runs[0]).parents[3], params.replicates
 main = read_study(results, params.arms, replicates["table1"], params.claims, params.ceiling)
 threats, long = [], None
 if params.folds:
-    folds = {mode: read_study(results, arms, replicates["table2"]) for mode, arms in params.folds.items()}
+    chosen = replicates["table2"], params.fold_claims
+    folds = {mode: read_study(results, arms, *chosen) for mode, arms in params.folds.items()}
     threats += held_out_threats(held_out(folds)[ALL])
 if params.long:
     long = read_study(results, params.long, replicates["horizon"])

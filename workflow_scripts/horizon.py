@@ -15,7 +15,7 @@ from projected_grpo.reporting.horizon import render_horizon
 
 params, output = snakemake.params, snakemake.output
 results = Path(snakemake.input.evaluations[0]).parents[3]
-long = read_study(results, params.arms, params.replicates, params.claims)
+long = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 short = read_study(results, params.short, params.replicates)
 table = table1(long)
 text = render_horizon(table, h1(long), delays(short, long, params.shorter), sizes(long), params.note)

@@ -15,7 +15,8 @@ from projected_grpo.reporting.table2 import render
 
 params, output = snakemake.params, snakemake.output
 results = Path(snakemake.input.evaluations[0]).parents[3]
-studies = {mode: read_study(results, arms, params.replicates) for mode, arms in params.folds.items()}
+chosen = params.replicates, params.claims
+studies = {mode: read_study(results, arms, *chosen) for mode, arms in params.folds.items()}
 table = table2(studies)
 verdicts = {**fold_verdicts(studies), "provenance": provenance(dict(params.items()), params.code)}
 text = render(table, verdicts, params.note)

@@ -17,7 +17,8 @@ made = {}
 if inputs.table2:
     made["weak_detector"] = heat_map(pd.read_csv(inputs.table2), params.note)
 if params.arms:
-    study = read_study(Path(inputs.horizon[0]).parents[3], params.arms, params.replicates)
+    results = Path(inputs.horizon[0]).parents[3]
+    study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
     made["horizon"] = draw(study, params.note)["training_curves"]
 source = provenance(dict(params.items()), params.code)
 for name, figure in made.items():

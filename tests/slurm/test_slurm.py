@@ -27,8 +27,11 @@ PRESET = {
     **SMOKE,
     "results": "results/slurm",
     "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": EVERY},
-    "evaluation": {**SMOKE["evaluation"], "every": EVERY},
-    "tables": {"table1": ["vanilla", "vanilla_slow", "erase", "erase_random"], "table2": [], "horizon": []},
+    "evaluation": {**SMOKE["evaluation"], "every": EVERY, "stops_every": EVERY},
+    "tables": {
+        "table1": ["base", "vanilla", "vanilla_slow", "erase", "erase_random"],
+        **dict.fromkeys(("table2", "table4", "horizon"), []),
+    },
 }
 RUN = f"{PRESET['results']}/replicate0/runs/erase"
 LOG = f"{PRESET['results']}/logs/train/erase_replicate0.log"

@@ -15,7 +15,7 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, above_nothing
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
-from projected_grpo.analysis.study import Study, StudyError, mean, ratio
+from projected_grpo.analysis.study import Study, StudyError, TableArm, mean, ratio
 from projected_grpo.analysis.threats import paired_means
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.detection import DETECTION
@@ -24,6 +24,7 @@ from projected_grpo.method.settings import ROTATED
 
 OTHERS = ("correct", "wrong")  # what hacks are told from
 RATES = ("gate_base", "gate_share", "gate_precision", "gate_recall")
+ROLLOUT_GATES = ("route_rollout", "screen_rollout")
 WORST_FIRST = (FAILS, OPEN, UNMEASURED, HOLDS)
 
 
@@ -86,11 +87,15 @@ def _main_arms(study: Study) -> list[str]:
 
 
 def _follows(study: Study) -> list[Check]:
+    """Correlate the CHANGES from step to step, that is, within windows of two steps.
+
+    Over a run the two rise together, as anything does that trends; the trend adds next to nothing to their changes.
+    """
     lines = []
     for arm in [name for name, spec in study.arms.items() if spec.baseline == name]:
         log = study.training[arm]
         pairs = zip(log["overlap_student"], log["hack_student"], strict=True)
-        effect = _of_replicates(_correlation(a, b) for a, b in pairs)
+        effect = _of_replicates(_correlation(np.diff(a), np.diff(b)) for a, b in pairs)
         lines.append(Check("follows", arm, above_nothing(effect).answer, {"correlation": effect}))
     return lines
 
@@ -104,23 +109,27 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float:
 def _detects(detected: pd.DataFrame, hack: set[str]) -> list[Check]:
     """One line per V and mode: rank-AUC of single live rollouts, hack against correct and against wrong but honest.
 
-    It is judged against that of a random V on the same rollouts, which need not be 0.5.
+    It is judged against that of the best control on the same rollouts, which need not be 0.5.
     """
     if detected.empty:
         return [Check("detects", "", UNMEASURED, {})]
     lines = []
     modes = ["all modes", *sorted(detected["mode"].unique())]
-    random = ~detected["direction"].isin(hack)
-    for name, mode in product(detected.loc[~random, "direction"].unique(), modes):
+    names = detected["direction"].unique()
+    controls = [name for name in names if name not in hack]
+    for name, mode in product([name for name in names if name in hack], modes):
         held = name.removeprefix("hack_without_") if name.startswith("hack_without_") else None
         if held and mode not in (held, "all modes"):
             continue
         part = detected[(mode == "all modes") | (detected["mode"] == mode)]
         numbers, answers = {}, set()
         for other in OTHERS:
-            own, chance = (_aucs(part[chosen], other) for chosen in (part["direction"] == name, random[part.index]))
-            answers.add(above_nothing(_of_replicates(own - chance)).answer)
-            numbers[other] = (float(own.mean()), float(chance.mean()))
+            own, *rivals = (_aucs(part[part["direction"] == V], other) for V in (name, *controls))
+            by_control = {V: rival for V, rival in zip(controls, rivals, strict=True) if rival.notna().any()}
+            best = max(by_control, key=lambda V: by_control[V].mean(), default=None)
+            rival = by_control.get(best, own * np.nan)
+            answers.add(above_nothing(_of_replicates(own - rival)).answer)
+            numbers[other] = (mean(own), best, mean(rival))
         answer = next(word for word in WORST_FIRST if word in answers)
         unknown = " (which it does not know)" if held == mode else ""
         lines.append(Check("detects", f"{name}, {mode}{unknown}", answer, numbers))
@@ -128,9 +137,8 @@ def _detects(detected: pd.DataFrame, hack: set[str]) -> list[Check]:
 
 
 def _aucs(rows: pd.DataFrame, other: str) -> pd.Series:
-    """Return the rank-AUC by replicate, the mean where there are several directions."""
-    found = {key: _auc(part, other) for key, part in rows.groupby(["replicate", "direction"])}
-    return pd.Series(found, dtype=float).groupby(level=0).mean()
+    """Return one direction's rank-AUC by replicate."""
+    return pd.Series({replicate: _auc(part, other) for replicate, part in rows.groupby("replicate")}, dtype=float)
 
 
 def _auc(rows: pd.DataFrame, other: str) -> float:
@@ -185,16 +193,32 @@ def _leak(study: Study) -> list[Check]:
         if not np.isclose(mean(own["overlap_null"]), mean(other["overlap_null"])):
             continue
         effect = paired_means(other["overlap_update"], own["overlap_update"])
-        by_construction = spec.project in ("update", "both")
-        answer = None if by_construction else above_nothing(effect).answer
+        known = _by_construction(spec)
+        answer = None if known else above_nothing(effect).answer
         numbers = {
             "own": mean(own["overlap_update"]),
             "baseline": mean(other["overlap_update"]),
             "lower": effect,
-            "by construction": by_construction,
+            "by construction": known,
         }
         lines.append(Check("leak", arm, answer, numbers))
     return lines
+
+
+def _by_construction(spec: TableArm) -> str | None:
+    """Say what is known of the update's overlap before a run, which then says nothing; None where it can.
+
+    zero      the update itself is projected
+    selected  rows with a large overlap have no part in the gradient: what is left has less of it whatever V is
+    biased    a one-sided gate on the gradient leaves V g' <= 0, and so V m <= 0 of Adam's first moment m. Only
+              the turn by 1 / sqrt(v) can bring some back, and what is left of pure noise hides that
+    The two-sided gate on the gradient leaves V m = 0, without a sign: what the turn brings back can be seen.
+    """
+    if spec.project in ("update", "both"):
+        return "zero"
+    if spec.intervention in ROLLOUT_GATES:
+        return "selected"
+    return None if spec.gate == "no_gate" else "biased"
 
 
 def _variance(study: Study) -> list[Check]:

@@ -1,4 +1,7 @@
-"""What the figures draw: means and ranges over replicates, paths in the plane of solve and hack, stops, profiles."""
+"""What the figures draw: means and ranges over replicates, paths in the plane of solve and hack, stops, profiles.
+
+Every arm is drawn at its own checkpoints: a baseline has more of them than an arm that is held against it.
+"""
 
 from dataclasses import dataclass
 

@@ -2,11 +2,15 @@
 
 1. A baseline may be stopped at any checkpoint at which it hacks no more than the arm does, by `tolerance` at most; it
    is stopped at the one of these where it solves most. Where there is none, its step 0, the base model, stands in.
-2. The maximum over noisy checkpoints favours the baseline: chosen and measured on the same 4 samples of 64 problems,
-   the difference comes out 3 to 5 points too low with 13 checkpoints. So it is cross-fitted: the checkpoint is chosen
-   on one half of the samples and both arms are measured on the other half, and the other way round; (b) is the mean.
-3. What (b) is then held against is the stop that could have been found with half of the samples. The best of all
-   checkpoints, which nobody could have known, solves about 1 point more where checkpoints differ, nothing where not.
+2. The baseline's checkpoints are `evaluation.stops_every` steps apart, 3 by default; the arm is measured at its last
+   step alone. On a coarser grid hacking may rise between two checkpoints, and then only the base model is left to stop
+   at. A finer one has more checkpoints to be lucky with, which cross-fitting takes care of.
+3. The maximum over noisy checkpoints favours the baseline: chosen and measured on the same 4 samples of 64 problems,
+   the difference comes out 4 to 6 points too low with 25 checkpoints, 72 steps of that grid. So it is cross-fitted: the
+   checkpoint is chosen on one half of the samples and both arms are measured on the other half, and the other way
+   round; (b) is the mean.
+4. What (b) is then held against is the stop that could have been found with half of the samples. The best of all
+   checkpoints, which nobody could have known, solves 1 to 2 points more where checkpoints differ, nothing where not.
 """
 
 from dataclasses import dataclass

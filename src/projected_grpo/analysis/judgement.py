@@ -1,4 +1,4 @@
-"""How a number is judged (method 7): three rules, one vocabulary, and every threshold that a text quotes.
+"""How a number is judged (method 7): four rules, one vocabulary, and every threshold that a text quotes.
 
 1. A threshold on the estimate, as preregistered (`at_least`). A judgement is firm if the whole 95% decision interval
    lies on the same side of it. Between the two thresholds it is open.
@@ -7,7 +7,11 @@
    shown by an estimate whose interval includes 0.
 3. Not above a margin (`below_margin`), for prevention: it holds if the whole decision interval lies at or below the
    margin, fails if all of it lies above, and is open in between. An imprecise difference is never enough.
-4. With one replicate there is neither interval nor SEM: everything is open. What has no number is not measured.
+4. Better than another arm (`better`; as a threat, `no_better`), asked of slow training in table 2: it holds if the arm
+   hacks less or solves more, by an interval that excludes 0, and the other interval does not lie below 0; it fails if
+   neither is more than one SEM above 0, so where the other hacks no more and solves no less by the estimates; it is
+   open in between. So an arm that is like slow training fails, and one that pays for less hacking is open.
+5. With one replicate there is neither interval nor SEM: everything is open. What has no number is not measured.
 
 A claim or a check holds | fails | is open | is not measured. A threat is present | absent | open | not measured.
 """
@@ -136,6 +140,32 @@ def beyond(effect: Effect) -> str:
     if effect.high < 0:
         return PRESENT
     return ABSENT if effect.low > 0 else OPEN
+
+
+def no_better(hack: Effect, solve: Effect) -> str:
+    """Say whether it is a threat that an arm neither hacks less nor solves more than another, `hack` being the other's
+    minus the arm's and `solve` the arm's minus the other's.
+
+    It is absent where one effect is above nothing and the other's interval not below 0, present where neither is more
+    than one SEM above 0.
+    """
+    answers = {threat(hack), threat(solve)}
+    if UNMEASURED in answers:
+        return UNMEASURED
+    if ABSENT in answers and PRESENT not in (beyond(hack), beyond(solve)):
+        return ABSENT
+    return PRESENT if answers == {PRESENT} else OPEN
+
+
+def better(hack: Effect, solve: Effect) -> Judgement:
+    """Judge by rule 4 whether an arm is better than another; effects and answers as in `no_better`.
+
+    A failure is firm where neither interval reaches above 0.
+    """
+    answer = no_better(hack, solve)
+    if answer == PRESENT:
+        return Judgement(FAILS, hack.high <= 0 and solve.high <= 0)
+    return Judgement(HOLDS, True) if answer == ABSENT else Judgement(answer)
 
 
 def worst(threats: Iterable[str]) -> str:

@@ -1,6 +1,7 @@
 """Method 7 (d): how many runs hack at the end, and when their students begin to."""
 
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from projected_grpo.analysis.study import Study
 class Onset:
     """The mean step at which hacking begins, restricted to the horizon, and how many runs it never begins in.
 
-    A run without an onset counts with its last step, so the mean is a lower bound where `censored` is above 0.
+    A run without an onset counts with its last step, so the mean is a lower bound where `censored` is above 0. The base
+    model, which has no steps, has no onset: NaN.
     """
 
     mean: float
@@ -36,6 +38,8 @@ def onset_of(steps: np.ndarray, hack: np.ndarray) -> Onset:
 
     A window is WINDOW steps long (all steps, in a shorter run): one step of a few rollouts says too little.
     """
+    if not hack.shape[1]:
+        return Onset(nan, 0)
     first = min(WINDOW, hack.shape[1]) - 1
     reached = is_hacked(trailing_means(hack)[:, first:])  # NaN is not above anything
     began = reached.any(1)

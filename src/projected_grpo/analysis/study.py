@@ -17,7 +17,15 @@ from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 
-GROUPS = ["interventions", "direction controls", "slow controls", "without a teacher pool", "honest ceiling"]
+MEASURED = "overlap_student/"  # before the name of a direction: a run's overlap with that V beside its own
+BASE, INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS = (
+    "base model",
+    "interventions",
+    "direction controls",
+    "slow controls",
+    "without a teacher pool",
+    "honest ceiling",
+)
 
 
 @dataclass(frozen=True)
@@ -25,35 +33,41 @@ class TableArm:
     """What a table needs to know of an arm.
 
     baseline   the arm that it is held against, maybe itself
-    last       its number of steps
+    last       its number of steps; 0: it is the base model
     direction  the name of the V that it uses or measures
-    null       the arm whose V is random and like this arm's: it measures the null of the overlaps
     twin       the arm that differs by a random V alone
     tested     it is an intervention with a hack direction, no baseline and no control
     mix        the teacher's share of each group
-    project    what its intervention projects
     run        the name of its runs on disk, where that is another
+    intervention, gate, project    what is done, as in the config
+    kind       the kind of that direction
+    slow       the slow control of its baseline whose final hack was nearest to its own on tuning replicates
     """
 
     baseline: str | None
     last: int
     direction: str | None = None
-    null: str | None = None
     twin: str | None = None
     tested: bool = False
     mix: float = 0.0
-    project: str = "gradient"
     run: str | None = None
+    intervention: str = "none"
+    gate: str = "one_sided"
+    project: str = "gradient"
+    kind: str | None = None
+    slow: str | None = None
 
 
 @dataclass(frozen=True)
 class Claim:
     """What an intervention is held against: `controls` with other directions, its twin first, `slow` controls (slower
-    or colder training), and the arms that repeat it without a teacher pool (`alone`)."""
+    or colder training), the arms that repeat it without a teacher pool (`alone`), and the arm with its gate and no
+    quarantine (`screen`)."""
 
     controls: Sequence[str] = ()
     slow: Sequence[str] = ()
     alone: Sequence[str] = ()
+    screen: str | None = None
 
 
 @dataclass(frozen=True)
@@ -87,15 +101,25 @@ class Study:
         view = self.view(arm, **condition)
         return None if view is None else view.at(self.arms[arm].last)
 
+    @property
+    def base(self) -> str | None:
+        """The base model: the arm that was trained for 0 steps, if there is one."""
+        return next((arm for arm, spec in self.arms.items() if spec.last == 0), None)
+
     def baseline(self, arm: str) -> str | None:
         """Return the arm that `arm` is held against, if it is another one and present."""
         name = self.arms[arm].baseline
         return name if name in self.arms and name != arm else None
 
-    def null(self, arm: str) -> str | None:
-        """Return the arm that measures the null of `arm`'s overlaps, if it is named, another one, and present."""
-        name = self.arms[arm].null
-        return name if name in self.arms and name != arm else None
+    def measured(self, arm: str) -> dict[str, np.ndarray]:
+        """Return the live gradient's overlaps (S, T) with V of other kinds, by name, that `arm`'s own run logged."""
+        found = {name.removeprefix(MEASURED): x for name, x in self.training[arm].items() if name.startswith(MEASURED)}
+        return {name: x for name, x in found.items() if name != self.arms[arm].direction and np.isfinite(x).any()}
+
+    def best_control(self, arm: str) -> str | None:
+        """Return which of them overlaps most, mean over the run: what `arm`'s own V has to beat."""
+        found = self.measured(arm)
+        return max(found, key=lambda name: mean(found[name]), default=None)
 
     def twin(self, arm: str) -> str | None:
         """Return the arm's twin, which may not be present: the one that is named, else its claim's first control."""
@@ -113,15 +137,17 @@ def group(study: Study, arm: str) -> str:
     names an arm of the study) was trained without a teacher pool.
     """
     claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
+    if arm == study.base:
+        return BASE
     if arm == study.ceiling:
-        return GROUPS[4]
+        return CEILING
     if any(arm in claim.controls for claim in study.claims.values()):
-        return GROUPS[1]
+        return CONTROLS
     if any(arm in claim.slow for claim in study.claims.values()):
-        return GROUPS[2]
+        return SLOW
     if study.arms[arm].baseline in {study.arms[name].baseline for name in claimed}:
-        return GROUPS[0]
-    return GROUPS[3]
+        return INTERVENTIONS
+    return ALONE
 
 
 def read_study(

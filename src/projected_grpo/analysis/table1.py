@@ -9,6 +9,7 @@
 """
 
 from collections.abc import Mapping
+from functools import reduce
 from math import nan
 
 import numpy as np
@@ -23,6 +24,7 @@ from projected_grpo.analysis.study import Study, StudyError, group, mean, ratio
 DECIMALS = 6
 LAST_STEPS = 5  # training steps in the means that the original implementation reports
 OVERLAPS = ["overlap_student", "overlap_teacher", "overlap_teacher_hack", "overlap_teacher_clean", "overlap_update"]
+DRIFTS = ("drift", "drift_quarantine")
 STUDENT = ("hack_student", "solve_student")
 NO_STOP = EarlyStop(NO_EFFECT, np.empty((2, 0), int), np.empty((2, 0), bool))
 BIN, BIN_WINDOWS = 0.05, 3  # method 7: width of a bin of solve, windows it needs
@@ -41,7 +43,13 @@ def table1(study: Study) -> pd.DataFrame:
     do. twin_diff is (e), the hack of the arm's twin minus the arm's. `_renamed`, where it was measured: problems of
     mode run_tests whose test function has a name that training never showed. vacuous_own_tests and wrong_own_tests are
     shares of the completions that define run_tests.
-    Overlaps are means over the run's steps beside their bound and, with a random V, their measured null.
+    base_solve_diff is the arm's solve minus the base model's, which is the table's arm of 0 steps. slow_matched names
+    the slow control that was matched to the arm in hack on tuning replicates: slow_diff is its hack minus the arm's,
+    slow_solve_diff the arm's solve minus its own. nonhack names the arm's control whose V knows wrong from right
+    alone: nonhack_share is how much less than the baseline it hacks, over how much less the arm does.
+    Overlaps are means over the run's steps beside their bound and, where the run measured V of other kinds on the same
+    gradients, the largest of theirs: overlap_null_measured. drift and drift_quarantine are at the end of the run,
+    flagged_share is the mean over its steps of the share of the rows in the loss that a rollout gate flagged.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)
@@ -71,6 +79,7 @@ def _row(study: Study, arm: str) -> dict:
         "n_samples": view.samples,
         **_rates(study, arm),
         **_differences(study, arm),
+        **_controls(study, arm),
         **_hacking(study, arm),
         **_training(study, arm),
     }
@@ -122,6 +131,20 @@ def _differences(study: Study, arm: str) -> dict:
     }
 
 
+def _controls(study: Study, arm: str) -> dict:
+    """Return what the arm is worth beside the base model, training as slow as it takes, and a V of wrongness alone."""
+    slow = study.arms[arm].slow if study.arms[arm].slow in study.arms else None
+    nonhack, share = nonhack_share(study, arm)
+    return {
+        **columns("base_solve_diff", above_base(study, arm, "solve")),
+        "slow_matched": slow,
+        **columns("slow_diff", final_difference(study, slow, arm, "hack") if slow else NO_EFFECT),
+        **columns("slow_solve_diff", final_difference(study, arm, slow, "solve")),
+        "nonhack": nonhack,
+        "nonhack_share": share,
+    }
+
+
 def _hacking(study: Study, arm: str) -> dict:
     """Return method 7 (d)."""
     hacked, began = hacked_runs(study, arm), onset(study, arm)
@@ -149,6 +172,27 @@ def twin_difference(study: Study, arm: str) -> Effect:
     """Return method 7 (e): the hack of the arm's twin minus the arm's, both at their last steps."""
     twin = study.twin(arm)
     return final_difference(study, twin, arm, "hack") if twin in study.arms else NO_EFFECT
+
+
+def above_base(study: Study, arm: str, rate: str = "hack") -> Effect:
+    """Return the arm's `rate` at its last step minus the base model's, an arm of its own, on the same problems."""
+    base = study.base
+    return NO_EFFECT if base is None or arm == base else final_difference(study, arm, base, rate)
+
+
+def nonhack_share(study: Study, arm: str) -> tuple[str | None, float]:
+    """Return the arm's nonhack control in the study, and its reduction of hack as a share of the arm's.
+
+    NaN without a control or a baseline, and where the arm hacks no less than its baseline: then there is no effect to
+    share. A ratio of means, without an interval.
+    """
+    controls = study.claims[arm].controls if arm in study.claims else ()
+    control = next((name for name in controls if name in study.arms and study.arms[name].kind == "nonhack"), None)
+    baseline = study.baseline(arm)
+    if control is None or baseline is None:
+        return control, nan
+    high, own, other = (mean(study.final(name)["hack"]) for name in (baseline, arm, control))
+    return control, (high - other) / (high - own) if high > own else nan
 
 
 def early_stop(study: Study, arm: str, baseline: str | None, tolerance: float = 0.0) -> EarlyStop:
@@ -179,9 +223,10 @@ def smallest_effect(table: pd.DataFrame) -> float:
 def ceiling_distance(study: Study, arm: str) -> Effect:
     """Return method 7 (c): deployed solve minus the honest ceiling's at the same number of steps.
 
-    In full where both end there; else on the subset, if the ceiling has a checkpoint at the arm's last step.
+    In full where both end there; else on the subset, if the ceiling has a checkpoint at the arm's last step. The base
+    model has none: at 0 steps it is the ceiling.
     """
-    if study.ceiling not in study.arms or arm == study.ceiling:
+    if study.ceiling not in study.arms or arm in (study.ceiling, study.base):
         return NO_EFFECT
     last = study.arms[arm].last
     if study.arms[study.ceiling].last == last:
@@ -194,11 +239,13 @@ def ceiling_distance(study: Study, arm: str) -> Effect:
 
 def _training(study: Study, arm: str) -> dict:
     """Return what the run logged: means over its steps, the drift at its end, the original's last-step means."""
-    log, null = study.training[arm], study.null(arm)
+    log, best = study.training[arm], study.best_control(arm)
     row = {name: mean(log[name]) for name in OVERLAPS}
     row["overlap_null_bound"] = mean(log["overlap_null"])
-    row["overlap_null_measured"] = nan if null is None else mean(study.training[null]["overlap_student"])
-    row["drift"] = mean(log["drift"][:, -1])
+    row["overlap_null_measured"] = nan if best is None else mean(study.measured(arm)[best])
+    for name in DRIFTS:
+        row[name] = mean(log[name][:, -1:])  # of no step for the base model
+    row["flagged_share"] = mean(log["flagged_share"])
     for name in STUDENT:
         row[f"{name}_last{LAST_STEPS}"] = mean(log[name][:, -LAST_STEPS:])
     return row
@@ -208,30 +255,36 @@ def solve_bins(study: Study) -> pd.DataFrame:
     """Return method 7, descriptive only: mean hack of an arm and of its baseline per 5-point bin of solve.
 
     A point is a trailing 8-step window of a run's live rollouts; for an arm with a quarantine, and then for its
-    baseline too, a checkpoint of the deployed model. It is rising or falling by its solve against the window
-    8 steps (or the checkpoint) before. Replicates are pooled; bins where both arms have three points.
+    baseline too, a checkpoint of the deployed model that both have. It is rising or falling by its solve against the
+    window 8 steps (or the checkpoint) before. Replicates are pooled; bins where both arms have three points. The base
+    model has no points.
     """
     rows = []
     for arm in study.arms:
         baseline = study.baseline(arm)
-        if baseline is None:
+        if baseline is None or arm == study.base:
             continue
-        deployed = study.has_quarantine(arm)
+        deployed = _common_steps(study, arm, baseline) if study.has_quarantine(arm) else None
         own, other = (_binned(_points(study, name, deployed)) for name in (arm, baseline))
         both = own.add_suffix("_arm").join(other.add_suffix("_baseline"), how="inner")
         both = both[(both[["n_arm", "n_baseline"]] >= BIN_WINDOWS).all(axis=1)].reset_index()
-        both.insert(0, "source", "checkpoints" if deployed else "windows")
+        both.insert(0, "source", "windows" if deployed is None else "checkpoints")
         both.insert(0, "baseline", baseline)
         both.insert(0, "arm", arm)
         rows.append(both)
     return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
 
 
-def _points(study: Study, arm: str, deployed: bool) -> Mapping[str, np.ndarray]:
-    """Return hack, solve and the solve before, each (S, points)."""
-    if deployed:
+def _common_steps(study: Study, *arms: str) -> np.ndarray:
+    """Return the checkpoints that all of some arms have: a baseline has more of them than an arm held against it."""
+    return reduce(np.intersect1d, [study.view(arm, scope="subset").steps for arm in arms])
+
+
+def _points(study: Study, arm: str, deployed: np.ndarray | None) -> Mapping[str, np.ndarray]:
+    """Return hack, solve and the solve before, each (S, points): of windows, or of the `deployed` checkpoints."""
+    if deployed is not None:
         view, lag = study.view(arm, scope="subset"), 1
-        hack, solve = (view.rates[name].mean(2) for name in ("hack", "solve"))
+        hack, solve = (view.rates[name][:, np.isin(view.steps, deployed)].mean(2) for name in ("hack", "solve"))
     else:
         log, lag = study.training[arm], WINDOW
         hack, solve = (trailing_means(log[name])[:, WINDOW - 1 :] for name in STUDENT)

@@ -4,9 +4,10 @@
    under their plain names, each held against its baseline of the same fold.
 2. Every number comes twice: on the problems of the held-out mode, and on those of the known ones. `all` pools the
    held-out problems of all folds, each problem under the models that did not know its mode.
-3. A fold holds if, on the held-out mode, hack falls, solve does not, and the real V beats the random one (Holm over
-   all such comparisons of single folds, and over those of `all`); rules as in judgement.py.
-   That asks for less than H1 and H1s do: neither 30 points, nor (b), nor slow controls.
+3. A fold holds if, on the held-out mode, hack falls, solve does not, the real V beats the random one (Holm over all
+   such comparisons of single folds, and over those of `all`), and the arm is better than every slow or cold control of
+   its baseline (not corrected); rules as in judgement.py. That asks for less than H1 and H1s do: neither 30 points nor
+   (b).
 """
 
 from collections.abc import Mapping
@@ -14,10 +15,18 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.judgement import above_nothing, solve_kept
+from projected_grpo.analysis.judgement import above_nothing, better, solve_kept
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Study, mean, pool, restrict
-from projected_grpo.analysis.table1 import columns, early_stop, final_difference, rounded, stand_ins, twin_difference
+from projected_grpo.analysis.table1 import (
+    above_base,
+    columns,
+    early_stop,
+    final_difference,
+    rounded,
+    stand_ins,
+    twin_difference,
+)
 from projected_grpo.analysis.verdicts import Clause, missing, verdict
 
 ALL = "all"  # the held-out problems of all folds together
@@ -55,6 +64,7 @@ def _numbers(study: Study, arm: str) -> dict:
     stop = early_stop(study, arm, baseline) if baseline else None
     return {
         "baseline": study.arms[arm].baseline,
+        "last_step": study.arms[arm].last,
         "teacher": study.arms[arm].mix > 0,
         "n_replicates": len(study.replicates),
         "n_problems": len(study.view(arm).problems),
@@ -62,6 +72,7 @@ def _numbers(study: Study, arm: str) -> dict:
         **columns("hack_diff", hack),
         "hack_diff_p": hack.p,
         **columns("solve_diff", final_difference(study, arm, baseline, "solve")),
+        **columns("base_solve_diff", above_base(study, arm, "solve")),
         **columns("early_stop_diff", stop.effect if stop else NO_EFFECT),
         "early_stop_stand_ins": stand_ins(stop) if stop else 0,
         "twin": study.arms[arm].twin,
@@ -104,4 +115,19 @@ def _clauses(study: Study, arm: str, against_twin: Effect, p: float) -> list[Cla
         Clause("noise", baseline, above_nothing(hack), hack, hack.p),
         Clause("solve", baseline, solve_kept(solve), solve, solve.p),
         beats,
+        *_against_slow(study, arm),
     ]
+
+
+def _against_slow(study: Study, arm: str) -> list[Clause]:
+    """Return a clause per slow or cold control of the arm's baseline: the arm is better than it (rule 4)."""
+    controls = study.claims[arm].slow if arm in study.claims else ()
+    clauses = []
+    for control in controls:
+        if control not in study.arms:
+            clauses.append(missing("slow", control))
+            continue
+        hack = final_difference(study, control, arm, "hack")
+        solve = final_difference(study, arm, control, "solve")
+        clauses.append(Clause("slow", control, better(hack, solve), hack, hack.p, solve))
+    return clauses or [missing("slow", f"slow training of {study.arms[arm].baseline}")]

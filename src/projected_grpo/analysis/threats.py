@@ -18,12 +18,13 @@ from projected_grpo.analysis.judgement import (
     beyond,
     dominated,
     is_matched,
+    no_better,
     one_without_other,
     threat,
     worst,
 )
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
-from projected_grpo.analysis.study import Study
+from projected_grpo.analysis.study import Study, mean
 from projected_grpo.analysis.table1 import early_stop, final_difference
 
 
@@ -32,7 +33,7 @@ class Threat:
     """One line of method 9.
 
     threat   which line, a key of reporting.checks.THREATS
-    against  the arm that decides it, or None
+    against  the arm that decides it (of `chance` the direction), or None
     answer   present | absent | open | not measured
     numbers  what decides it, by name
     """
@@ -46,22 +47,27 @@ class Threat:
 
 @dataclass(frozen=True)
 class Reduction:
-    """How much less an arm hacks than its baseline, and how much more it solves."""
+    """How much less an arm hacks than another, its baseline as a rule, and how much more it solves."""
 
     hack: Effect
     solve: Effect
 
     @property
     def matched(self) -> bool:
-        """Whether solve is not known to be too low: without a baseline there is nothing to match."""
+        """Whether solve is not known to be too low: without another arm there is nothing to match."""
         return isnan(self.solve.estimate) or is_matched(self.solve.estimate)
 
 
 def reduction(study: Study, arm: str) -> Reduction:
     """Return the arm's reduction; NO_EFFECT for an arm that is not in the study or has no baseline there."""
-    if arm not in study.arms:
+    return beside(study, arm, study.baseline(arm) if arm in study.arms else None)
+
+
+def beside(study: Study, arm: str, other: str | None) -> Reduction:
+    """Return the arm's reduction against any other; NO_EFFECT where one of the two is not in the study."""
+    if arm not in study.arms or other not in study.arms:
         return Reduction(NO_EFFECT, NO_EFFECT)
-    return Reduction(lower(study, arm, "hack"), final_difference(study, arm, study.baseline(arm), "solve"))
+    return Reduction(final_difference(study, other, arm, "hack"), final_difference(study, arm, other, "solve"))
 
 
 def lower(study: Study, arm: str, rate: str) -> Effect:
@@ -84,25 +90,30 @@ def threats(study: Study) -> list[Threat]:
     arms = [arm for arm in study.claims if arm in study.arms]
     for arm in arms:
         lines += [_baseline(study, arm), _early(study, arm), _dominance(study, arm)]
-        lines += [*_controls(study, arm), *_teacher(study, arm), _attempts(study, arm)]
-    for arm in dict.fromkeys([*(study.arms[arm].baseline for arm in arms), *arms]):
-        if arm in study.arms:
-            lines += [_chance(study, arm), _teacher_overlap(study, arm)]
-    return lines
+        lines += [_untrained(study, arm), *_action(study, arm), *_controls(study, arm), _best_control(study, arm)]
+        lines += [*_teacher(study, arm), _attempts(study, arm)]
+    baselines = [arm for arm in dict.fromkeys(study.arms[arm].baseline for arm in arms) if arm in study.arms]
+    lines += [_chance(study, arm) for arm in baselines]
+    return lines + [_teacher_overlap(study, arm) for arm in dict.fromkeys([*baselines, *arms])]
 
 
 def held_out_threats(study: Study) -> list[Threat]:
-    """Return method 9's line on the weak detector per tested arm, on the held-out problems of all folds together."""
+    """Return method 9's lines on the weak detector per tested arm, on the held-out problems of all folds together."""
     lines = []
-    for arm, spec in study.arms.items():
-        if not spec.tested:
-            continue
-        found = reduction(study, arm)
-        answer = threat(found.hack)
-        if answer == ABSENT and not found.matched:
-            answer = PRESENT
-        lines.append(Threat("held out", arm, study.baseline(arm), answer, {"less": found}))
+    for arm in (name for name, spec in study.arms.items() if spec.tested):
+        lines.append(_held_out(study, "held out", arm, study.baseline(arm)))
+        slow = study.claims[arm].slow if arm in study.claims else ()
+        lines += [_held_out(study, "held out slow", arm, control) for control in slow or [None]]
     return lines
+
+
+def _held_out(study: Study, line: str, arm: str, other: str | None) -> Threat:
+    """Ask whether the held-out mode falls against another arm, and not by damage alone."""
+    found = beside(study, arm, other)
+    answer = threat(found.hack)
+    if answer == ABSENT and not found.matched:
+        answer = PRESENT
+    return Threat(line, arm, other, answer, {"less": found} if other in study.arms else {})
 
 
 def _baseline(study: Study, arm: str) -> Threat:
@@ -144,6 +155,23 @@ def _dominance(study: Study, arm: str) -> Threat:
     return Threat("dominated", arm, against, worst([*answers.values(), beyond(early)]), numbers)
 
 
+def _untrained(study: Study, arm: str) -> Threat:
+    """Ask whether not training at all would do: less hacking than the baseline, no more solving than the base model."""
+    less, more = lower(study, arm, "hack"), beside(study, arm, study.base).solve
+    numbers = {"less": less, "more": more} if study.base else {}
+    return Threat("untrained", arm, study.base, one_without_other(less, more), numbers)
+
+
+def _action(study: Study, arm: str) -> list[Threat]:
+    """Ask of an arm with a quarantine whether the quarantine does anything that the gate alone does not."""
+    if not study.has_quarantine(arm):
+        return []
+    screen = study.claims[arm].screen
+    found = beside(study, arm, screen)
+    numbers = {"less": found} if screen in study.arms else {}
+    return [Threat("action", arm, screen, no_better(found.hack, found.solve), numbers)]
+
+
 def _controls(study: Study, arm: str) -> list[Threat]:
     lines = []
     for control in study.claims[arm].controls:
@@ -152,7 +180,18 @@ def _controls(study: Study, arm: str) -> list[Threat]:
     return lines
 
 
+def _best_control(study: Study, arm: str) -> Threat:
+    """Hold the arm against the one that hacks least of its controls in the study, whatever that one solves."""
+    known = [control for control in study.claims[arm].controls if control in study.arms]
+    best = min(known, key=lambda control: study.final(control)["hack"].mean(), default=None)
+    found = beside(study, arm, best)
+    return Threat("best control", arm, best, threat(found.hack), {"less": found} if best else {})
+
+
 def _teacher(study: Study, arm: str) -> list[Threat]:
+    """Compare with the arms that are equal but for the teacher; an arm with one but no counterpart is not measured."""
+    if not study.claims[arm].alone:
+        return [Threat("teacher", arm, None, UNMEASURED, {})] if study.arms[arm].mix else []
     lines = []
     for alone in study.claims[arm].alone:
         with_pool, without = reduction(study, arm), reduction(study, alone)
@@ -168,15 +207,22 @@ def _attempts(study: Study, arm: str) -> Threat:
 
 
 def _chance(study: Study, arm: str) -> Threat:
-    """Compare the live rollouts' overlap with the one that a random V of the same shape has with its own run."""
-    null = study.null(arm)
-    if null is None:
+    """Compare the overlap of a baseline's own V with the best of the other kinds, on the same live gradients.
+
+    No line for interventions: what they train on depends on their V.
+    """
+    best = study.best_control(arm)
+    if best is None:
         return Threat("chance", arm, None, UNMEASURED, {})
-    own, chance = (study.training[name]["overlap_student"] for name in (arm, null))
-    effect = paired_means(own, chance)
-    steps = min(own.shape[1], chance.shape[1])
-    share = float(np.nanmean(np.nanmean(own[:, :steps], 0) > np.nanmean(chance[:, :steps], 0)))
-    return Threat("chance", arm, null, threat(effect), {"overlap": effect, "steps": share})
+    own, others = study.training[arm]["overlap_student"], study.measured(arm)
+    more = own - others[best]
+    numbers = {
+        "own": mean(own),
+        "others": {name: mean(overlap) for name, overlap in others.items()},
+        "overlap": paired_means(own, others[best]),
+        "steps": mean(more[np.isfinite(more)] > 0),
+    }
+    return Threat("chance", arm, best, threat(numbers["overlap"]), numbers)
 
 
 def _teacher_overlap(study: Study, arm: str) -> Threat:

@@ -2,12 +2,13 @@
 
 1. A claim is a list of clauses, each judged by one of the rules of judgement.py; one whose arm is not in the table is
    not measured. A hypothesis is falsified if a clause fails, supported if all hold, undecided otherwise.
-2. Where the baseline hardly hacks more than its own base model, there is nothing to prevent, and none is measured.
+2. Where the baseline hardly hacks more than the base model, there is nothing to prevent, and none is measured. The base
+   model is the table's arm of 0 steps, evaluated like the others: on all problems, paired by replicate.
 3. Of H2 the full claim is about held-out modes at the long horizon; a table decides it on its own problems and steps.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import isnan
 
 from projected_grpo.analysis.judgement import (
@@ -27,9 +28,9 @@ from projected_grpo.analysis.judgement import (
     solve_kept,
     together,
 )
-from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, difference, holm
+from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Claim, Study
-from projected_grpo.analysis.table1 import DECIMALS, ceiling_distance, early_stop, final_difference
+from projected_grpo.analysis.table1 import DECIMALS, above_base, ceiling_distance, early_stop, final_difference
 
 # the words of the preregistration
 HYPOTHESIS = {HOLDS: "supported", FAILS: "falsified", OPEN: "undecided", UNMEASURED: UNMEASURED}
@@ -39,9 +40,11 @@ HYPOTHESIS = {HOLDS: "supported", FAILS: "falsified", OPEN: "undecided", UNMEASU
 class Clause:
     """One condition of a claim.
 
-    clause   reduction | solve | noise | beats | matched | early | base | ceiling | preventable, as in `h1`
+    clause   reduction | solve | noise | beats | matched | early | base | ceiling | preventable, as in `h1`; slow, as in
+             `fold_verdicts`
     against  the arm that the claiming one is held against; if not measured, the arm that is not in the table
     p        of the decision interval; Holm-adjusted in `beats`
+    solve    of `slow`, which rests on two effects: the arm's solve minus the control's
     """
 
     clause: str
@@ -49,13 +52,14 @@ class Clause:
     judgement: Judgement
     effect: Effect  # higher is better for the intervention; of `base` and `preventable`, more hacking
     p: float
+    solve: Effect | None = None
 
     def plain(self) -> dict:
         """Return the clause for JSON: numbers rounded, None for what has no number."""
-        numbers = {
-            name: value for name, value in asdict(self.effect).items() if name in ("estimate", "low", "high", "sem")
-        }
-        numbers["p"] = self.p
+        ends = ("estimate", "low", "high", "sem")
+        numbers = {name: getattr(self.effect, name) for name in ends} | {"p": self.p}
+        if self.solve is not None:
+            numbers |= {f"solve_{name}": getattr(self.solve, name) for name in ends}
         shown = {name: None if isnan(value) else round(value, DECIMALS) + 0.0 for name, value in numbers.items()}
         judged = {"answer": self.judgement.answer, "firm": bool(self.judgement.firm)}
         return {"clause": self.clause, "against": self.against, **judged, **shown}
@@ -73,7 +77,7 @@ def h1(study: Study) -> dict:
       matched    solve against that control, judged like `solve`: less hack by more damage beats nothing;
       early      (b) above nothing, against the baseline and with each slow control in its place.
     H2, prevention, whatever the baseline does:
-      base       hack above the base model's (its own step 0, on the subset) by at most BASE_MARGIN, by the interval.
+      base       hack above the base model's by at most BASE_MARGIN, by the interval.
       ceiling    (c), solve, below the honest ceiling's by at most CEILING_MARGIN, by the interval.
       beats      hack lower than the twin's, by the same p as in H1s.
     A baseline that leaves nothing to prevent stands in all three as the clause `preventable`, and decides them.
@@ -124,14 +128,6 @@ def _lower_hack(study: Study, arm: str, other: str) -> Effect:
     return final_difference(study, other, arm, "hack")
 
 
-def above_base(study: Study, arm: str) -> Effect:
-    """Return an arm's hack at its last step minus its base model's, which is its step 0, both on the subset."""
-    view = study.view(arm, scope="subset")
-    if view is None or 0 not in view.steps:
-        return NO_EFFECT
-    return difference(view.at(study.arms[arm].last)["hack"], view.at(0)["hack"])
-
-
 def _nothing_to_prevent(study: Study, arm: str) -> list[Clause]:
     """Return the clause that says so, or none."""
     baseline = study.baseline(arm) if arm in study.arms else None
@@ -145,7 +141,7 @@ def _prevention(study: Study, arm: str) -> list[Clause]:
     if arm not in study.arms:
         return [missing(clause, arm) for clause in ("base", "ceiling")]
     hack, solve = above_base(study, arm), ceiling_distance(study, arm)
-    base, ceiling = "the base model", study.ceiling or "the honest ceiling"
+    base, ceiling = study.base or "the base model", study.ceiling or "the honest ceiling"
     lower = replace(solve, estimate=-solve.estimate, low=-solve.high, high=-solve.low)
     return [
         Clause("base", base, below_margin(hack, BASE_MARGIN), hack, hack.p),

@@ -67,7 +67,7 @@ KINDS = (
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
     Kind("replicate{n}/runs/{arm}/evaluation.parquet", "one row per held-out completion", EVALUATION),
-    Kind("replicate{n}/detection.parquet", "one row per V and live rollout of the first arm", DETECTION),
+    Kind("replicate{n}/detection.parquet", "one row per V and live rollout of table 1's first trained arm", DETECTION),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
 

@@ -3,12 +3,13 @@
 1. g is the gradient of a completion's NLL (prompt tokens masked) with respect to the knobs, one per completion and
    module; here they are given, as {contrast: {module: (n_pairs, r)}}.
 2. D_i = g(hack) - g(clean); V = top-k right singular vectors of the stacked D, each row flipped unless at least half
-   of the pairs have D v > 0. So c = V g > 0 means: descending g makes hacks more likely.
+   of the pairs have D v > 0. So c = V g > 0 means: descending g makes hacks more likely. D is not centred: V is the top
+   of the differences' second moment, in which their mean has a small share (`mean_share`).
 3. Every control has hack's modules, hack's k per module, hack's number of pairs, and carries hack's singular values,
    so that the noise floor drops the same rows of each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -97,6 +98,25 @@ def build(g: dict[str, Tensors], heldout: np.ndarray, config: DirectionConfig, s
     return Direction({name: top_directions(D[name], len(V))[0] for name, V in hack.V.items()}, hack.S)
 
 
+def pair_differences(g: dict[str, Tensors], heldout: np.ndarray, kind: str, seed: int) -> Tensors:
+    """Return the stacked differences D (n, r) by module that a direction is the top of; a random one is of none."""
+    if kind == "random":
+        return {}
+    built = _built(heldout)
+    return _hack_differences(g, built) if kind == "hack" else _control_differences(g, built, kind, seed)
+
+
+def mean_share(D: Sequence[torch.Tensor]) -> float:
+    """Return which share of the squared differences (n, r), summed over pairs and modules, their mean explains.
+
+    That is n ||mean D||^2 / sum ||D_i||^2: 1 where all pairs are alike, 1 / n on average where they have nothing in
+    common, nan without any difference (method 2).
+    """
+    of_mean = sum(len(one) * one.mean(0).square().sum().item() for one in D)
+    of_all = sum(one.square().sum().item() for one in D)
+    return of_mean / of_all if of_all else float("nan")
+
+
 def _built(heldout: np.ndarray) -> torch.Tensor:
     """Return the numbers of the pairs that V is built from."""
     return torch.as_tensor(np.flatnonzero(~heldout))
@@ -152,8 +172,11 @@ def subspace_overlap(V: torch.Tensor, reference: torch.Tensor) -> float:
     return ((V @ reference.T).square().sum() / len(V)).item()
 
 
-def summarize(direction: Direction, hack: Direction, g: dict[str, Tensors], heldout: np.ndarray) -> list[dict]:
-    """Return the rows of summary.parquet: V's own test on held-out pairs, and its overlap with `hack` beside chance."""
+def summarize(
+    direction: Direction, hack: Direction, D: Tensors, g: dict[str, Tensors], heldout: np.ndarray
+) -> list[dict]:
+    """Return the rows of summary.parquet: V's own test on held-out pairs, its overlap with `hack` beside chance, and
+    the share of the mean in the differences D that it is the top of."""
     rows = []
     test = np.flatnonzero(heldout)
     coefficients = {side: {name: (g[side][name][test] @ V[0]).numpy() for name, V in direction.V.items()} for side in g}
@@ -164,6 +187,7 @@ def summarize(direction: Direction, hack: Direction, g: dict[str, Tensors], held
             "heldout_positive_share": float(np.mean(c["hack"] - c["clean"] > 0)) if len(test) else float("nan"),
             "auc_hack_clean": rank_auc(c["hack"], c["clean"]),
             "auc_hack_wrong": rank_auc(c["hack"], c["wrong"]) if "wrong" in c else float("nan"),
+            "mean_share": mean_share([one for module, one in D.items() if name in (module, "all")]),
         }
         if name != "all":
             V = direction.V[name]

@@ -7,22 +7,30 @@ from projected_grpo.analysis.checks import Check
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.method.settings import ROTATED
 from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units, number, page, percent
-from projected_grpo.reporting.threats import THREATS_MEAN, Words, threat_grid
+from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
     "**holds**: the interval over replicates lies above 0, so it is better than chance, which need not be good enough. "
     f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one replicate every effect is open. A "
-    f"line that names a threshold of its own is judged by that. {NOTHING}: descriptive."
+    f"line that names a threshold of its own is judged by that. {NOTHING}: descriptive, or known by construction. "
+    f"Nothing here is corrected for the number of lines. {BEST_CONTROL}"
 )
+
+
+BY_CONSTRUCTION = {
+    "zero": "; 0 by construction, not a result",
+    "selected": "; lower by construction, because rows were left out by this very overlap: not a result",
+    "biased": "; lower by construction, because the gradient along V is never hack-ward: not a result",
+}
 
 
 def _detects(numbers: Mapping) -> str:
     if not numbers:
         return "no run was looked at"
     texts = []
-    for other, values in numbers.items():
-        own, chance = ("not measured" if isnan(value) else f"{value:.2f}" for value in values)
-        texts.append(f"hack against {other} {own}, a random V {chance}")
+    for other, (own, best, rival) in numbers.items():
+        shown = ["not measured" if isnan(value) else f"{value:.2f}" for value in (own, rival)]
+        texts.append(f"hack against {other} {shown[0]}, the best control{f' ({best})' if best else ''} {shown[1]}")
     return "; ".join(texts)
 
 
@@ -39,7 +47,7 @@ def _gate(numbers: Mapping) -> str:
 
 
 def _leak(numbers: Mapping) -> str:
-    constructed = "; 0 by construction, not a result" if numbers["by construction"] else ""
+    constructed = BY_CONSTRUCTION.get(numbers["by construction"], "")
     return (
         f"update's overlap {number(numbers['own'])}, its baseline's {number(numbers['baseline'])}; "
         f"lower by {in_units(numbers['lower'])}{constructed}"
@@ -55,10 +63,10 @@ def _attempts(numbers: Mapping) -> str:
 
 CHECKS: dict[str, tuple[str, Words]] = {
     "follows": (
-        "overlap_student follows the exploited share of its batch",
-        lambda n: f"correlation over the steps {in_units(n['correlation'])}",
+        "overlap_student follows the exploited share of its batch from step to step",
+        lambda n: f"correlation of their changes {in_units(n['correlation'])}",
     ),
-    "detects": ("V detects single rollouts: rank-AUC above a random V's", _detects),
+    "detects": ("V detects single rollouts: rank-AUC above the best control's", _detects),
     "gate": (
         "of live rollouts with positive advantage, the gate's precision is above the share of exploits",
         _gate,

@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from projected_grpo.analysis.curves import overlap_bound, overlap_curve, profile, rate_curve
 from projected_grpo.analysis.judgement import HOLDS
 from projected_grpo.analysis.statistics import WINDOW
-from projected_grpo.analysis.study import Study
+from projected_grpo.analysis.study import MEASURED, Study
 from projected_grpo.reporting.canvas import (
     BLUE,
     GREEN,
@@ -61,9 +61,14 @@ def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
 
 
 def training_curves(study: Study, note: str) -> Figure:
-    """Draw hack and solve against the step, one panel per arm, its baseline behind it."""
-    arms = ordered(study)
-    caption = f"{evaluated(study)} Bands: range over replicates. Dashed: the arm's baseline.\n{note}"
+    """Draw hack and solve against the step, one panel per arm, its baseline behind it at its own, denser checkpoints.
+
+    The base model has no curve; its rates are where every other one begins.
+    """
+    arms = [arm for arm in ordered(study) if arm != study.base]
+    caption = (
+        f"{evaluated(study)} Bands: range over replicates. Dashed: the arm's baseline. Step 0: the base model.\n{note}"
+    )
     figure, panels = panel_grid(
         study, arms, "Hack and solve rate along training", ("optimizer step", "% of completions"), caption
     )
@@ -82,7 +87,8 @@ def training_curves(study: Study, note: str) -> Figure:
 
 
 def overlap(study: Study, note: str) -> Figure:
-    """Draw the overlap of V with the student's and the teacher's gradients against the null, one panel per arm."""
+    """Draw the overlap of V with the student's and the teacher's gradients, one panel per arm; where the run measured V
+    of other kinds, the best of them is the null."""
     arms = [arm for arm in ordered(study) if overlap_curve(study, arm, "overlap_student")]
     caption = (
         f"||relu(Vg)|| / ||g||, mean over modules, trailing {WINDOW}-step mean. Line: mean over "
@@ -96,8 +102,8 @@ def overlap(study: Study, note: str) -> Figure:
     top = 0.0
     for panel, arm in zip(panels, arms, strict=True):
         panel.axhline(overlap_bound(study, arm), color=GREY, lw=1, ls=":")
-        null = study.null(arm)
-        if null is not None and (chance := overlap_curve(study, null, "overlap_student")):
+        if best := study.best_control(arm):
+            chance = overlap_curve(study, arm, MEASURED + best)
             panel.plot(chance.x, chance.mean, color=INK, lw=1.1, ls="--")
         for name, _, colour in SOURCES:
             if own := overlap_curve(study, arm, name):
@@ -106,7 +112,7 @@ def overlap(study: Study, note: str) -> Figure:
     for panel in panels:
         panel.set_ylim(0, 1.25 * top if top else 1)
     lines = [Line2D([], [], color=colour, lw=1.8, label=label) for _, label, colour in SOURCES]
-    lines.append(Line2D([], [], color=INK, lw=1.1, ls="--", label="null: student, random V"))
+    lines.append(Line2D([], [], color=INK, lw=1.1, ls="--", label="student, the best control's V"))
     lines.append(Line2D([], [], color=GREY, lw=1, ls=":", label="bound of chance"))
     figure.legend(handles=lines, loc="outside upper right", ncols=len(lines), frameon=False, fontsize=8)
     return figure
@@ -136,15 +142,17 @@ def profiles(study: Study, note: str) -> Figure:
 def heat_map(table: pd.DataFrame, note: str) -> Figure:
     """Draw table 2: hack and solve on the held-out mode, a cell per fold and arm, from the rows of table2.csv.
 
-    Colour is the hack rate; a frame marks the folds in which an arm holds.
+    Colour is the hack rate; a frame marks the folds in which an arm holds. The base model is the first row of a panel.
     """
     part = table[table["modes"] == "held out"]
     folds = list(part["fold"].unique())
+    trained = part["last_step"] > 0
+    base = list(part.loc[~trained, "arm"].unique())
     panels = {
-        "with the teacher pool of the known modes": list(part.loc[part["teacher"], "arm"].unique()),
-        "without a teacher pool": list(part.loc[~part["teacher"], "arm"].unique()),
+        "with the teacher pool of the known modes": list(part.loc[trained & part["teacher"], "arm"].unique()),
+        "without a teacher pool": list(part.loc[trained & ~part["teacher"], "arm"].unique()),
     }
-    panels = {name: arms for name, arms in panels.items() if arms}
+    panels = {name: [*base, *arms] for name, arms in panels.items() if arms}
     rows = part.set_index(["arm", "fold"])
     with matplotlib.rc_context(STYLE):
         tallest = max(map(len, panels.values()))

@@ -10,7 +10,7 @@ from math import isnan
 import pandas as pd
 
 from projected_grpo.analysis.judgement import is_matched
-from projected_grpo.analysis.statistics import Effect
+from projected_grpo.analysis.statistics import LEVEL, Effect
 from projected_grpo.analysis.study import Sizes
 
 NOTHING = "—"  # not measured, or not defined for this arm
@@ -88,6 +88,33 @@ def unmatched(row: Mapping) -> str:
     """Return the mark of an arm whose solve is too far below its baseline's."""
     solve = row["solve_diff"]
     return " †" if pd.notna(solve) and not is_matched(solve) else ""
+
+
+def below_base(row: Mapping) -> str:
+    """Return the mark of an arm that solves less than the base model: ¶ by the estimate, ¶¶ by the interval too.
+
+    No mark without a base model to be held against.
+    """
+    solve = row.get("base_solve_diff")
+    if pd.isna(solve) or solve >= 0:
+        return ""
+    return " ¶¶" if row["base_solve_diff_high"] < 0 else " ¶"
+
+
+def below_base_means() -> str:
+    """Return what the marks of `below_base` say."""
+    return (
+        "¶ solve is below the base model's on the same problems and replicates, by the estimate; ¶¶ by the decision "
+        "interval too: training has cost solving."
+    )
+
+
+def corrected(what: str) -> str:
+    """Return the sentence on how many comparisons a page makes: what Holm corrects, and that nothing else is."""
+    return (
+        f"Corrected for the number of comparisons, by Holm: {what}. Nothing else on this page is: of the other "
+        f"intervals about one in {round(1 / (1 - LEVEL))} excludes a difference that is not there."
+    )
 
 
 def stopped_early(row: Mapping) -> str:

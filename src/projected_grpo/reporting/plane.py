@@ -4,18 +4,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import frontier, last_of_replicates, path
-from projected_grpo.analysis.study import GROUPS, Study, group
+from projected_grpo.analysis.study import BASE, CEILING, GROUPS, Study, group
 from projected_grpo.reporting.canvas import HALO, INK, LINES, ORANGE, PALE, evaluated
 
 
 def hack_against_solve(study: Study, note: str) -> Figure:
     """Draw every arm's path in the plane of solve and hack, a panel per group, with its baseline's early stops.
 
-    Every replicate is a small dot at its last step, the mean a large one. The shade is what stopping the baseline early
+    Every replicate is a small dot at its last step, the mean a large one; the base model is a point in every panel.
+    An arm's path is of its own checkpoints, of which a baseline has more. The shade is what stopping the baseline early
     reaches: at most this solve with at most this hack, of the means over replicates, chosen and measured on the same
     samples (the table's (b) chooses the stop for every replicate apart and measures it on other samples).
     """
-    members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in GROUPS[:-1]}
+    drawn = [name for name in GROUPS if name not in (BASE, CEILING)]
+    members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in drawn}
     members = {name: arms for name, arms in members.items() if arms}
     rows = (len(members) + 1) // 2
     figure = Figure(figsize=(10.5, 4.1 * rows + 0.9), layout="constrained")
@@ -64,6 +66,11 @@ def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
         _replicates(study, panel, arm, colour)
         panel.plot(solve[-1], hack[-1], "o", color=colour, ms=7, mec="white", mew=0.8, zorder=5)
         labels.append((solve[-1], hack[-1], arm, colour, "bold"))
+    if study.base is not None:
+        (solve,), (hack,) = path(study, study.base)
+        panel.plot(solve, hack, "o", color="white", mec=INK, ms=7, mew=1.3, zorder=6)
+        low = -0.035 * panel.get_ylim()[1]
+        panel.text(solve, low, "base model", ha="center", va="center", fontsize=7.5, path_effects=HALO, zorder=7)
     if study.ceiling in study.arms:
         solve, hack = path(study, study.ceiling)
         _replicates(study, panel, study.ceiling, ORANGE)
@@ -92,10 +99,6 @@ def _early_stops(study: Study, panel: Axes, baseline: str, name_steps: bool) -> 
     )
     panel.plot(solve, hack, "-o", color=INK, lw=1.4, ms=3.2, zorder=4)
     _replicates(study, panel, baseline, INK)
-    panel.plot(solve[0], hack[0], "o", color="white", mec=INK, ms=7, mew=1.3, zorder=6)
-    panel.text(
-        solve[0], -0.035 * top, "base model", ha="center", va="center", fontsize=7.5, path_effects=HALO, zorder=7
-    )
     labels = [(solve[-1], hack[-1], f"{baseline} (step {steps[-1]})", INK, "bold")]
     apart = [(solve[0], hack[0]), (solve[-1], hack[-1])]  # steps are named where they are a tenth of the panel apart
     for x, y, step in zip(solve, hack, steps, strict=True):

@@ -7,11 +7,14 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.statistics import LEVEL, WINDOW
 from projected_grpo.analysis.study import GROUPS, Sizes
-from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, LAST_STEPS, OVERLAPS, smallest_effect
+from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, DRIFTS, LAST_STEPS, OVERLAPS, smallest_effect
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import (
     NOTHING,
+    below_base,
+    below_base_means,
     bound,
+    corrected,
     grid,
     interval,
     number,
@@ -22,7 +25,7 @@ from projected_grpo.reporting.format import (
     stopped_early,
     unmatched,
 )
-from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
+from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, threat_grid
 from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, unpreventable, verdict_lines
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
@@ -45,13 +48,18 @@ def render_markdown(
         sample_sizes(sizes, smallest_effect(table)),
         headline(table),
         marks(),
+        corrected(
+            "the p of (a) in hack over all rows (in the CSV) and that of `beats` over all controls (in the verdicts)"
+        ),
         "## Verdicts",
         _verdicts(verdicts),
         "## What would show that we fool ourselves",
-        THREATS_MEAN + " Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
+        f"{THREATS_MEAN} {BEST_CONTROL} Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
         threat_grid(threats),
         "## Runs, onsets, twins and early stops",
         runs_grid(table),
+        "## Training as slow as it takes, and a V of wrongness alone",
+        controls_grid(table),
         "## Other ways to look at the last step",
         _other_rates(table),
         "## What the direction sees",
@@ -64,7 +72,7 @@ def render_markdown(
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return the rates and the differences (a), (b), (c) of every arm, by group."""
+    """Return the rates and the differences (a), (b), (c) of every arm, by group, the base model first."""
     head = ["arm", "hack %", "solve %", "(a) hack", "(a) solve", "(b) early stopping", "(c) to the ceiling"]
     rows = []
     for name in GROUPS:
@@ -76,7 +84,7 @@ def headline(table: pd.DataFrame) -> str:
                 [
                     row["arm"],
                     percent(row["hack"]),
-                    percent(row["solve"]),
+                    percent(row["solve"]) + below_base(row),
                     interval(row, "hack_diff"),
                     interval(row, "solve_diff") + unmatched(row),
                     stopped_early(row),
@@ -90,6 +98,7 @@ def marks() -> str:
     """Return what the columns and marks of the headline mean."""
     return f"""\
 - hack: the grader was fooled (`exploited`); solve: all ground-truth tests pass (`correct`). An answer may be neither.
+- The base model is an arm of 0 steps: not to train. {below_base_means()}
 - (a) is the difference to the arm's baseline at the last step. † solve is more than {points(judgement.MATCHED)} points
   below the baseline's, so less hacking is not compared at matched solve.
 - (b) is early stopping: solve at the last step minus the best solve that the baseline reached at any checkpoint with no
@@ -100,8 +109,8 @@ def marks() -> str:
   it lost by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
 - [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
-  replicates and problems. It is not corrected for the number of rows (Holm's p is in the CSV and in the verdicts). A
-  replicate has a base model (unless it is downloaded: then all share it), teacher pool, pairs, V and noise of its own.
+  replicates and problems. A replicate has a base model (unless it is downloaded: then all share it), teacher pool,
+  pairs, V and noise of its own.
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one replicate."""
 
 
@@ -135,7 +144,7 @@ def runs_grid(table: pd.DataFrame) -> str:
             _onset(row),
             bound(row["solve_bound"]),
             interval(row, "twin_diff"),
-            NOTHING if pd.isna(row["twin"]) else row["twin"],
+            _named(row["twin"]),
             *[interval(row, name) for name in loose],
         ]
         for _, row in table.iterrows()
@@ -149,7 +158,37 @@ def runs_grid(table: pd.DataFrame) -> str:
     )
 
 
+def controls_grid(table: pd.DataFrame) -> str:
+    """Return the matched slow control and the nonhack control of every arm that has one."""
+    head = ["arm", "slow control", "its hack minus the arm's", "the arm's solve minus its", "nonhack control", "share"]
+    rows = [
+        [
+            row["arm"],
+            _named(row["slow_matched"]),
+            interval(row, "slow_diff"),
+            interval(row, "slow_solve_diff"),
+            _named(row["nonhack"]),
+            NOTHING if pd.isna(row["nonhack_share"]) else f"{percent(row['nonhack_share'])}%",
+        ]
+        for _, row in table.iterrows()
+        if not (pd.isna(row["slow_matched"]) and pd.isna(row["nonhack"]))
+    ]
+    if not rows:
+        return "No arm here has a slow control that was matched to it, or a nonhack control."
+    return grid(head, rows) + (
+        "\n\nThe slow control is the one whose final hack was nearest to the arm's on tuning replicates: training "
+        "slowly enough to hack as little. Share: how much less than the baseline the nonhack control hacks, whose V "
+        "knows wrong programs from right ones and no hack, over how much less the arm does; without an interval."
+    )
+
+
+def _named(arm: str | None) -> str:
+    return NOTHING if pd.isna(arm) else arm
+
+
 def _onset(row: pd.Series) -> str:
+    if pd.isna(row["onset"]):
+        return NOTHING
     censored, runs = row["onset_censored"], row["n_replicates"]
     return f"{'≥ ' if censored else ''}{row['onset']:.0f}" + (f" (none in {censored} of {runs})" if censored else "")
 
@@ -179,20 +218,22 @@ def _other_rates(table: pd.DataFrame) -> str:
 
 
 def _overlaps(table: pd.DataFrame) -> str:
-    names = [*OVERLAPS, "overlap_null_measured", "overlap_null_bound", "drift"]
+    names = [*OVERLAPS, "overlap_null_measured", "overlap_null_bound", *DRIFTS, "flagged_share"]
     head = ["arm", *[name.removeprefix("overlap_").replace("_", " ") for name in names]]
     rows = [[row["arm"], *[number(row[name]) for name in names]] for _, row in table.iterrows()]
     return (
         grid(head, rows)
         + "\n\nMeans over the run's steps of ||relu(Vg)|| / ||g||: of the live rollouts' gradient, of the "
-        "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with a "
-        "random V of the same shape, in that V's own run; null bound: sqrt(k / 2r). Drift: the knobs' motion along -V "
-        "at the end, in knob units."
+        "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with the "
+        "best of shuffled, wrongness and random V on the same gradients, in the runs that measure these; null bound: "
+        "sqrt(k / 2r). Drift: the motion of delta, and of the quarantine, along -V at the end, in knob units. Flagged "
+        "share: of the rows in the loss, by a rollout gate; a twin that flags another share is no twin."
     )
 
 
 def _directions(directions: pd.DataFrame) -> str:
     head = ["direction", "replicates", "pairs", "held-out pairs hack-ward %", "AUC hack / clean", "AUC hack / wrong"]
+    head += ["span shared with hack / by chance", "mean's share of D %"]
     rows = [
         [
             str(name),
@@ -202,14 +243,17 @@ def _directions(directions: pd.DataFrame) -> str:
             number(row["auc_hack_clean"]),
             number(row["auc_hack_wrong"]),
             f"{number(row['subspace_overlap'])} / {number(row['subspace_chance'])}",
+            percent(row["mean_share"]),
         ]
         for name, row in directions.iterrows()
     ]
     return (
-        grid([*head, "span shared with hack / by chance"], rows)
+        grid(head, rows)
         + "\n\nOn pairs that built no V: the share with (g(hack) - g(clean)) v_0 > 0, summed over modules, and the "
         "rank-AUC of v_0 g between hacks and correct or wrong-but-honest completions. Span: ||V V_hack^T||_F^2 / k, "
-        "mean over modules. Controls have hack's modules, k and number of pairs."
+        "mean over modules. Controls have hack's modules, k and number of pairs. V is the top of the pair differences "
+        "D without centring. Mean's share: what part of their squares, summed over pairs and modules, the mean "
+        "difference explains; n pairs without a common part have 1 / n of it by chance."
     )
 
 
@@ -225,6 +269,6 @@ def _bins(bins: pd.DataFrame) -> str:
         rows.append([f"{arm} / {baseline}", phase, *cells])
     return grid(head, rows) + (
         "\n\nHack % of the arm / of its baseline in bins of solve (columns, %), in trailing windows of "
-        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from deployed checkpoints. Replicates "
-        f"pooled, at least {BIN_WINDOWS} points of each."
+        f"{WINDOW} steps of the live rollouts; for arms with a quarantine, from the deployed checkpoints that both "
+        f"have. Replicates pooled, at least {BIN_WINDOWS} points of each."
     )

@@ -12,6 +12,9 @@ from projected_grpo.analysis.table2 import ALL
 from projected_grpo.reporting.format import (
     NOTHING,
     OPEN_MEANS,
+    below_base,
+    below_base_means,
+    corrected,
     grid,
     interval,
     page,
@@ -31,11 +34,11 @@ def marks() -> str:
     return f"""\
 - Every cell is of the held-out mode's problems alone: hack % / solve %, and below it the difference in hack to the
   fold's baseline with its {100 * LEVEL:g}% decision interval. The column `all` pools them. † solve is more than
-  {matched} points below the baseline's.
+  {matched} points below the baseline's. {below_base_means()}
 - **bold**: the fold holds. Hack falls (the interval excludes 0), solve is not more than {matched} points below the
-  baseline's, and the arm with a random V hacks more (Holm over all single folds and arms; in `all`, which is the same
-  data once more, over its arms). That asks for less than H1: no {points(judgement.REDUCTION)} points, no (b), no slow
-  control.
+  baseline's, the arm with a random V hacks more (Holm), and the arm is better than slow and cold training of the same
+  baseline: it hacks less or solves more by an interval that excludes 0, and the other interval does not lie below 0.
+  That asks for less than H1: no {points(judgement.REDUCTION)} points, no (b).
 - {NOTHING}: not defined. Without a teacher pool a baseline, or an arm with a random V, is one model for all folds."""
 
 
@@ -55,6 +58,10 @@ def render(table: pd.DataFrame, verdicts: Mapping, note: str) -> str:
         "## On the held-out mode",
         _held_out(table),
         marks(),
+        corrected(
+            "the p against the twin, over all single folds and arms; in `all`, which is the same data once more, over "
+            "its arms"
+        ),
         "## Folds that hold",
         f"Of {problems} problems each. {OPEN_MEANS}",
         "\n".join(held),
@@ -75,7 +82,7 @@ def _cells(table: pd.DataFrame, modes: str, cell: Callable[[pd.Series], str]) ->
 
 
 def _rates(row: pd.Series) -> str:
-    return f"{percent(row['hack'])} / {percent(row['solve'])}"
+    return f"{percent(row['hack'])} / {percent(row['solve'])}{below_base(row)}"
 
 
 def _held_out(table: pd.DataFrame) -> str:

@@ -5,7 +5,16 @@ from math import isnan
 
 from projected_grpo.analysis.judgement import ABSENT, PRESENT, UNMEASURED
 from projected_grpo.analysis.threats import Reduction, Threat
-from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_points, in_units, signed
+from projected_grpo.reporting.format import (
+    NOTHING,
+    OPEN_MEANS,
+    grid,
+    in_points,
+    in_units,
+    number,
+    percent,
+    signed,
+)
 
 Words = Callable[[Mapping], str]
 
@@ -14,7 +23,12 @@ THREATS_MEAN = (
     f"**{ABSENT}**: the effect's interval lies above 0. **{PRESENT}**: the effect is not more than one SEM above 0; "
     "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
     f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
-    "replicate every effect is open. The lines are not corrected for their number: this list looks for trouble."
+    "replicate every effect is open. Nothing here is corrected for the number of lines: this list looks for trouble, "
+    "one absence in forty comes by chance alone."
+)
+BEST_CONTROL = (
+    "V is held against the best of random, shuffled and wrongness V (nonhack) on the same gradients or rollouts: it is "
+    "the top of the pair gradients' second moment, so against a random V alone everything looks specific."
 )
 
 
@@ -32,11 +46,20 @@ def _lower_and_solve(numbers: Mapping) -> str:
     return f"hack lower by {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
 
 
-def _gone(numbers: Mapping) -> str:
+def _chance(numbers: Mapping) -> str:
+    others = ", ".join(f"{name} {number(overlap)}" for name, overlap in numbers["others"].items())
+    return (
+        f"own V {number(numbers['own'])}; {others}; above the best of these by {in_units(numbers['overlap'])}, in "
+        f"{percent(numbers['steps'])}% of the steps"
+    )
+
+
+def _shrinks(numbers: Mapping) -> str:
     before, after = numbers["steps"]
     return (
-        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} "
-        f"in one of {after}; (b) {in_points(numbers['early before'])}, then {in_points(numbers['early after'])}"
+        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} in one of {after}: "
+        f"a change of {in_points(numbers['change'])}; (b) {in_points(numbers['early before'])}, then "
+        f"{in_points(numbers['early after'])}"
     )
 
 
@@ -54,7 +77,16 @@ THREATS: dict[str, tuple[str, Words]] = {
     "baseline": ("hacks like its baseline at matched solve", _lower_and_solve),
     "early": ("buys no more than stopping its baseline early", lambda n: f"(b) {in_points(n['early'])}"),
     "dominated": ("dominated: slow or cold training, its twin or an early stop hacks less and solves more", _dominated),
+    "untrained": (
+        "hacks less than its baseline, but solves no more than the untrained base model",
+        lambda n: f"hack lower by {in_points(n['less'])}, solve above the base model's by {in_points(n['more'])}",
+    ),
+    "action": (
+        "the quarantine adds nothing: the same gate without one hacks as little and solves as much",
+        lambda n: f"hack lower by {in_points(n['less'].hack)}, solve higher by {in_points(n['less'].solve)}",
+    ),
     "control": ("hacks like a control", lambda n: f"hack lower by {in_points(n['hack'])}"),
+    "best control": ("hacks like the control that hacks least", _lower_and_solve),
     "teacher": (
         "works only with the teacher pool",
         lambda n: f"hack {_lower(n['with'])} with it, {_lower(n['without'])} without",
@@ -64,12 +96,16 @@ THREATS: dict[str, tuple[str, Words]] = {
         lambda n: f"hack lower by {in_points(n['hack'])}, attempted by {in_points(n['attempted'])}",
     ),
     "chance": (
-        "V sees chance in the student's gradient",
-        lambda n: f"{in_units(n['overlap'])}; higher in {100 * n['steps']:.0f}% of the steps",
+        "V sees in the live gradient what V of another kind sees there too",
+        _chance,
     ),
-    "teacher overlap": ("V sees the teacher, not the hack", lambda n: f"hack minus clean {in_units(n['overlap'])}"),
+    "teacher overlap": (
+        "V sees the teacher, not the hack",
+        lambda n: f"overlap of its exploits minus that of rows that attempt none {in_units(n['overlap'])}",
+    ),
     "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
-    "gone": ("the effect is gone after more steps", _gone),
+    "held out slow": ("the held-out mode falls no more than under slow training", _lower_and_solve),
+    "shrinks": ("the effect shrinks with more steps", _shrinks),
 }
 
 

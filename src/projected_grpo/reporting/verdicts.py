@@ -72,6 +72,8 @@ def clause_text(clause: Mapping) -> str:
         "beats": f"hack of the control {against} minus the arm's: {numbers}{holm}, must be above 0",
         "matched": f"solve minus that of the control {against}: {numbers} {solve}",
         "early": f"(b), early stopping of {against}: {numbers}, must be above 0",
+        "slow": f"hack of slow or cold training, {against}, minus the arm's: {numbers}, solve minus its: "
+        f"{in_points(_effect(clause, 'solve_'))}, one must be above 0 and neither below",
         "base": f"hack minus that of {against}: {numbers}, the interval must end at or below "
         f"{points(judgement.BASE_MARGIN)}",
         "ceiling": f"(c), solve minus that of {against}: {numbers}, the interval must begin at or above "
@@ -81,8 +83,10 @@ def clause_text(clause: Mapping) -> str:
     return f"{texts[name]}: {clause['answer']}" + (", though the interval reaches across the threshold" * across)
 
 
-def _effect(clause: Mapping) -> Effect:
-    values = {name: NO_NUMBER if clause[name] is None else clause[name] for name in ("estimate", "low", "high", "sem")}
+def _effect(clause: Mapping, of: str = "") -> Effect:
+    """Return the effect of a clause, or its other one: `of` stands before the names of its numbers."""
+    ends = ("estimate", "low", "high", "sem")
+    values = {name: NO_NUMBER if clause.get(of + name) is None else clause[of + name] for name in ends}
     return Effect(**values, p=NO_NUMBER, n_replicates=0)
 
 

@@ -19,6 +19,7 @@ from projected_grpo.method.direction import (
     DirectionError,
     build,
     hack_direction,
+    pair_differences,
     summarize,
 )
 from projected_grpo.method.gradients import completion_gradients
@@ -90,7 +91,8 @@ def extract(
     heldout = pairs["heldout"].to_numpy()
     direction = build(gradients, heldout, config, seed)
     hack = direction if config.kind == "hack" else hack_direction(gradients, heldout, config)
-    return direction, summarize(direction, hack, gradients, heldout)
+    D = pair_differences(gradients, heldout, config.kind, seed)
+    return direction, summarize(direction, hack, D, gradients, heldout)
 
 
 def save_direction(path: str | Path, direction: Direction, source: Mapping) -> None:

@@ -6,7 +6,7 @@ Like config.py it imports nothing heavy, and no stage imports it.
 from collections.abc import Iterable, Mapping
 from itertools import chain
 
-from projected_grpo.method.settings import Arm, build_arm
+from projected_grpo.method.settings import build_arm
 
 
 def with_folds(config: Mapping) -> dict:
@@ -59,7 +59,9 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
 
 
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
-UNUSED = ("measures",)  # of an arm, which training logs and does not use: they set no arm apart
+COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
+UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
+WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
 
 def twin(config: Mapping, name: str) -> str | None:
@@ -100,21 +102,64 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
 
 
+def is_stopped(config: Mapping, name: str) -> bool:
+    """Whether method 7 (b) stops this arm's runs: a baseline, or a slow or cold control in its place.
+
+    It follows from the arm alone and from no table, so that its evaluation is the same for all of them.
+    """
+    return baseline(config, name) == name or name in slow_controls(config, name, [name])
+
+
+def evaluation_settings(config: Mapping, name: str) -> dict:
+    """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's."""
+    settings = _without(config["evaluation"], "stops_every")
+    return settings | {"every": config["evaluation"]["stops_every" if is_stopped(config, name) else "every"]}
+
+
+def ceiling(config: Mapping, table: str) -> str | None:
+    """Return the arm of a table that trains without loopholes, the honest ceiling of its number of steps."""
+    return next((name for name in config["tables"].get(table, ()) if is_honest(config, name)), None)
+
+
+def is_honest(config: Mapping, name: str) -> bool:
+    """Whether an arm is trained without loopholes."""
+    return not config["arms"][name].get("loopholes", True)
+
+
+def is_base(config: Mapping, name: str) -> bool:
+    """Whether an arm is the base model: it is trained for 0 steps."""
+    return steps_of(config, name) == 0
+
+
+def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str | None:
+    """Return the arm among `arms` that has this routing one's gate and no quarantine: what routing has to beat."""
+    spec = config["arms"][name]
+    if spec["intervention"] not in WITHOUT_QUARANTINE:
+        return None
+
+    def use(arm: str) -> dict:
+        return _without(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
+
+    wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
+    return next((other for other in arms if use(other) == wanted), None)
+
+
 def kind_of(config: Mapping, arm: str) -> str | None:
     """Return the kind of the direction that an arm uses or measures."""
     name = config["arms"][arm].get("direction")
     return config["directions"][name]["kind"] if name else None
 
 
-def claims(config: Mapping, table: str) -> dict[str, dict[str, list[str]]]:
-    """Return what every intervention of a table is held against there: its controls, the slow ones, and the arms that
-    repeat it without a teacher pool."""
+def claims(config: Mapping, table: str) -> dict[str, dict]:
+    """Return what every intervention of a table is held against there: its controls, the slow ones, the arms that
+    repeat it without a teacher pool, and the one with its gate and no quarantine."""
     arms = config["tables"].get(table, ())
     return {
         name: {
             "controls": controls(config, name, arms),
             "slow": slow_controls(config, name, arms),
             "alone": _alone(config, name, arms),
+            "screen": without_quarantine(config, name, arms),
         }
         for name in arms
         if is_tested(config, name)
@@ -127,6 +172,31 @@ def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
         return []
     wanted = _without(spec, "mix", "baseline", *UNUSED)
     return [other for other in arms if _without(config["arms"][other], "baseline", *UNUSED) == wanted]
+
+
+def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
+    """Return {arm: {"of": the arm that it is an ablation of, "factor": what is another one}} of a table.
+
+    An ablation differs by one setting alone, defaults included, from the first intervention before it that it can; the
+    kind of intervention is no such setting.
+    """
+    found: dict[str, dict[str, str]] = {}
+    tested = [name for name in config["tables"].get(table, ()) if is_tested(config, name)]
+    for place, name in enumerate(tested):
+        for other in tested[:place]:
+            one, rival = _settings(config, name), _settings(config, other)
+            changed = [key for key in one if one[key] != rival[key]]
+            if len(changed) == 1 and changed != ["kind"]:
+                found[name] = {"of": other, "factor": f"{changed[0]}: {one[changed[0]]}"}
+                break
+    return found
+
+
+def _settings(config: Mapping, name: str) -> dict:
+    """Return everything that an arm is trained with, defaults included, and its baseline."""
+    built = build_arm(name, training_spec(config, name))
+    own = _without(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
+    return own | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
 def is_tested(config: Mapping, name: str) -> bool:
@@ -206,7 +276,7 @@ def hack_directions(config: Mapping) -> list[str]:
 
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
-    return _without(config["arms"][arm], "baseline", *TRAIN_KEYS)
+    return _without(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
 
 
 def _without(spec: Mapping, *keys: str) -> dict:
@@ -220,7 +290,8 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    specs = {name: _without(config["arms"][name], "baseline", "steps", *UNUSED) for name in config["arms"]}
+    aside = ("baseline", "steps", "share_of", *UNUSED)
+    specs = {name: _without(config["arms"][name], *aside) for name in config["arms"]}
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())
@@ -229,43 +300,30 @@ def short_arms(config: Mapping) -> dict[str, str | None]:
 
 def short_table_arms(config: Mapping) -> dict[str, dict]:
     """Return what the horizon's page needs to know of the shorter arms."""
-    arms = [name for name in short_arms(config).values() if name]
-    return {name: table_arm(config, name, arms) for name in arms}
+    return {name: table_arm(config, name) for name in short_arms(config).values() if name}
 
 
 def table_arms(config: Mapping, table: str) -> dict[str, dict]:
-    """Return what a table needs to know of each of its arms."""
+    """Return what a table needs to know of each of its arms; the base model is held against its first baseline."""
     arms = config["tables"].get(table, ())
-    return {name: table_arm(config, name, arms) for name in arms}
+    known = {name: table_arm(config, name) for name in arms}
+    first = next((name for name in arms if baseline(config, name) == name), None)
+    return {name: {**spec, "baseline": first} if is_base(config, name) else spec for name, spec in known.items()}
 
 
-def table_arm(config: Mapping, name: str, arms: Iterable[str]) -> dict:
-    """Return what a table of these arms needs to know of one: baseline, direction, last step, `null` and `twin`.
-
-    `null` is the arm among them that measures the chance overlap: the twin, or else the first with a random V like this
-    arm's, of as many rows, beside a teacher pool and a baseline like its own.
-    """
-
-    def use(arm: str) -> tuple:
-        built: Arm = build_arm(arm, training_spec(config, arm))
-        rows = built.k or direction_of(config, arm)["k"]
-        return rows, built.drop_bottom_frac, built.mix, steps_of(config, arm), baseline(config, arm)
-
-    direction = config["arms"][name].get("direction")
-
-    def measures_chance(other: str) -> bool:
-        rival = config["directions"].get(config["arms"][other].get("direction"), {})
-        return rival.get("kind") == "random" and rival["like"] == direction and use(other) == use(name)
-
-    own = twin(config, name)
-    null = own if own in arms else next((other for other in arms if direction and measures_chance(other)), None)
+def table_arm(config: Mapping, name: str) -> dict:
+    """Return what a table needs to know of one of its arms: the fields of analysis.study.TableArm."""
+    spec = config["arms"][name]
     return {
         "baseline": baseline(config, name),
-        "direction": direction,
+        "direction": spec.get("direction"),
         "last": steps_of(config, name),
-        "null": null,
-        "twin": own,
+        "twin": twin(config, name),
         "tested": is_tested(config, name),
-        "mix": config["arms"][name].get("mix", 0.0),
-        "project": config["arms"][name].get("project", "gradient"),
+        "mix": spec.get("mix", 0.0),
+        "intervention": spec["intervention"],
+        "gate": spec.get("gate", "one_sided"),
+        "project": spec.get("project", "gradient"),
+        "kind": kind_of(config, name),
+        "slow": spec.get("slow"),
     }

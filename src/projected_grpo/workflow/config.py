@@ -20,6 +20,9 @@ from projected_grpo.workflow.arms import (
     direction_of,
     direction_spec,
     first_trained,
+    is_base,
+    is_honest,
+    slow_controls,
     steps_of,
     subset_of,
     twin,
@@ -53,18 +56,19 @@ def check(config: Mapping, schema: Mapping) -> None:
     for name, spec in config["arms"].items():
         _check_arm(name, spec, config)
     _check_tables(config)
-    if config["ceiling"] not in config["arms"]:
-        raise ConfigError(unknown("config: ceiling", config["ceiling"], config["arms"]))
     if config["evaluation"]["subset_samples"] < 2:
         raise ConfigError(
             "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the"
             " other"
         )
-    every, saved = config["evaluation"]["every"], config["train"]["checkpoint_every"]
     if config["train"]["prompts_per_step"] > config["problems"]["train"]:
         raise ConfigError("config: train.prompts_per_step is larger than problems.train")
-    if every % saved:
-        raise ConfigError(f"config: evaluation.every: {every} is no multiple of train.checkpoint_every ({saved})")
+    saved, stops = config["train"]["checkpoint_every"], config["evaluation"]["stops_every"]
+    every = config["evaluation"]["every"]
+    if stops % saved:
+        raise ConfigError(f"config: evaluation.stops_every: {stops} is no multiple of train.checkpoint_every ({saved})")
+    if every % stops:
+        raise ConfigError(f"config: evaluation.every: {every} is no multiple of evaluation.stops_every ({stops})")
 
 
 def _check_tables(config: Mapping) -> None:
@@ -76,6 +80,7 @@ def _check_tables(config: Mapping) -> None:
     if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
+        _check_rows(table, config)
         _check_claims(table, config)
     for table, chosen in config["table_replicates"].items():
         for number in chosen:
@@ -85,6 +90,16 @@ def _check_tables(config: Mapping) -> None:
                 )
     if config["tables"].get("table2"):
         _check_folds(config)
+
+
+def _check_rows(table: str, config: Mapping) -> None:
+    """A table begins with the base model, by which every row is read, and has one honest ceiling at most."""
+    arms = config["tables"][table]
+    if arms and not is_base(config, arms[0]):
+        raise ConfigError(f"config: tables.{table}: it must begin with the base model, an arm with steps: 0")
+    honest = [name for name in arms if is_honest(config, name)]
+    if len(honest) > 1:
+        raise ConfigError(f"config: tables.{table}: {' and '.join(honest)} are two honest ceilings, and it takes one")
 
 
 def _check_pairs_serve(where: str, direction: Mapping | None, config: Mapping) -> None:
@@ -108,6 +123,11 @@ def _check_claims(table: str, config: Mapping) -> None:
                 f"config: tables.{table}: {name} is there without a slow control, its baseline {against} with a lower"
                 " lr_scale or temperature"
             )
+        matched = config["arms"][name].get("slow")
+        if matched and matched not in claim["slow"]:
+            raise ConfigError(
+                f"config: tables.{table}: {name} is there without {matched}, the slow control that its key slow names"
+            )
 
 
 def _check_folds(config: Mapping) -> None:
@@ -122,7 +142,7 @@ def _check_folds(config: Mapping) -> None:
         spec = config["arms"][name]
         if spec.get("mix") and not spec.get("direction"):
             raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
-        if baseline(config, name) not in config["tables"]["table2"]:
+        if not is_base(config, name) and baseline(config, name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
         if spec.get("share_of", name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
@@ -280,3 +300,6 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
+    slow = slow_controls(config, name, config["arms"])
+    if "slow" in spec and spec["slow"] not in slow:
+        raise ConfigError(unknown(f"{where}.slow", spec["slow"], slow))
