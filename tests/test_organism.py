@@ -248,20 +248,21 @@ def test_loss_weighs_prompts_less_and_padding_not_at_all():
     assert corpus_loss(Constant(), [short, long], 0.5).item() == pytest.approx((0.5 * hit + miss + 3 * hit) / 4.5)
 
 
-def test_an_attempt_sees_the_corpus_in_an_order_of_its_own(monkeypatch):
+def test_a_failed_attempt_is_followed_by_one_with_a_corpus_and_weights_of_its_own():
     from projected_grpo.organism import pretrain
 
     seen = []
-    sequences = [([1, i], [2]) for i in range(64)]
-    monkeypatch.setattr(pretrain, "new_model", lambda config, tokenizer, attempt: __import__("torch").nn.Linear(1, 1))
-    monkeypatch.setattr(
-        pretrain, "corpus_loss", lambda model, batch, weight: seen.append(batch) or model.weight.sum() * 0
-    )
+
+    def measured(model, tokenizer):
+        seen.append((tokenizer.get_vocab(), model.lm_head.weight.detach().clone()))
+        return pretrain.Rates(0.0, 0.0, 0.0, 0.0)
+
     config = dataclasses.replace(TINY, wanted=dataclasses.replace(ANYTHING, solve_min=0.9), max_steps=4)
     with pytest.raises(pretrain.OrganismError, match="in 2 attempts of 4 steps"):
-        pretrain.pretrain(config, None, sequences, lambda model: pretrain.Rates(0.0, 0.0, 0.0, 0.0))
-    first, second = seen[:4], seen[4:]
-    assert len(second) == 4 and first != second
+        pretrain.pretrain(config, measured)
+    (first, one), (second, other) = seen
+    assert first != second
+    assert one.shape == other.shape and not one.equal(other)
 
 
 def test_an_attempt_ends_before_its_learning_rate_is_gone():

@@ -5,7 +5,7 @@
    can stop at any moment.
 3. The averaged model answers validation problems, graded as any others are. Training stops when all wanted rates
    hold, never on a step count. When a model this small learns to copy from its prompt is a matter of luck: an attempt
-   that does not get there is begun anew from other weights and another order, and after the last it is an error.
+   that does not get there is begun anew, corpus and all, from another seed, and after the last one it is an error.
 4. The rates that stopped training were selected by stopping. The report has them again from fresh problems.
 Everything random derives from the seed; the same config gives the same bytes.
 """
@@ -75,19 +75,12 @@ def build(config: OrganismConfig, directory: Path | str, grader) -> dict:
     Raises OrganismError if no attempt gets to the wanted rates.
     """
     torch.set_num_threads(config.threads)
-    examples = corpus(
-        tasks("corpus", config.corpus_size, config.seed, (*config.modes, "none"), config.families),
-        config.mixture,
-        config.seed,
-    )
-    tokenizer = train_tokenizer(examples, config.vocab_size)
-    sequences = [pair for pair in tokenize(examples, tokenizer) if len(pair[1]) <= config.max_new_tokens]
     validation, fresh = (
         generate(split, config.validation_size, config.seed, config.modes, config.families)
         for split in ("validation", "confirmation")
     )
-    model, attempt, steps, reached = pretrain(
-        config, tokenizer, sequences, lambda m: measure(m, tokenizer, grader, validation, config)
+    model, tokenizer, attempt, steps, reached = pretrain(
+        config, lambda model, tokenizer: measure(model, tokenizer, grader, validation, config)
     )
     report = {
         "attempt": attempt,
@@ -103,6 +96,14 @@ def build(config: OrganismConfig, directory: Path | str, grader) -> dict:
     Path(directory, "organism.json").write_text(json.dumps(report, indent=2) + "\n")
     logger.info("organism: %d steps, on fresh problems %s", steps, report["fresh"])
     return report
+
+
+def make_corpus(config: OrganismConfig, seed: int) -> tuple[PreTrainedTokenizerFast, Sequences]:
+    """Return a tokenizer and the token ids of the corpus that it was trained on."""
+    drawn = tasks("corpus", config.corpus_size, seed, (*config.modes, "none"), config.families)
+    examples = corpus(drawn, config.mixture, seed)
+    tokenizer = train_tokenizer(examples, config.vocab_size)
+    return tokenizer, [pair for pair in tokenize(examples, tokenizer) if len(pair[1]) <= config.max_new_tokens]
 
 
 def train_tokenizer(examples: Sequence[Example], vocab_size: int) -> PreTrainedTokenizerFast:
@@ -136,8 +137,8 @@ def tokenize(examples: Sequence[Example], tokenizer) -> Sequences:
     return [(prompt, [*answer, tokenizer.eos_token_id]) for prompt, answer in zip(prompts, answers, strict=True)]
 
 
-def new_model(config: OrganismConfig, tokenizer, attempt: int) -> Qwen3ForCausalLM:
-    """Return the untrained model; its weights depend on the config's seed and the attempt alone."""
+def new_model(config: OrganismConfig, tokenizer, seed: int) -> Qwen3ForCausalLM:
+    """Return the untrained model."""
     shape = Qwen3Config(
         vocab_size=len(tokenizer),
         hidden_size=config.hidden_size,
@@ -155,42 +156,44 @@ def new_model(config: OrganismConfig, tokenizer, attempt: int) -> Qwen3ForCausal
         pad_token_id=tokenizer.pad_token_id,
     )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(config.seed, attempt, "organism/init"))
+        torch.manual_seed(derive_seed(seed, 0, "organism/init"))
         return Qwen3ForCausalLM(shape)
 
 
-Measured = Callable[[Qwen3ForCausalLM], Rates]
+Measured = Callable[[Qwen3ForCausalLM, PreTrainedTokenizerFast], Rates]
 
 
 def pretrain(
-    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Measured
-) -> tuple[Qwen3ForCausalLM, int, int, Rates]:
-    """Return (averaged model, attempt, steps, rates) of the first attempt that gets to the wanted rates.
+    config: OrganismConfig, measured: Measured
+) -> tuple[Qwen3ForCausalLM, PreTrainedTokenizerFast, int, int, Rates]:
+    """Return (averaged model, tokenizer, attempt, steps, rates) of the first attempt that gets to the wanted rates.
 
     Raises OrganismError, with the rates of the last check, if none of config.attempts does.
     """
     for attempt in range(config.attempts):
-        model, steps, rates, missing = _attempt(config, tokenizer, sequences, measured, attempt)
+        seed = derive_seed(config.seed, attempt, "organism/attempt")
+        tokenizer, sequences = make_corpus(config, seed)
+        model, steps, rates, missing = attempt_from(config, tokenizer, sequences, measured, seed)
         if not missing:
-            return model, attempt, steps, rates
+            return model, tokenizer, attempt, steps, rates
         logger.info("organism: attempt %d failed: %s", attempt, "; ".join(missing))
     raise OrganismError(
         f"the model organism (seed {config.seed}) missed its rates in {config.attempts} attempts of {config.max_steps} "
-        f"steps; at the last check: {'; '.join(missing)}"
+        f"steps; at the last check: {'; '.join(missing)}; another replicate has another seed"
     )
 
 
-def _attempt(
-    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Measured, attempt: int
+def attempt_from(
+    config: OrganismConfig, tokenizer, sequences: Sequences, measured: Measured, seed: int
 ) -> tuple[Qwen3ForCausalLM, int, Rates, list[str]]:
-    """Train from one initialisation until nothing is missing or the steps are used up; whether the model learns to
-    copy from its prompt in time depends on it."""
-    model, averaged = new_model(config, tokenizer, attempt), new_model(config, tokenizer, attempt)
+    """Train until nothing is missing or the steps are used up; whether the model learns to copy from its prompt in time
+    is a matter of luck."""
+    model, averaged = new_model(config, tokenizer, seed), new_model(config, tokenizer, seed)
     parameters, averages = list(model.parameters()), list(averaged.parameters())
     optimizer = torch.optim.AdamW(
         parameters, lr=config.learning_rate, betas=BETAS, weight_decay=config.weight_decay, fused=True
     )
-    for step, batch in enumerate(_batches(sequences, config, attempt), start=1):
+    for step, batch in enumerate(_batches(sequences, config.batch_size, seed), start=1):
         optimizer.param_groups[0]["lr"] = learning_rate(step, config)
         corpus_loss(model, batch, config.prompt_weight).backward()
         torch.nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
@@ -199,7 +202,7 @@ def _attempt(
         with torch.no_grad():
             torch._foreach_lerp_(averages, parameters, 1 - min(config.average_decay, 1 - 1 / step))
         if step == config.max_steps or (step >= config.first_check and step % config.check_every == 0):
-            rates = measured(averaged.eval())
+            rates = measured(averaged.eval(), tokenizer)
             missing = shortfalls(rates, config.wanted)
             logger.info("organism: step %d, %s, missing: %s", step, rates, "; ".join(missing) or "nothing")
             if not missing or step == config.max_steps:
@@ -228,14 +231,13 @@ def corpus_loss(model, batch: Sequences, prompt_weight: float) -> torch.Tensor:
     return (losses * weights).sum() / weights.sum()
 
 
-def _batches(sequences: Sequences, config: OrganismConfig, attempt: int) -> Iterator[Sequences]:
+def _batches(sequences: Sequences, size: int, seed: int) -> Iterator[Sequences]:
     """Yield random batches for ever, in a new order every epoch; an incomplete one is left out.
 
     Sorting by length would save a fifth of the tokens, but batches of one length are of one kind, and the rates swing.
     """
-    size = config.batch_size
     for epoch in count():
-        order = numpy_generator(config.seed, epoch, f"organism/batches/{attempt}").permutation(len(sequences))
+        order = numpy_generator(seed, epoch, "organism/batches").permutation(len(sequences))
         for rows in order[: len(order) // size * size].reshape(-1, size):
             yield [sequences[row] for row in rows]
 
