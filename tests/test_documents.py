@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic_study import MODES, evaluation, make, steps
 
-from projected_grpo.analysis.study import TableArm, build_study
+from projected_grpo.analysis.study import Claim, TableArm, build_study
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table2 import fold_verdicts, table2
 from projected_grpo.analysis.verdicts import h1
@@ -62,7 +62,8 @@ def _folds():
         "erase_random": TableArm("vanilla", 96, "random", mix=0.25),
     }
     runs = [(arm, n, evaluation(arm, n), steps(arm, n)) for arm in arms for n in (1, 2, 3)]
-    return dict.fromkeys(MODES, build_study(runs, arms, {}, None))
+    claims = {"erase": Claim(("erase_random",), ("vanilla_slow",))}
+    return dict.fromkeys(MODES, build_study(runs, arms, claims, None))
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +98,17 @@ def test_the_sentences_follow_the_numbers(copy):
     table.loc["erase", ["hack_diff", "solve_diff", "early_stop_diff_low"]] = -0.52, 0.04, 0.01
     table.loc[["erase_update", "route"], "early_stop_diff_low"] = -0.01
     table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
+    table.loc["base", ["hack", "solve", "hack_diff", "solve_diff"]] = 0.02, 0.4, -0.29, 0.2
     table.reset_index().to_csv(copy / "table1.csv", index=False)
+    folds = json.loads((copy / "table2.json").read_text())
+    folds["folds"]["all"]["erase"]["verdict"] = "holds"
+    (copy / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(copy)
     assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours if one had run after the other, on a computer)" in text
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
+    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: it would not pass H1." in text
+    assert "| `base` | 2.0 | 40.0 |" in text
     assert "Of 3 interventions, `erase` and `erase_update` meet H1 (`erase` hacks 52 points less and solves +4" in text
     assert "H1s is supported for `erase` and `erase_update`, falsified for `route` (not firmly for `route`)" in text
     assert "H2 is undecided for `erase`, `erase_update` and `route`." in text
@@ -125,7 +132,7 @@ def test_a_run_without_any_effect_says_so(copy):
     (copy / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(copy)
     assert "Of 3 interventions, none meets H1; H1s is" in text
-    assert "none hacks less than its baseline and its twin at matched solve over all of them together" in text
+    assert "none hacks less than its baseline and its twin at matched solve, and does better than" in text
 
 
 def test_what_a_run_did_not_make_is_not_said(copy):

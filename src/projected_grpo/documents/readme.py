@@ -10,17 +10,26 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis import judgement
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, is_matched
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, REDUCTION, UNMEASURED, is_matched
 from projected_grpo.analysis.statistics import LEVEL
-from projected_grpo.analysis.study import GROUPS
+from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table2 import ALL
 from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.reporting.format import NOTHING, grid, interval, percent, points, points_of, stopped_early, unmatched
+from projected_grpo.reporting.format import (
+    below_base,
+    below_base_means,
+    grid,
+    interval,
+    percent,
+    points,
+    points_of,
+    stopped_early,
+    unmatched,
+)
 from projected_grpo.reporting.verdicts import hypotheses
 
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
-INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS
 
 
 def marks() -> str:
@@ -33,6 +42,7 @@ def marks() -> str:
         " threshold may be another one), minus the arm's. (b) is the arm's solve rate minus the best one that its"
         " baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not being"
         " stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
+        f" {below_base_means()}"
     )
 
 
@@ -56,7 +66,7 @@ def findings(folder: Path) -> str:
             "",
             headline(table, verdicts["claims"]),
             "",
-            f"Mean over {verdicts['n_replicates']} replicates, {table['last_step'].iloc[0]} steps, deployed model,"
+            f"Mean over {verdicts['n_replicates']} replicates, {table['last_step'].max()} steps, deployed model,"
             f" held-out problems. {marks()}",
             "",
         ]
@@ -66,11 +76,8 @@ def findings(folder: Path) -> str:
 def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
     """Return what came out: without intervention, of the hypotheses, of simpler controls, without a teacher pool, how
     much the table can show, and of the weak detector and more steps where they were run."""
-    baseline = table["arm"].iloc[0]
-    ceiling = table.index[table["group"] == CEILING][0]
     return [
-        f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
-        f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}.",
+        _without_intervention(table),
         _hypotheses(table, claims),
         _simpler(table, claims),
         *_alone(table, claims),
@@ -78,6 +85,19 @@ def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
         *([_weak_detector(folder)] if (folder / "table2.csv").exists() else []),
         *([_more_steps(folder)] if (folder / "horizon.csv").exists() else []),
     ]
+
+
+def _without_intervention(table: pd.DataFrame) -> str:
+    """Say what training does without an intervention and without loopholes, and that not training would pass H1."""
+    baseline, base = _baselines(table)[0], table.index[table["group"] == BASE][0]
+    ceiling = table.index[table["group"] == CEILING][0]
+    row = table.loc[base]
+    passes = row["hack_diff"] <= -REDUCTION and is_matched(row["solve_diff"])
+    return (
+        f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
+        f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}. The base model, not"
+        f" trained at all, {_rates(table, base)}: it would {'' if passes else 'not '}pass H1."
+    )
 
 
 def _hypotheses(table: pd.DataFrame, claims: dict) -> str:
@@ -111,7 +131,7 @@ def _outcomes(claims: dict, name: str) -> str:
 def _simpler(table: pd.DataFrame, claims: dict) -> str:
     """Hold the interventions against early stopping and slower or colder training."""
     earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
-    simple = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in _of_group(table, SLOW, table["arm"].iloc[0]))
+    simple = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in _of_group(table, SLOW, _baselines(table)[0]))
     return (
         f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping its"
         f" baseline early would; training that only learns more slowly or samples colder: {simple}."
@@ -120,7 +140,7 @@ def _simpler(table: pd.DataFrame, claims: dict) -> str:
 
 def _alone(table: pd.DataFrame, claims: dict) -> list[str]:
     """Say what came out without a teacher pool, where any arm had none."""
-    arms = _beside_baselines(table, claims, [name for name in _baselines(table) if name != table["arm"].iloc[0]])
+    arms = _beside_baselines(table, claims, _baselines(table)[1:])
     if not arms:
         return []
     return ["Without a teacher pool, " + "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in arms) + "."]
@@ -149,8 +169,9 @@ def _weak_detector(folder: Path) -> str:
     return (
         "On loopholes that neither V nor the teacher pool knows, each held out once"
         f" ({pooled['n_replicates'].iloc[0]} replicates),"
-        f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve over all"
-        f" of them together, and {_listed(single)} on a single one ({shown})."
+        f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve, and"
+        f" {_verb(arms, 'does', 'do')} better than slower or colder training, over all of them together, and"
+        f" {_listed(single)} on a single one ({shown})."
     )
 
 
@@ -167,15 +188,16 @@ def _more_steps(folder: Path) -> str:
 
 
 def headline(table: pd.DataFrame, claims: dict) -> str:
-    """Return the baselines, each with its slow and cold controls and its claimed interventions, and the ceiling."""
+    """Return the base model, the baselines with their slow and cold controls and interventions, and the ceiling."""
+    first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
     rows = []
-    for arm in [*_beside_baselines(table, claims, _baselines(table)), *table.index[table["group"] == CEILING]]:
+    for arm in [*first, *_beside_baselines(table, claims, _baselines(table)), *last]:
         row = table.loc[arm]
         rows.append(
             [
                 f"`{arm}`",
                 percent(row["hack"]),
-                percent(row["solve"]),
+                percent(row["solve"]) + below_base(row),
                 interval(row, "hack_diff") + unmatched(row),
                 interval(row, "twin_diff"),
                 stopped_early(row),
