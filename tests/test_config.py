@@ -411,7 +411,8 @@ def test_the_lock_covers_every_dependency():
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(CONFIG, "table1")
     assert list(found) == [
-        *("erase", "erase_update", "route", "route_rollout", "screen_rollout", "erase_update_onesided_alone")
+        *("erase", "erase_nogate", "erase_update", "route", "route_rollout", "screen_rollout"),
+        "erase_update_onesided_alone",
     ]
     slow = ["vanilla_slow", "vanilla_cold"]
     assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": [], "screen": None}

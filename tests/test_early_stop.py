@@ -84,8 +84,8 @@ def bias(hack, solve, arm_hack, arm_solve):
 
 def test_the_grid_is_the_one_of_the_default_config():
     config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
-    assert CHECKPOINTS == config["train"]["steps"] // config["evaluation"]["stops_every"] + 1
-    assert (PROBLEMS, SAMPLES) == (config["evaluation"]["subset"], config["evaluation"]["subset_samples"])
+    assert config["train"]["steps"] // config["evaluation"]["stops_every"] + 1 == CHECKPOINTS
+    assert (config["evaluation"]["subset"], config["evaluation"]["subset_samples"]) == (PROBLEMS, SAMPLES)
 
 
 def test_the_best_of_noisy_checkpoints_is_too_good_and_the_cross_fitted_one_is_not(no_bootstrap):

@@ -45,7 +45,7 @@ def test_table_2_and_its_picture(whole):
 def test_a_folds_pool_and_pairs_hold_nothing_of_the_held_out_mode(whole):
     _, results, _ = whole
     for mode in MODES:
-        for name in ("pools", "pairs"):
+        for name in ("pools", "pairs/natural"):
             rows = pd.read_parquet(results / "replicate0" / name / f"without_{mode}.parquet")
             assert len(rows) and mode not in set(rows["mode"])
             assert not any(mode in attempted for attempted in rows["attempted_modes"])

@@ -30,7 +30,9 @@ PRESET = {
     "evaluation": {**SMOKE["evaluation"], "every": EVERY, "stops_every": EVERY},
     "tables": {
         "table1": ["base", "vanilla", "vanilla_slow", "erase", "erase_random"],
-        **dict.fromkeys(("table2", "table4", "horizon"), []),
+        "table2": [],
+        "table4": [],
+        "horizon": [],
     },
 }
 RUN = f"{PRESET['results']}/replicate0/runs/erase"

@@ -29,7 +29,7 @@ def render_table4(table: pd.DataFrame, sizes: Sizes, note: str) -> str:
         "Minus the ablated arm's: the difference in hack and in solve to the arm whose setting was changed; an "
         "interval that includes 0 shows no difference. (e) is the hack of the arm's own twin, which has a random V and "
         "the same settings, minus the arm's. The other marks are those of all arms, below.",
-        corrected("the p of (a) in hack over all rows (in the CSV); no difference between an ablation and its arm is"),
+        corrected("the p of (a) in hack over all rows (in the CSV)"),
         "## All arms",
         headline(table),
         marks(),
