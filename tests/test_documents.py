@@ -104,7 +104,10 @@ def test_the_sentences_follow_the_numbers(copy):
     folds["folds"]["all"]["erase"]["verdict"] = "holds"
     (copy / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(copy)
-    assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours if one had run after the other, on a computer)" in text
+    assert (
+        "What came out of `presets/study.yaml` (3 jobs, 1.5 hours if one had run after the other, on a computer)"
+        in text
+    )
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
     assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: it would not pass H1." in text
@@ -116,7 +119,9 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "samples colder: `vanilla_slow` hacks" in text
     assert "4. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
     assert "5. With 3 replicates a difference in hack of less than about" in text
-    assert "6. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
+    assert (
+        "6. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
+    )
     assert "7. After 96 steps (3 replicates) `vanilla` hacks" in text
 
 

@@ -16,6 +16,7 @@ PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
     " H1s and H2 with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
+    "table4.md": "What does each setting of an intervention do? One factor at a time.",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
@@ -27,7 +28,7 @@ FIGURES = {
     "weak_detector.png": "The loophole that V and the teacher pool do not know",
     "horizon.png": "Hack and solve rate along three times the steps",
 }
-RUN_FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "horizon.csv", *PAGES)
+RUN_FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "table4.csv", "horizon.csv", *PAGES)
 SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 

@@ -95,7 +95,7 @@ def below_base(row: Mapping) -> str:
 
     No mark without a base model to be held against.
     """
-    solve = row.get("base_solve_diff")
+    solve = row["base_solve_diff"]
     if pd.isna(solve) or solve >= 0:
         return ""
     return " ¶¶" if row["base_solve_diff_high"] < 0 else " ¶"
