@@ -11,7 +11,7 @@ from projected_grpo.method.intervention import (
     Gated,
     KnobOptimizer,
     flag_above,
-    flag_share,
+    flag_shares,
     gate_rollouts,
     mean_overlap,
     measured_overlaps,
@@ -120,10 +120,20 @@ def test_a_rollout_gate_out_of_reach_leaves_delta_the_vanilla_gradient():
 
 def test_a_share_flags_the_largest_overlaps_and_of_equal_ones_the_first():
     overlaps = torch.tensor([0.1, 0.4, 0.3, 0.4, 0.2])
-    assert flag_share(overlaps, 0.2).tolist() == [False, True, False, False, False]
-    assert flag_share(overlaps, 0.6).tolist() == [False, True, True, True, False]
-    assert flag_share(overlaps, 1.0).all() and not flag_share(overlaps, 0.0).any()
-    assert not flag_share(overlaps, math.nan).any()  # the other arm's step had no row in its loss
+
+    def flagged(share):
+        return flag_shares(overlaps, ["all"] * 5, {"all": share})
+
+    assert flagged(0.2).tolist() == [False, True, False, False, False]
+    assert flagged(0.6).tolist() == [False, True, True, True, False]
+    assert flagged(1.0).all() and not flagged(0.0).any()
+    assert not flagged(math.nan).any()  # the other arm's step had no row in its loss
+
+
+def test_every_stratum_has_its_own_share():
+    overlaps = torch.tensor([0.1, 0.4, 0.3, 0.9, 0.8, 0.7])
+    strata = ["above"] * 3 + ["below"] * 3
+    assert flag_shares(overlaps, strata, {"above": 2 / 3, "below": 0.0}).tolist() == [False, True, True] + [False] * 3
 
 
 def test_screen_rollout_gives_a_flagged_rollout_no_part_in_the_gradient(knobs):

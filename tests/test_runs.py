@@ -5,6 +5,8 @@ import pytest
 import yaml
 from workflow_harness import SMOKE, copy_with_results, planned, smoke
 
+from projected_grpo.method.groups import STRATA
+
 WITH_FOLDS = ["--configfile", "presets/smoke.yaml", "folds.yaml"]
 RUNS = f"{SMOKE['results']}/replicate0/runs"
 
@@ -30,11 +32,12 @@ def test_a_follower_needs_the_steps_of_the_arm_that_it_follows_in_its_own_fold(c
 def test_a_follower_flags_the_share_that_the_other_arm_flagged(clone):
     smoke(clone, *WITH_FOLDS, "-j2", "--", f"{RUNS}/screen_rollout_random/steps.parquet")
     own, others = (
-        pd.read_parquet(clone / RUNS / arm / "steps.parquet")["flagged_share"]
-        for arm in ("screen_rollout_random", "screen_rollout")
+        pd.read_parquet(clone / RUNS / arm / "steps.parquet") for arm in ("screen_rollout_random", "screen_rollout")
     )
-    assert len(own) == SMOKE["train"]["steps"] and others.min() < others.max()
-    assert (own - others).abs().max() < 0.05  # of rows in a loss, of which the two have not always as many
+    assert len(own) == SMOKE["train"]["steps"] and others["flagged_share"].min() < others["flagged_share"].max()
+    for name in STRATA:
+        off = (own[f"flagged_share/{name}"] - others[f"flagged_share/{name}"]).abs()
+        assert not off.max() > 0.17  # of a few rows, of which the two have not always as many
 
 
 def test_the_base_model_is_trained_for_no_step_and_evaluated_in_full(clone):

@@ -16,7 +16,7 @@ from projected_grpo.artifacts.schemas.train import ROLLOUTS, steps_schema
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import gradients, groups, trainer
 from projected_grpo.method.gradients import TrainingError
-from projected_grpo.method.groups import Pool
+from projected_grpo.method.groups import STRATA, Pool
 from projected_grpo.method.log import gate_quality
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import Intervention as How
@@ -197,6 +197,9 @@ def test_the_gate_is_judged_by_the_exploits_with_positive_advantage(world):
 
     rows = [row(True), row(True), row(False), row(False), row(False), row(True, teacher=True)]
     found = gate_quality(rows, [1, 1, 1, 1, -1, 1], [True, False, True, False, True, True])
+    strata = {name: found.pop(f"flagged_share/{name}") for name in STRATA}
+    assert math.isnan(strata.pop("teacher_below"))
+    assert strata == {"student_above": 0.5, "student_below": 1.0, "teacher_above": 1.0}
     assert found.pop("flagged_share") == 4 / 6  # of all rows, whoever wrote them
     assert found == {"gate_share": 0.5, "gate_base": 0.5, "gate_precision": 0.5, "gate_recall": 0.5}
     assert all(math.isnan(value) for value in gate_quality(rows, [1] * 6, None).values())
@@ -266,16 +269,20 @@ def test_measures_log_the_overlaps_of_further_directions_and_change_nothing(worl
         assert row["overlap_student/random"] == row["overlap_student/shuffled"] == row["overlap_student"]
 
 
-def test_an_arm_that_follows_another_flags_its_share_at_every_step(world):
-    shares = [0.0, 0.25, 1.0]
+def test_an_arm_that_follows_another_flags_its_shares_of_every_stratum_at_every_step(world):
+    def alike(share):
+        return dict.fromkeys(STRATA, share)
+
+    shares = [alike(0.0), alike(0.0) | {"student_above": 1.0}, alike(1.0)]
     run = world.run(ARMS["screen_share"], shares=shares)
     rows = pd.DataFrame(run.log.rollouts)
-    in_loss = (rows["advantage"] != 0).groupby(rows["step"]).sum()
-    for row, share in zip(run.log.steps, shares, strict=True):
-        assert row["flagged_share"] == round(share * in_loss[row["step"]]) / in_loss[row["step"]]
-    everything = world.run(ARMS["screen_share"], shares=[1.0] * 3)
+    for row, wanted in zip(run.log.steps, shares, strict=True):
+        found = rows[(rows["step"] == row["step"]) & (rows["advantage"] != 0)]
+        present = set(found["source"] + np.where(found["advantage"] > 0, "_above", "_below"))
+        assert {name: row[f"flagged_share/{name}"] for name in present} == {name: wanted[name] for name in present}
+    everything = world.run(ARMS["screen_share"], shares=[alike(1.0)] * 3)
     assert not any(value.any() for value in everything.knobs.values())  # all are flagged: nothing is learned
-    assert equal(world.run(ARMS["screen_share"], shares=[0.0] * 3), world.run(dataclasses.replace(
+    assert equal(world.run(ARMS["screen_share"], shares=[alike(0.0)] * 3), world.run(dataclasses.replace(
         ARMS["screen_rollout"], intervention=How("screen_rollout", threshold=1.0))))  # fmt: skip
 
 

@@ -12,10 +12,12 @@ from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import trainer
-from projected_grpo.method.groups import Pool
+from projected_grpo.method.groups import STRATA, Pool
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.rng import random_rows
+
+HALF = (dict.fromkeys(STRATA, 0.5),) * 6  # of every stratum, at every step
 
 MODES = ["run_tests", "sentinel"]
 CONFIG = TrainConfig(
@@ -131,7 +133,7 @@ def make_world(tiny):
 
     def run(
         arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None,
-        shares=(0.5,) * 6,
+        shares=HALF,
     ):  # fmt: skip
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
         inputs = trainer.RunInputs(

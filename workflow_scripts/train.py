@@ -19,6 +19,7 @@ from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schem
 from projected_grpo.grading import Grader
 from projected_grpo.method.direction import build_config, usable
 from projected_grpo.method.groups import Pool
+from projected_grpo.method.log import flagged_shares
 from projected_grpo.method.loss import loss_constant
 from projected_grpo.method.resume import ResumeFile, end_on_sigterm, run_key
 from projected_grpo.method.settings import build_arm, build_train_config
@@ -40,9 +41,9 @@ check_fold(pool, known, params.modes, inputs.pool)
 problems = read_problems(inputs.problems)
 use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
-named = zip(arm.measures, inputs.measured, strict=True)
-measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in named}
-shares = list(read_table(inputs.shares)["flagged_share"]) if inputs.shares else []
+files = dict(zip(arm.measures, inputs.measured, strict=True))
+measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in files.items()}
+shares = flagged_shares(read_table(inputs.shares)) if inputs.shares else []
 
 
 def refresh():
@@ -55,10 +56,10 @@ def refresh():
 
 
 file = ResumeFile(params.resume, run_key(dict(params.items()), inputs))
+own = arm, config, seed, data_seed
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    own = arm, config, seed, data_seed, grader, params.modes, refresh, measured, shares
-    given = RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own)
-    log = train(given, directions, file)
+    further = grader, params.modes, refresh, measured, shares
+    log = train(RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own, *further), directions, file)
 source = provenance(dict(params.items()), params.code, seed)
 write_table(output.steps, log.steps, steps_schema(params.modes, arm.measures), source)
 write_table(output.rollouts, log.rollouts, ROLLOUTS, source)

@@ -14,6 +14,8 @@ from projected_grpo.method.rollouts import Phase, Rollout, no_phases, sample_rol
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.rng import numpy_generator, torch_generator
 
+STRATA = ("student_above", "student_below", "teacher_above", "teacher_below")
+
 
 class Pool:
     """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
@@ -108,3 +110,11 @@ def source(row: Rollout, advantage: float) -> str:
     if advantage > 0 and row.verdict.exploited:
         return "teacher_hack"
     return "teacher_clean" if advantage > 0 and not row.verdict.attempted else "teacher_rest"
+
+
+def stratum(row: Rollout, advantage: float) -> str:
+    """Return which of STRATA a row of the loss is in: who wrote it, and whether it did better than its group.
+
+    A rollout gate reads gradients of the loss, whose sign is the advantage's.
+    """
+    return f"{'teacher' if row.teacher else 'student'}_{'above' if advantage > 0 else 'below'}"

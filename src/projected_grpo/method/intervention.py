@@ -15,7 +15,7 @@ both, or the gradient and the first moment) is a setting.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,14 +83,17 @@ def flag_above(overlaps: torch.Tensor, threshold: float) -> torch.Tensor:
     return overlaps > threshold
 
 
-def flag_share(overlaps: torch.Tensor, share: float) -> torch.Tensor:
-    """Return which rollouts are flagged, (n,) bool: the share with the largest overlap, of equal ones the first.
+def flag_shares(overlaps: torch.Tensor, strata: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor:
+    """Return which rollouts are flagged, (n,) bool: of every stratum its share, those with the largest overlap, of
+    equal ones the first.
 
-    A share that is nan flags none.
+    A share that is nan flags none: the arm that is followed had no such row.
     """
     flags = torch.zeros(len(overlaps), dtype=torch.bool)
-    count = 0 if math.isnan(share) else round(share * len(overlaps))
-    flags[overlaps.argsort(descending=True, stable=True)[:count]] = True
+    for name, share in shares.items():
+        rows = torch.tensor([i for i, own in enumerate(strata) if own == name], dtype=torch.long)
+        count = 0 if math.isnan(share) else round(share * len(rows))
+        flags[rows[overlaps[rows].argsort(descending=True, stable=True)[:count]]] = True
     return flags
 
 

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import pandas as pd
 import torch
 
+from projected_grpo.method.groups import STRATA, stratum
 from projected_grpo.method.rollouts import Rollout
 
 NAN = float("nan")
@@ -57,23 +59,31 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
 
 
 def gate_quality(rows: Sequence[Rollout], advantage: Sequence[float], flags: Sequence[bool] | None) -> dict[str, float]:
-    """Return the flagged share of all rows in the loss, and how well a rollout gate finds the live exploits among them
-    by their true verdicts; for the log only.
+    """Return the flagged share of all rows in the loss and of each of STRATA, and how well a rollout gate finds the
+    live exploits among them by their true verdicts; for the log only.
 
-    The latter of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the
+    The last of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the
     advantage's sign would seem to find them. NaN without a gate, and where there is no row.
     """
     triples = [] if flags is None else list(zip(rows, advantage, flags, strict=True))
     live = [(flag, row.verdict.exploited) for row, a, flag in triples if not row.teacher and a > 0]
     flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
     found = sum(flag and hack for flag, hack in live)
+    parts = {name: [flag for row, a, flag in triples if stratum(row, a) == name] for name in STRATA}
     return {
+        **{f"flagged_share/{name}": sum(flags) / len(flags) if flags else NAN for name, flags in parts.items()},
         "flagged_share": sum(flag for *_, flag in triples) / len(triples) if triples else NAN,
         "gate_share": flagged / len(live) if live else NAN,
         "gate_base": hacks / len(live) if live else NAN,
         "gate_precision": found / flagged if flagged else NAN,
         "gate_recall": found / hacks if hacks else NAN,
     }
+
+
+def flagged_shares(steps: pd.DataFrame) -> list[dict[str, float]]:
+    """Return the flagged share of each of STRATA at every step, in order, of the rows of steps.parquet."""
+    ordered = steps.sort_values("step")
+    return [{name: row[f"flagged_share/{name}"] for name in STRATA} for _, row in ordered.iterrows()]
 
 
 def rollout_row(step: int, row: Rollout, advantage: float) -> dict:

@@ -17,12 +17,12 @@ from projected_grpo.grading import Grader
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.direction import basis_overlap
 from projected_grpo.method.gradients import Gradients, TrainingError, backward
-from projected_grpo.method.groups import Pool, collect_groups, source
+from projected_grpo.method.groups import Pool, collect_groups, source, stratum
 from projected_grpo.method.intervention import (
     Gated,
     KnobOptimizer,
     flag_above,
-    flag_share,
+    flag_shares,
     gate_rollouts,
     measured_overlaps,
     rollout_overlaps,
@@ -41,8 +41,8 @@ class RunInputs:
     """What one run is given and never changes.
 
     `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model;
-    `measured` is every further V whose overlap is logged; `shares` the share of rows to flag at every step, from
-    step 1, for an arm whose gate has no threshold of its own.
+    `measured` is every further V whose overlap is logged; `shares` the share of each of STRATA to flag at every step,
+    from step 1, for an arm whose gate has no threshold of its own.
     """
 
     model: torch.nn.Module
@@ -58,7 +58,7 @@ class RunInputs:
     modes: Sequence[str]
     refresh: Callable[[], dict[str, torch.Tensor]] | None = None
     measured: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
-    shares: Sequence[float] = ()
+    shares: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass
@@ -158,7 +158,8 @@ def train_step(run: Run, inputs: RunInputs) -> None:
     with run.log.phase(step, "intervene"):
         logged = source_overlaps(gradients.by_source, run.directions)
         logged |= measured_overlaps(gradients.by_source, inputs.measured)
-        gated, flags = _gate(run, inputs, gradients, step)
+        strata = [stratum(rows[i], A[i]) for i in gradients.rows]
+        gated, flags = _gate(run, inputs, gradients, strata, step)
         total = {name: g.sum(0) for name, g in gradients.by_source.items()}
         logged |= run.optimizer.step(total, run.directions, lr, gated, gradients.ablated)
     used_rows = [rows[i] for i in gradients.rows]
@@ -192,12 +193,17 @@ def _gradients(run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence
     )
 
 
-def _gate(run: Run, inputs: RunInputs, gradients: Gradients, step: int) -> tuple[Gated | None, list[bool] | None]:
+def _gate(
+    run: Run, inputs: RunInputs, gradients: Gradients, strata: Sequence[str], step: int
+) -> tuple[Gated | None, list[bool] | None]:
     """Return what a rollout gate writes and which rollouts it flags; nothing for other arms, or without a gradient."""
     if not gradients.per_rollout:
         return None, None
     how, overlaps = inputs.arm.intervention, rollout_overlaps(run.directions, gradients.per_rollout)
-    flags = flag_share(overlaps, inputs.shares[step - 1]) if how.share_of else flag_above(overlaps, how.threshold)
+    if how.share_of:
+        flags = flag_shares(overlaps, strata, inputs.shares[step - 1])
+    else:
+        flags = flag_above(overlaps, how.threshold)
     return gate_rollouts(gradients.per_rollout, gradients.quarantine, flags), flags.tolist()
 
 

@@ -260,6 +260,12 @@ def direction_of(config: Mapping, arm: str) -> dict | None:
     return direction_spec(config, name) if name else None
 
 
+def used_directions(config: Mapping, arm: str) -> list[str]:
+    """Return the names of all directions that an arm uses or measures."""
+    spec = config["arms"][arm]
+    return [name for name in (spec.get("direction"), *spec.get("measures", ())) if name]
+
+
 def subset_of(config: Mapping, arm: str) -> str:
     """Return the loophole subset that an arm's V and teacher pool know."""
     direction = direction_of(config, arm)

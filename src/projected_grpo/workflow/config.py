@@ -17,7 +17,6 @@ from projected_grpo.errors import UserError
 from projected_grpo.workflow.arms import (
     baseline,
     claims,
-    direction_of,
     direction_spec,
     first_trained,
     is_base,
@@ -26,6 +25,7 @@ from projected_grpo.workflow.arms import (
     steps_of,
     subset_of,
     twin,
+    used_directions,
 )
 
 
@@ -76,7 +76,8 @@ def _check_tables(config: Mapping) -> None:
         for name in arms:
             if name not in config["arms"]:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
-            _check_pairs_serve(f"config: tables.{table}: the direction of {name}", direction_of(config, name), config)
+            for direction in used_directions(config, name):
+                _check_pairs_serve(f"config: tables.{table}: {name}: direction {direction}", direction, config)
     if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
@@ -102,10 +103,9 @@ def _check_rows(table: str, config: Mapping) -> None:
         raise ConfigError(f"config: tables.{table}: {' and '.join(honest)} are two honest ceilings, and it takes one")
 
 
-def _check_pairs_serve(where: str, direction: Mapping | None, config: Mapping) -> None:
+def _check_pairs_serve(where: str, name: str, config: Mapping) -> None:
     """Of directions in use alone: a config may hold others."""
-    if direction is None:
-        return
+    direction = direction_spec(config, name)
     if direction["body"] == "matched" and config["pairs"]["kind"] == "authored":
         raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
     if direction.get("min_votes") and not config["pairs"]["heldout"]:
@@ -170,6 +170,10 @@ def _check_model(model: Mapping) -> None:
     _check_revision("model", model, "hf")
     if model["kind"] == "gguf" and not model["id"].startswith("package:") and not Path(model["id"]).is_file():
         raise ConfigError(f"config: model.id: {model['id']} is no file, nor package:NAME/FILE")
+    if model["max_steps"] > model["cosine_steps"]:
+        raise ConfigError(
+            "config: model.max_steps: more than model.cosine_steps, after which the rate would rise again"
+        )
 
 
 def _check_revision(section: str, spec: Mapping, kind: str) -> None:

@@ -62,6 +62,15 @@ _STEP = [
     ("lr", "learning rate of the step", ""),
     ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
     ("flagged_share", "rollout gate: flagged share of the rollouts in the loss, the teacher's included", "share"),
+    *[
+        (f"flagged_share/{name}", f"rollout gate: flagged share of {words}", "share")
+        for name, words in {
+            "student_above": "live rollouts that did better than their group",
+            "student_below": "live rollouts that did worse",
+            "teacher_above": "the teacher's that did better",
+            "teacher_below": "the teacher's that did worse",
+        }.items()
+    ],
     ("gate_share", "rollout gate: flagged share of live rollouts with positive advantage", "share"),
     ("gate_base", "rollout gate: exploited share of live rollouts with positive advantage", "share"),
     ("gate_precision", "rollout gate: exploited share of those that were flagged", "share"),
