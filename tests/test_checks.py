@@ -101,9 +101,7 @@ def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_
     found = {line.of: line for line in checks._leak(study)}
     assert set(found) == {"erase", "erase_update"}
     assert found["erase_update"].answer is None and "0 by construction" in check_grid([found["erase_update"]])
-    assert found["erase"].answer in ("holds", "fails", "open")
-    study.training["vanilla"]["overlap_update"][:] = np.nan  # a baseline that measures nothing
-    assert {line.answer for line in checks._leak(study) if line.of == "erase"} == {"not measured"}
+    assert {line.answer for line in found.values()} == {None}
 
 
 @pytest.mark.parametrize(
@@ -111,6 +109,7 @@ def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_
     [
         ({"gate": "one_sided"}, "the gradient along V is never hack-ward"),
         ({"gate": "reverse"}, "the gradient along V is never hack-ward"),
+        ({"gate": "no_gate"}, "the gradient along V is never hack-ward"),
         ({"intervention": "route_rollout"}, "left out by this very overlap"),
         ({"intervention": "screen_rollout"}, "left out by this very overlap"),
         ({"project": "both"}, "0 by construction"),
@@ -122,7 +121,7 @@ def test_an_update_that_is_less_hackward_by_construction_is_labelled_and_not_cou
     assert line.answer is None and words in check_grid([line])
 
 
-def test_one_sided_projections_lower_the_updates_overlap_on_pure_noise():
+def test_projections_of_the_gradient_lower_the_updates_overlap_on_pure_noise():
     """Why that number is no result: the gradients hold nothing hack-ward, and it falls all the same."""
     torch.manual_seed(0)
     V = torch.linalg.qr(torch.randn(32, 4)).Q.T
@@ -140,7 +139,7 @@ def test_one_sided_projections_lower_the_updates_overlap_on_pure_noise():
                 assert ((V @ adam.state[knob]["exp_avg"]) < 1e-6).all()  # V m is never positive
         return np.mean(found)
 
-    assert overlaps("one_sided") < 0.4 * overlaps(None)
+    assert max(overlaps("one_sided"), overlaps("no_gate")) < 0.4 * overlaps(None)
 
 
 def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):

@@ -266,7 +266,15 @@ def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
     config["tables"]["table4"] = []
     check(config, SCHEMA)  # that such arms exist does no harm
     config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
-    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of erase_matched has body: matched"):
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: erase_matched: direction hack_matched has body:"):
+        check(config, SCHEMA)
+
+
+def test_a_direction_that_is_only_measured_has_to_be_made_too():
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    config["tables"]["table4"] = []
+    config["arms"]["vanilla"]["measures"] = ["hack_matched"]
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack_matched has body:"):
         check(config, SCHEMA)
 
 
@@ -275,7 +283,7 @@ def test_a_vote_needs_held_out_pairs():
     config["tables"]["table4"] = []
     check(config, SCHEMA)
     config["directions"]["hack"]["min_votes"] = 0.6
-    with pytest.raises(ConfigError, match=r"^config: tables.table1: the direction of vanilla has min_votes, but pairs"):
+    with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack has min_votes, but pairs"):
         check(config, SCHEMA)
 
 
@@ -411,11 +419,14 @@ def test_the_lock_covers_every_dependency():
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(CONFIG, "table1")
     assert list(found) == [
-        *("erase", "erase_nogate", "erase_update", "route", "route_rollout", "screen_rollout"),
-        "erase_update_onesided_alone",
+        *("erase", "erase_nogate", "erase_update", "erase_update_onesided"),
+        *("route", "route_rollout", "screen_rollout", "erase_update_onesided_alone"),
     ]
     slow = ["vanilla_slow", "vanilla_cold"]
-    assert found["erase"] == {"controls": ["erase_random"], "slow": slow, "alone": [], "screen": None}
+    controls = ["erase_random", "erase_shuffled", "erase_nonhack"]
+    assert found["erase"] == {"controls": controls, "slow": slow, "alone": [], "screen": None}
+    assert found["erase_update_onesided"]["alone"] == ["erase_update_onesided_alone"]
+    assert found["route"]["screen"] == "erase_nogate" and found["route_rollout"]["screen"] == "screen_rollout"
     assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
     more = claims(study, "table1")

@@ -37,12 +37,12 @@ def test_the_results_page_is_what_its_copies_say(name):
 
 def test_the_readme_answers_in_a_page():
     lines = README.splitlines()
-    assert len(lines) <= 130
+    assert len(lines) <= 140
     found = [line for line in lines if re.match(r"\d\. ", line)]
     assert 5 <= len(found) <= 7
     assert [line[0] for line in found] == list("1234567"[: len(found)])
     arms = [line for line in lines if line.startswith("| `")]
-    assert 1 < len(arms) <= 13
+    assert 1 < len(arms) <= 16
     names = ("H1", "H1s", "H2")
     first_uses = [next(line for line in lines if re.search(rf"\b{name}\b", line)) for name in names]
     assert [line.split(":")[0] for line in first_uses] == [f"- **{name}**" for name in names]
@@ -70,7 +70,17 @@ def _folds():
 def whole(tmp_path_factory):
     """A copy of a run with every table."""
     folder = tmp_path_factory.mktemp("run")
-    study, long = make(), make(arms=("vanilla", "erase", "erase_update", "erase_random", "no_loophole"), claims={})
+    long_arms = (
+        "base",
+        "vanilla",
+        "vanilla_slow",
+        "vanilla_alone",
+        "erase",
+        "erase_update",
+        "erase_random",
+        "no_loophole",
+    )
+    study, long = make(), make(arms=long_arms)
     table1(study).to_csv(folder / "table1.csv", index=False)
     (folder / "h1.json").write_text(json.dumps(h1(study)))
     table2(_folds()).to_csv(folder / "table2.csv", index=False)
@@ -123,6 +133,9 @@ def test_the_sentences_follow_the_numbers(copy):
         "6. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
     )
     assert "7. After 96 steps (3 replicates) `vanilla` hacks" in text
+    last = text[text.index("7. After") :].splitlines()[0]
+    assert "`erase_update`" in last
+    assert not any(f"`{arm}`" in last for arm in ("base", "erase_random", "vanilla_slow", "vanilla_alone"))
 
 
 def test_a_run_without_any_effect_says_so(copy):

@@ -38,9 +38,9 @@ def marks() -> str:
     return (
         f"(a) is the arm's hack rate minus its baseline's, in points, with a {level} decision interval (the wider of a"
         f" t interval over replicates and a bootstrap over replicates and problems); † solve is more than {matched}"
-        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm with a random V (its"
-        " threshold may be another one), minus the arm's. (b) is the arm's solve rate minus the best one that its"
-        " baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not being"
+        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm with a random V"
+        " (where it flags rollouts, it flags as many), minus the arm's. (b) is the arm's solve rate minus the best one"
+        " that its baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not being"
         " stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
         f" {below_base_means()}"
     )
@@ -92,7 +92,7 @@ def _without_intervention(table: pd.DataFrame) -> str:
     baseline, base = _baselines(table)[0], table.index[table["group"] == BASE][0]
     ceiling = table.index[table["group"] == CEILING][0]
     row = table.loc[base]
-    passes = row["hack_diff"] <= -REDUCTION and is_matched(row["solve_diff"])
+    passes = row["hack_diff"] <= -max(REDUCTION, row["hack_diff_sem"]) and is_matched(row["solve_diff"])
     return (
         f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
         f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}. The base model, not"
@@ -177,11 +177,12 @@ def _weak_detector(folder: Path) -> str:
 
 def _more_steps(folder: Path) -> str:
     table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
-    baseline = table["baseline"].iloc[0]
-    kept = table[(table["arm"] != baseline) & table["solve_diff"].map(is_matched)]
+    baseline = _baselines(table)[0]
+    intervenes = (table["baseline"] == baseline) & table["twin"].notna()
+    kept = table[intervenes & table["solve_diff"].map(is_matched)]
     shown = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in kept["arm"])
     return (
-        f"After {table['last_step'].iloc[0]} steps ({table['n_replicates'].iloc[0]} replicates) `{baseline}`"
+        f"After {table['last_step'].max()} steps ({table['n_replicates'].iloc[0]} replicates) `{baseline}`"
         f" {_rates(table, baseline)}; of the interventions that"
         f" solve not more than {points(judgement.MATCHED)} points less than it does, {shown or 'there is none'}."
     )

@@ -20,7 +20,7 @@ CHECKS_MEAN = (
 BY_CONSTRUCTION = {
     "zero": "; 0 by construction, not a result",
     "selected": "; lower by construction, because rows were left out by this very overlap: not a result",
-    "biased": "; lower by construction, because the gradient along V is never hack-ward: not a result",
+    "removed": "; lower by construction, because the gradient along V is never hack-ward: not a result",
 }
 
 
@@ -47,7 +47,7 @@ def _gate(numbers: Mapping) -> str:
 
 
 def _leak(numbers: Mapping) -> str:
-    constructed = BY_CONSTRUCTION.get(numbers["by construction"], "")
+    constructed = BY_CONSTRUCTION[numbers["by construction"]]
     return (
         f"update's overlap {number(numbers['own'])}, its baseline's {number(numbers['baseline'])}; "
         f"lower by {in_units(numbers['lower'])}{constructed}"
