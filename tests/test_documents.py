@@ -70,17 +70,8 @@ def _folds():
 def whole(tmp_path_factory):
     """A copy of a run with every table."""
     folder = tmp_path_factory.mktemp("run")
-    long_arms = (
-        "base",
-        "vanilla",
-        "vanilla_slow",
-        "vanilla_alone",
-        "erase",
-        "erase_update",
-        "erase_random",
-        "no_loophole",
-    )
-    study, long = make(), make(arms=long_arms)
+    baselines = ("base", "vanilla", "vanilla_slow", "vanilla_alone")
+    study, long = make(), make(arms=(*baselines, "erase", "erase_update", "erase_random", "no_loophole"))
     table1(study).to_csv(folder / "table1.csv", index=False)
     (folder / "h1.json").write_text(json.dumps(h1(study)))
     table2(_folds()).to_csv(folder / "table2.csv", index=False)
@@ -166,7 +157,7 @@ def test_no_line_of_numbers_stands_on_two_pages():
     owner = {}
     for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(RUN.glob("*.md"))]:
         for line in path.read_text().splitlines():
-            if line.startswith("|") and re.search(r"\[[-+0-9.]+, ", line):
+            if line.startswith("|") and not line.startswith("| base ") and re.search(r"\[[-+0-9.]+, ", line):
                 assert owner.setdefault(line, path) == path, line
 
 
