@@ -55,6 +55,11 @@ def broken(path, value):
         ("relicates", [1], "config: unknown 'relicates', did you mean 'replicates'?"),
         ("replicates", ["one"], "config: replicates.0: 'one' is not of type 'integer'"),
         ("replicates", [], "config: replicates: [] should be non-empty"),
+        (
+            "model/max_steps",
+            2000,
+            "config: model.max_steps: more than cosine_steps, after which the learning rate rises",
+        ),
         ("crossed", {"1": {"sed": 2}}, "config: crossed.1: unknown 'sed', did you mean 'seed'?"),
         ("train/steps", None, "config: train: 'steps' is a required property"),
         ("arms/erase/intervention", "earse", "config: arms.erase.intervention: unknown 'earse', did you mean 'erase'?"),
