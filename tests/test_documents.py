@@ -105,10 +105,7 @@ def test_the_sentences_follow_the_numbers(copy):
     folds["folds"]["all"]["erase"]["verdict"] = "holds"
     (copy / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(copy)
-    assert (
-        "What came out of `presets/study.yaml` (3 jobs, 1.5 hours if one had run after the other, on a computer)"
-        in text
-    )
+    assert "What came out of `presets/study.yaml` (3 jobs, which took 1.5 hours together, several" in text
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
     assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: it would not pass H1." in text

@@ -57,8 +57,8 @@ def findings(folder: Path) -> str:
             "",
             *(f"- **{name}**: {text}" for name, text in hypotheses().items()),
             "",
-            f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours if one had run after"
-            f" the other, on {source['machine']}):",
+            f"What came out of {source['run']} ({source['jobs']} jobs, which took {source['hours']:.1f} hours together,"
+            f" several at a time, on {source['machine']}):",
             "",
             *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["claims"]), 1)),
             "",

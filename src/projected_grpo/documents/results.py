@@ -66,7 +66,8 @@ def smollm2(folder: Path) -> str:
 
 
 def _cost(source: dict) -> str:
-    return f"{source['jobs']} jobs, {source['hours']:.1f} hours if one had run after the other, on {source['machine']}."
+    hours = f"{source['hours']:.1f} hours together, several at a time"
+    return f"{source['jobs']} jobs, which took {hours}, on {source['machine']}."
 
 
 def cost(results: Path) -> dict:
