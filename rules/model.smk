@@ -20,6 +20,7 @@ rule base_model:
         f"{RESULTS}/benchmarks/{BASE_JOB}.tsv"
     conda:
         "../envs/torch.yaml"
+    priority: 1  # a whole replicate waits for it, and it is the longest job
     threads: config["threads"]
     resources:
         **needs("base_model", mem_mb=2000, runtime=30),
