@@ -18,9 +18,9 @@ rule base_model:
         f"{RESULTS}/logs/{BASE_JOB}.log",
     benchmark:
         f"{RESULTS}/benchmarks/{BASE_JOB}.tsv"
+    priority: 1  # a whole replicate waits for it, and it is the longest job
     conda:
         "../envs/torch.yaml"
-    priority: 1  # a whole replicate waits for it, and it is the longest job
     threads: config["threads"]
     resources:
         **needs("base_model", mem_mb=2000, runtime=30),
