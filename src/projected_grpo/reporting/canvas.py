@@ -12,6 +12,7 @@ INK, GREY, PALE = "#222222", "#8A8A8A", "#E9E9E9"
 LINES = [VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY]
 HALO = [withStroke(linewidth=2.5, foreground="white")]
 COLUMNS = 6  # panels per row of the small multiples
+TITLE, FITS = 8.5, 25  # size of a panel's title, and how many letters of it fit
 STYLE = {
     "svg.hashsalt": "projected_grpo",
     "font.family": "DejaVu Sans",
@@ -21,7 +22,7 @@ STYLE = {
     "axes.edgecolor": GREY,
     "xtick.color": INK,
     "ytick.color": INK,
-    "axes.titlesize": 8.5,
+    "axes.titlesize": TITLE,
     "axes.titlelocation": "left",
 }
 
@@ -42,7 +43,8 @@ def panel_grid(
     for panel in panels[len(arms) :]:
         panel.set_axis_off()
     for index, (panel, arm) in enumerate(zip(panels, arms, strict=False)):
-        panel.set_title(arm, color=INK, fontweight="bold" if study.baseline(arm) is None else "normal")
+        weight = "bold" if study.baseline(arm) is None else "normal"
+        panel.set_title(arm, color=INK, fontweight=weight, fontsize=TITLE * min(1, FITS / len(arm)))
         role = "baseline" if study.arms[arm].baseline == arm else group(study, arm)
         panel.text(0.03, 0.98, role, transform=panel.transAxes, fontsize=6.5, color=GREY, va="top")
         panel.set_xlabel(labels[0], fontsize=7)
