@@ -58,7 +58,7 @@ def broken(path, value):
         (
             "model/max_steps",
             2000,
-            "config: model.max_steps: more than cosine_steps, after which the learning rate rises",
+            "config: model.max_steps: more than model.cosine_steps, after which the rate would rise",
         ),
         ("crossed", {"1": {"sed": 2}}, "config: crossed.1: unknown 'sed', did you mean 'seed'?"),
         ("train/steps", None, "config: train: 'steps' is a required property"),

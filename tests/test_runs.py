@@ -15,7 +15,7 @@ RUNS = f"{SMOKE['results']}/replicate0/runs"
 def clone(smoke_run, tmp_path_factory):
     """A copy of the smoke run, with the table of the folds turned on."""
     folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("runs") / "clone")
-    table2 = ["vanilla", "vanilla_slow", "screen_rollout", "screen_rollout_random"]
+    table2 = ["base", "vanilla", "vanilla_slow", "screen_rollout", "screen_rollout_random"]
     settings = {"arms": {"screen_rollout": {"threshold": 0.3}}, "tables": {"table2": table2}}
     (folder / "folds.yaml").write_text(yaml.safe_dump(settings))
     return folder
