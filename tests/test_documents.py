@@ -110,7 +110,7 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "| `vanilla` | 12.3 |" in text
     assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: it would not pass H1." in text
     assert "| `base` | 2.0 | 40.0 |" in text
-    assert "Of 3 interventions, `erase` and `erase_update` meet H1 (`erase` hacks 52 points less and solves +4" in text
+    assert "Of 3 interventions, `erase` and `erase_update` meet H1; H1s is" in text
     assert "H1s is supported for `erase` and `erase_update`, falsified for `route` (not firmly for `route`)" in text
     assert "H2 is undecided for `erase`, `erase_update` and `route`." in text
     assert "3. `erase` of these is shown to buy more solving than stopping its baseline early" in text

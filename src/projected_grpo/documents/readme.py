@@ -78,7 +78,7 @@ def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
     much the table can show, and of the weak detector and more steps where they were run."""
     return [
         _without_intervention(table),
-        _hypotheses(table, claims),
+        _hypotheses(claims),
         _simpler(table, claims),
         *_alone(table, claims),
         _smallest(table),
@@ -100,19 +100,11 @@ def _without_intervention(table: pd.DataFrame) -> str:
     )
 
 
-def _hypotheses(table: pd.DataFrame, claims: dict) -> str:
-    """Say which interventions meet H1, by how much, and what became of H1s and H2."""
+def _hypotheses(claims: dict) -> str:
+    """Say which interventions meet H1, and what became of H1s and H2."""
     met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == HYPOTHESIS[HOLDS]]
-    shown = "; ".join(
-        f"{'it' if len(met) == 1 else f'`{arm}`'} hacks {abs(100 * table.at[arm, 'hack_diff']):.0f} points less and"
-        f" solves {100 * table.at[arm, 'solve_diff']:+z.0f} points"
-        for arm in met
-    )
     others = "; ".join(f"{name} is {_outcomes(claims, name)}" for name in ("H1s", "H2"))
-    return (
-        f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1"
-        f"{f' ({shown})' if met else ''}; {others}."
-    )
+    return f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1; {others}."
 
 
 def _outcomes(claims: dict, name: str) -> str:
