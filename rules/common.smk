@@ -16,8 +16,6 @@ from projected_grpo.workflow.arms import (
     direction_spec,
     evaluation_settings,
     first_trained,
-    folds,
-    hack_directions,
     model_spec,
     seeds_of,
     short_arms,
@@ -27,9 +25,9 @@ from projected_grpo.workflow.arms import (
     table_arms,
     train_settings,
     training_spec,
-    with_folds,
 )
 from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.workflow.folds import folds, hack_directions, with_folds
 from projected_grpo.workflow.timing import stage_minutes
 
 # Not workflow.basedir, which is another workflow's where this one is its module.

@@ -13,7 +13,6 @@ from projected_grpo.workflow.arms import (
     claims,
     direction_spec,
     evaluation_settings,
-    folds,
     is_tested,
     model_spec,
     seeds_of,
@@ -22,10 +21,10 @@ from projected_grpo.workflow.arms import (
     table_arms,
     training_spec,
     twin,
-    with_folds,
     without_quarantine,
 )
 from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.workflow.folds import folds, with_folds
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
@@ -107,6 +106,11 @@ def broken(path, value):
             "arms/screen_rollout/ablated",
             0.25,
             "config: arms.screen_rollout: ablated is for route and route_rollout only",
+        ),
+        (
+            "arms/erase/temperature",
+            0.6,
+            "config: arms.erase: temperature: an intervention has train's own",
         ),
         ("arms/erase/ablated", 0.25, "config: arms.erase: ablated is for route and route_rollout only"),
         ("arms/erase/threshold", 0.4, "config: arms.erase: threshold is for route_rollout and screen_rollout only"),

@@ -108,7 +108,7 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "What came out of `presets/study.yaml` (3 jobs, which took 1.5 hours together, several" in text
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
-    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: it would not pass H1." in text
+    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: for it, H1 is undecided." in text
     assert "| `base` | 2.0 | 40.0 |" in text
     assert "Of 3 interventions, `erase` and `erase_update` meet H1; H1s is" in text
     assert "H1s is supported for `erase` and `erase_update`, falsified for `route` (not firmly for `route`)" in text

@@ -117,6 +117,7 @@ EDITS = {
     "trainer.py": (edit("method/trainer.py", "told to end", "asked to end"), TRAINING),
     "resume.py": (edit("method/resume.py", "[:16]", "[:20]"), TRAINING),
     "the learning rate": (setting("train", "lr", value=0.01), TRAINING),
+    "the temperature, which V is extracted at": (setting("train", "temperature", value=0.9), DIRECTIONS),
     "an arm's learning rate": (
         setting("arms", "vanilla_slow", "lr_scale", value=0.5),
         {"train": 1, "evaluate": 1, **TABLES},

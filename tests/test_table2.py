@@ -15,7 +15,7 @@ from projected_grpo.analysis.table1 import final_difference, smallest_effect, tw
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.reporting.verdicts import decided
-from projected_grpo.workflow import arms, config
+from projected_grpo.workflow import arms, config, folds
 
 CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
 
@@ -192,10 +192,10 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
 
 
 def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
-    expanded = arms.with_folds(CONFIG)
+    expanded = folds.with_folds(CONFIG)
     for mode in CONFIG["modes"]:
         for plain in CONFIG["tables"]["table2"]:
-            name = arms.fold_arm(CONFIG, plain, mode)
+            name = folds.fold_arm(CONFIG, plain, mode)
             made, direction = expanded["arms"][name], arms.direction_of(expanded, name)
             if name == plain:
                 assert not made.get("mix") and (made["intervention"] == "none" or direction["kind"] == "random")
@@ -214,14 +214,13 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
 
 
 def test_what_a_fold_cannot_change_is_trained_once():
-    shared = {name for name in CONFIG["tables"]["table2"] if arms.fold_arm(CONFIG, name, "sentinel") == name}
+    shared = {name for name in CONFIG["tables"]["table2"] if folds.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
         "base", "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone",
         "route_random_alone",
     }  # fmt: skip
-    assert (
-        arms.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel") == "route_rollout_random_alone_without_sentinel"
-    )
+    follower = folds.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel")
+    assert follower == "route_rollout_random_alone_without_sentinel"
 
 
 def test_the_twin_differs_by_a_random_V_alone():

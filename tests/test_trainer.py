@@ -21,7 +21,7 @@ from projected_grpo.method.log import gate_quality
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.method.settings import build_arm
-from projected_grpo.workflow.arms import with_folds
+from projected_grpo.workflow.folds import with_folds
 
 
 class LyingGrader(FakeGrader):

@@ -10,8 +10,20 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis import judgement
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, REDUCTION, UNMEASURED, is_matched
-from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.analysis.judgement import (
+    FAILS,
+    HOLDS,
+    OPEN,
+    REDUCTION,
+    REDUCTION_FALSIFIES,
+    UNMEASURED,
+    above_nothing,
+    at_least,
+    is_matched,
+    solve_kept,
+    together,
+)
+from projected_grpo.analysis.statistics import LEVEL, Effect
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table2 import ALL
@@ -88,16 +100,24 @@ def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
-    """Say what training does without an intervention and without loopholes, and that not training would pass H1."""
+    """Say what training does without an intervention and without loopholes, and what H1 says of not training."""
     baseline, base = _baselines(table)[0], table.index[table["group"] == BASE][0]
     ceiling = table.index[table["group"] == CEILING][0]
     row = table.loc[base]
-    passes = row["hack_diff"] <= -max(REDUCTION, row["hack_diff_sem"]) and is_matched(row["solve_diff"])
+    lower, solve = _effect(row, "hack_diff", -1), _effect(row, "solve_diff", 1)
+    passes = together([at_least(lower, REDUCTION, REDUCTION_FALSIFIES), solve_kept(solve), above_nothing(lower)])
     return (
         f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
         f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}. The base model, not"
-        f" trained at all, {_rates(table, base)}: it would {'' if passes else 'not '}pass H1."
+        f" trained at all, {_rates(table, base)}: for it, H1 is {HYPOTHESIS[passes.answer]}."
     )
+
+
+def _effect(row: pd.Series, name: str, sign: int) -> Effect:
+    """Return a difference of the table as an effect, or the other way round."""
+    low, high = sorted(sign * row[f"{name}{end}"] for end in ("_low", "_high"))
+    p = row["hack_diff_p"] if name == "hack_diff" else float("nan")
+    return Effect(sign * row[name], low, high, row[f"{name}_sem"], p, int(row["n_replicates"]))
 
 
 def _hypotheses(claims: dict) -> str:

@@ -1,62 +1,11 @@
-"""The grid of arms: what the rules read from a checked config, and the arms of table 2's folds.
+"""The grid of arms: what the rules read from a checked config.
 
 Like config.py it imports nothing heavy, and no stage imports it.
 """
 
 from collections.abc import Iterable, Mapping
-from itertools import chain
 
 from projected_grpo.method.settings import build_arm
-
-
-def with_folds(config: Mapping) -> dict:
-    """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
-
-    A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
-    random V, is the same in every fold and is not repeated, unless it follows an arm that is repeated.
-    """
-    arms, directions = dict(config["arms"]), dict(config["directions"])
-    for mode in config["modes"]:
-        for name in config["tables"].get("table2", ()):
-            spec = config["arms"][name]
-            if fold_arm(config, name, mode) == name:
-                continue
-            used = spec["direction"]
-            for part in (config["directions"][used].get("like", used), used):
-                own = dict(config["directions"][part])
-                changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
-                directions[f"{part}_without_{mode}"] = own | changed
-            changed = {"direction": f"{used}_without_{mode}"}
-            changed["baseline"] = fold_arm(config, baseline(config, name), mode)
-            if "share_of" in spec:
-                changed["share_of"] = fold_arm(config, spec["share_of"], mode)
-            # What is measured beside the arm's own V is for table 1.
-            arms[f"{name}_without_{mode}"] = _without(spec, "measures") | changed
-    return {**config, "arms": arms, "directions": directions}
-
-
-def fold_arm(config: Mapping, name: str, mode: str) -> str:
-    """Return what an arm is called in the fold that holds a mode out: its own name if the fold changes nothing."""
-    spec = config["arms"][name]
-    kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
-    whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
-    other = spec.get("share_of")
-    follows = other is not None and fold_arm(config, other, mode) != other
-    untouched = spec["intervention"] == "none" or (kind == "random" and whole and not follows)
-    return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
-
-
-def folds(config: Mapping) -> dict[str, dict[str, dict]]:
-    """Return {held-out mode: {arm of table 2: what the table needs to know of it, and its `run` in this fold}}.
-
-    The config is the one without the folds' own arms.
-    """
-    arms = table_arms(config, "table2")
-    return {
-        mode: {name: {**known, "run": fold_arm(config, name, mode)} for name, known in arms.items()}
-        for mode in config["modes"]
-    }
-
 
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
@@ -78,7 +27,7 @@ def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     first."""
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "direction", "threshold", "share_of", *UNUSED)
+        return without_keys(config["arms"][arm], "direction", "threshold", "share_of", *UNUSED)
 
     own = config["arms"][name].get("direction")
     found = []
@@ -96,7 +45,7 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     milder = ("lr_scale", "temperature")
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], *milder, *UNUSED) | {"baseline": baseline(config, arm)}
+        return without_keys(config["arms"][arm], *milder, *UNUSED) | {"baseline": baseline(config, arm)}
 
     alike = [other for other in arms if use(other) == use(against)]
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
@@ -112,7 +61,7 @@ def is_stopped(config: Mapping, name: str) -> bool:
 
 def evaluation_settings(config: Mapping, name: str) -> dict:
     """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's."""
-    settings = _without(config["evaluation"], "stops_every")
+    settings = without_keys(config["evaluation"], "stops_every")
     return settings | {"every": config["evaluation"]["stops_every" if is_stopped(config, name) else "every"]}
 
 
@@ -138,7 +87,7 @@ def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str |
         return None
 
     def use(arm: str) -> dict:
-        return _without(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
+        return without_keys(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
 
     wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
     return next((other for other in arms if use(other) == wanted), None)
@@ -170,8 +119,8 @@ def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     spec = config["arms"][name]
     if not spec.get("mix"):
         return []
-    wanted = _without(spec, "mix", "baseline", *UNUSED)
-    return [other for other in arms if _without(config["arms"][other], "baseline", *UNUSED) == wanted]
+    wanted = without_keys(spec, "mix", "baseline", *UNUSED)
+    return [other for other in arms if without_keys(config["arms"][other], "baseline", *UNUSED) == wanted]
 
 
 def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
@@ -195,7 +144,7 @@ def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
 def _settings(config: Mapping, name: str) -> dict:
     """Return everything that an arm is trained with, defaults included, and its baseline."""
     built = build_arm(name, training_spec(config, name))
-    own = _without(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
+    own = without_keys(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
     return own | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
@@ -272,20 +221,12 @@ def subset_of(config: Mapping, arm: str) -> str:
     return direction["subset"] if direction else "all"
 
 
-def hack_directions(config: Mapping) -> list[str]:
-    """Return the hack directions that an arm of a table, in a fold or not, uses or measures."""
-    arms = dict.fromkeys(chain.from_iterable(config["tables"].values()))
-    in_folds = [fold_arm(config, name, mode) for name in config["tables"].get("table2", ()) for mode in config["modes"]]
-    used = {config["arms"][name].get("direction") for name in (*arms, *in_folds)}
-    return [name for name, spec in config["directions"].items() if spec["kind"] == "hack" and name in used]
-
-
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
-    return _without(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
+    return without_keys(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
 
 
-def _without(spec: Mapping, *keys: str) -> dict:
+def without_keys(spec: Mapping, *keys: str) -> dict:
     return {key: value for key, value in spec.items() if key not in keys}
 
 
@@ -297,7 +238,7 @@ def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
     aside = ("baseline", "steps", "share_of", *UNUSED)
-    specs = {name: _without(config["arms"][name], *aside) for name in config["arms"]}
+    specs = {name: without_keys(config["arms"][name], *aside) for name in config["arms"]}
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())

@@ -281,6 +281,8 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     direction = spec.get("direction")
     if direction is not None and direction not in config["directions"]:
         raise ConfigError(unknown(f"{where}.direction", direction, config["directions"]))
+    if spec["intervention"] != "none" and "temperature" in spec:
+        raise ConfigError(f"{where}: temperature: an intervention has train's own, which its V is extracted at")
     if direction is None and (spec["intervention"] != "none" or spec.get("refresh_every")):
         raise ConfigError(f"{where}: intervention {spec['intervention']} needs a direction")
     _check_own_keys(where, spec)
