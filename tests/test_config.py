@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from projected_grpo.method.direction import DirectionConfig
 from projected_grpo.method.settings import Arm, Intervention, build_arm
 from projected_grpo.workflow.arms import (
     ceiling,
@@ -175,6 +176,11 @@ def broken(path, value):
         ),
         (
             "arms/erase/slow",
+            "vanilla_cold",
+            "config: arms.erase.slow: unknown 'vanilla_cold', did you mean 'vanilla_slow",
+        ),
+        (
+            "arms/erase/slow",
             "vanilla_slow_alone",
             "config: arms.erase.slow: unknown 'vanilla_slow_alone', did you mean 'vanilla_slow",
         ),
@@ -315,7 +321,8 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     config = copy.deepcopy(CONFIG)
     config["directions"]["hack"] = {"kind": "hack"}
     check(config, SCHEMA)
-    assert direction_spec(config, "random") == {"kind": "random", "subset": "all", "body": "natural", "k": 16}
+    settings = vars(DirectionConfig()) | {"kind": "random", "subset": "all", "body": "natural"}
+    assert direction_spec(config, "random") == settings
     config["arms"]["vanilla"] = {"intervention": "none"}
     config["tables"] = {"table1": ["base", "vanilla", "no_loophole"]}
     check(config, SCHEMA)

@@ -34,6 +34,13 @@ def test_every_ablation_of_the_config_differs_from_the_original_by_one_setting()
         name for name in CONFIG["tables"]["table4"] if name.startswith(("erase_", "route_")) and "random" not in name
     ]
     assert set(found) == {*tested} - {"erase_update"}  # which differs from erase by two settings
+    assert found["erase_mean"]["factor"] == "direction.normalisation: mean"
+
+
+def test_a_direction_that_differs_by_two_settings_is_no_ablation():
+    config = copy.deepcopy(CONFIG)
+    config["directions"]["hack_mean"]["body"] = "matched"
+    assert "erase_mean" not in ablations(config, "table4")
 
 
 def test_a_default_that_is_written_out_is_no_difference_and_another_baseline_is_one():

@@ -104,6 +104,29 @@ def test_a_run_that_measures_no_other_v_says_nothing_about_chance(study):
     assert line_of(dataclasses.replace(study, training=logs), "chance", "vanilla").answer == "not measured"
 
 
+def test_an_arm_is_held_against_training_as_slow_as_it_takes(study):
+    assert line_of(study, "slow", "erase").answer == "not measured"  # nothing was matched to it
+
+    def matched(arm, slow):
+        arms = {**study.arms, arm: dataclasses.replace(study.arms[arm], slow=slow)}
+        return line_of(dataclasses.replace(study, arms=arms), "slow", arm)
+
+    line = matched("erase", "vanilla_slow")  # 20 / 6 beside 30 / 36
+    assert (line.against, line.answer) == ("vanilla_slow", "open")
+    assert "hack lower by" in threat_grid([line]) and "solve higher by -" in threat_grid([line])
+    assert matched("route", "erase_update").answer == "open"  # 2 / 9 beside 23 / 40
+    assert matched("erase_update", "erase_random").answer == "absent"  # 23 / 40 beside 45 / 5
+    assert matched("erase", "erase_update_alone").answer == "present"  # 20 / 6 beside 10 / 50
+
+
+def test_the_line_on_the_teacher_says_on_how_many_steps_it_rests(study):
+    logs = {arm: dict(log) for arm, log in study.training.items()}
+    logs["vanilla"]["overlap_teacher_clean"] = np.full_like(logs["vanilla"]["overlap_teacher_clean"], np.nan)
+    logs["vanilla"]["overlap_teacher_clean"][:, :5] = 0.1
+    text = threat_grid([line_of(dataclasses.replace(study, training=logs), "teacher overlap", "vanilla")])
+    assert "on the 15 of 288 steps that have both" in text
+
+
 def test_an_arm_is_held_against_the_control_that_hacks_least(study):
     line = line_of(study, "best control", "erase")  # its controls hack 45, 35 and 48%
     assert line.against == "erase_shuffled" and "solve" in threat_grid([line])

@@ -63,6 +63,15 @@ def test_a_control_is_beaten_only_after_holm_and_at_matched_solve(study, monkeyp
     assert {one["answer"] for one in clauses if one["clause"] == "matched"} == {"fails"}
 
 
+def test_the_specific_claim_needs_every_kind_of_control(study):
+    def unmeasured(arm):
+        clauses = h1(study)["claims"][arm]["H1s"]["clauses"]
+        return [one["against"] for one in clauses if (one["clause"], one["answer"]) == ("beats", "not measured")]
+
+    assert unmeasured("erase") == []
+    assert unmeasured("erase_update") == ["erase_update with a shuffled V", "erase_update with a nonhack V"]
+
+
 def test_a_claim_names_the_arms_that_are_missing():
     study = synthetic.make(arms=("vanilla", "erase_k4", "erase"), replicates=(41, 42))
     found = h1(study)

@@ -90,7 +90,13 @@ def threats(study: Study) -> list[Threat]:
     arms = [arm for arm in study.claims if arm in study.arms]
     for arm in arms:
         lines += [_baseline(study, arm), _early(study, arm), _dominance(study, arm)]
-        lines += [_untrained(study, arm), *_action(study, arm), *_controls(study, arm), _best_control(study, arm)]
+        lines += [
+            _slow(study, arm),
+            _untrained(study, arm),
+            *_action(study, arm),
+            *_controls(study, arm),
+            _best_control(study, arm),
+        ]
         lines += [*_teacher(study, arm), _attempts(study, arm)]
     baselines = [arm for arm in dict.fromkeys(study.arms[arm].baseline for arm in arms) if arm in study.arms]
     lines += [_chance(study, arm) for arm in baselines]
@@ -153,6 +159,14 @@ def _dominance(study: Study, arm: str) -> Threat:
     }
     against = ", ".join([*by, *[f"{stopped}, stopped early"] * (beyond(early) == PRESENT)]) or None
     return Threat("dominated", arm, against, worst([*answers.values(), beyond(early)]), numbers)
+
+
+def _slow(study: Study, arm: str) -> Threat:
+    """Ask whether the arm is better than training that is as slow as it takes to hack as little."""
+    slow = study.arms[arm].slow
+    found = beside(study, arm, slow)
+    numbers = {"less": found} if slow in study.arms else {}
+    return Threat("slow", arm, slow, no_better(found.hack, found.solve), numbers)
 
 
 def _untrained(study: Study, arm: str) -> Threat:
@@ -227,8 +241,11 @@ def _chance(study: Study, arm: str) -> Threat:
 
 def _teacher_overlap(study: Study, arm: str) -> Threat:
     log = study.training[arm]
-    effect = paired_means(log["overlap_teacher_hack"], log["overlap_teacher_clean"])
-    return Threat("teacher overlap", arm, None, threat(effect), {"overlap": effect})
+    exploits, clean = log["overlap_teacher_hack"], log["overlap_teacher_clean"]
+    effect = paired_means(exploits, clean)
+    both = np.isfinite(exploits - clean)
+    numbers = {"overlap": effect, "steps": int(both.sum()), "of": both.size}
+    return Threat("teacher overlap", arm, None, threat(effect), numbers)
 
 
 def paired_means(one: np.ndarray, other: np.ndarray) -> Effect:

@@ -32,6 +32,8 @@ from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Claim, Study
 from projected_grpo.analysis.table1 import DECIMALS, above_base, ceiling_distance, early_stop, final_difference
 
+SPECIFIC = ("random", "shuffled", "nonhack")  # kinds of V that H1s holds an arm against (method 2)
+
 # the words of the preregistration
 HYPOTHESIS = {HOLDS: "supported", FAILS: "falsified", OPEN: "undecided", UNMEASURED: UNMEASURED}
 
@@ -73,7 +75,8 @@ def h1(study: Study) -> dict:
       solve      lower by at most MATCHED holds; by more than DROP_FALSIFIES fails; in between is open.
       noise      the reduction is above nothing.
     H1s needs H1's clauses, and
-      beats      hack lower than each direction control's, by Holm's p over all of these in the table;
+      beats      hack lower than each direction control's, by Holm's p over all of these in the table; an arm whose
+                 controls lack a kind in SPECIFIC has a clause that is not measured;
       matched    solve against that control, judged like `solve`: less hack by more damage beats nothing;
       early      (b) above nothing, against the baseline and with each slow control in its place.
     H2, prevention, whatever the baseline does:
@@ -184,7 +187,8 @@ def _against_controls(study: Study, arm: str, claim: Claim, effects: Mapping, ad
         solve = final_difference(study, arm, control, "solve")
         clauses.append(Clause("beats", control, above_nothing(effect, p), effect, p))
         clauses.append(Clause("matched", control, solve_kept(solve), solve, solve.p))
-    return clauses
+    there = {study.arms[control].kind for control in claim.controls if control in study.arms}
+    return clauses + [missing("beats", f"{arm} with a {kind} V") for kind in SPECIFIC if kind not in there]
 
 
 def _against_early_stops(study: Study, arm: str, claim: Claim) -> list[Clause]:

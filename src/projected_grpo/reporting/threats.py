@@ -46,6 +46,11 @@ def _lower_and_solve(numbers: Mapping) -> str:
     return f"hack lower by {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
 
 
+def _lower_and_more(numbers: Mapping) -> str:
+    less = numbers["less"]
+    return f"hack lower by {in_points(less.hack)}, solve higher by {in_points(less.solve)}"
+
+
 def _chance(numbers: Mapping) -> str:
     others = ", ".join(f"{name} {number(overlap)}" for name, overlap in numbers["others"].items())
     return (
@@ -81,9 +86,13 @@ THREATS: dict[str, tuple[str, Words]] = {
         "hacks less than its baseline, but solves no more than the untrained base model",
         lambda n: f"hack lower by {in_points(n['less'])}, solve above the base model's by {in_points(n['more'])}",
     ),
+    "slow": (
+        "no better than training so slow that it hacks as little (matched on other replicates)",
+        _lower_and_more,
+    ),
     "action": (
         "the quarantine adds nothing: the same gate without one hacks as little and solves as much",
-        lambda n: f"hack lower by {in_points(n['less'].hack)}, solve higher by {in_points(n['less'].solve)}",
+        _lower_and_more,
     ),
     "control": ("hacks like a control", lambda n: f"hack lower by {in_points(n['hack'])}"),
     "best control": ("hacks like the control that hacks least", _lower_and_solve),
@@ -101,7 +110,10 @@ THREATS: dict[str, tuple[str, Words]] = {
     ),
     "teacher overlap": (
         "V sees the teacher, not the hack",
-        lambda n: f"overlap of its exploits minus that of rows that attempt none {in_units(n['overlap'])}",
+        lambda n: (
+            f"overlap of its exploits minus that of rows that attempt none {in_units(n['overlap'])}, on the"
+            f" {n['steps']} of {n['of']} steps that have both"
+        ),
     ),
     "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
     "held out slow": ("the held-out mode falls no more than under slow training", _lower_and_solve),

@@ -10,6 +10,15 @@ from projected_grpo.method.settings import build_arm
 TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
 UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
+# what a direction is where the config says nothing
+DIRECTION = {
+    "subset": "all",
+    "body": "natural",
+    "k": 16,
+    "normalisation": "fixed",
+    "tau_axis": 0.001,
+    "min_votes": 0.0,
+}
 WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
 
@@ -51,12 +60,23 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
 
 
+def slower(config: Mapping, name: str) -> list[str]:
+    """Return the arms that differ from this one's baseline by lr_scale alone: what its key `slow` may name."""
+    return [
+        other for other in slow_controls(config, name, config["arms"]) if "temperature" not in config["arms"][other]
+    ]
+
+
 def is_stopped(config: Mapping, name: str) -> bool:
     """Whether method 7 (b) stops this arm's runs: a baseline, or a slow or cold control in its place.
 
-    It follows from the arm alone and from no table, so that its evaluation is the same for all of them.
+    It follows from the arms and from no table, so that its evaluation is the same for all tables.
     """
-    return baseline(config, name) == name or name in slow_controls(config, name, [name])
+    return name in _baselines(config) or name in slow_controls(config, name, [name])
+
+
+def _baselines(config: Mapping) -> set[str]:
+    return {baseline(config, name) for name in config["arms"] if not is_base(config, name)}
 
 
 def evaluation_settings(config: Mapping, name: str) -> dict:
@@ -134,18 +154,19 @@ def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
     for place, name in enumerate(tested):
         for other in tested[:place]:
             one, rival = _settings(config, name), _settings(config, other)
-            changed = [key for key in one if one[key] != rival[key]]
+            changed = [key for key in {**rival, **one} if one.get(key) != rival.get(key)]
             if len(changed) == 1 and changed != ["kind"]:
-                found[name] = {"of": other, "factor": f"{changed[0]}: {one[changed[0]]}"}
+                found[name] = {"of": other, "factor": f"{changed[0]}: {one.get(changed[0])}"}
                 break
     return found
 
 
 def _settings(config: Mapping, name: str) -> dict:
-    """Return everything that an arm is trained with, defaults included, and its baseline."""
+    """Return everything that an arm is trained with, its V's settings one by one, and its baseline."""
     built = build_arm(name, training_spec(config, name))
-    own = without_keys(vars(built), "name", "intervention", *UNUSED) | vars(built.intervention)
-    return own | train_settings(config, name) | {"baseline": baseline(config, name)}
+    own = without_keys(vars(built), "name", "intervention", "direction", *UNUSED) | vars(built.intervention)
+    direction = {f"direction.{key}": value for key, value in (direction_of(config, name) or {}).items()}
+    return own | direction | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
 def is_tested(config: Mapping, name: str) -> bool:
@@ -197,10 +218,10 @@ def canonical(section):
 
 
 def direction_spec(config: Mapping, name: str) -> dict:
-    """Return the full settings of a direction: a control takes those of the direction it is matched to."""
+    """Return the full settings of a direction, defaults included: a control takes those of the one it is matched to."""
     spec = config["directions"][name]
     like = config["directions"][spec["like"]] if "like" in spec else spec
-    return {"subset": "all", "body": "natural", "k": 16, **like, "kind": spec["kind"]}
+    return {**DIRECTION, **like, "kind": spec["kind"]}
 
 
 def direction_of(config: Mapping, arm: str) -> dict | None:

@@ -21,7 +21,7 @@ from projected_grpo.workflow.arms import (
     first_trained,
     is_base,
     is_honest,
-    slow_controls,
+    slower,
     steps_of,
     subset_of,
     twin,
@@ -127,6 +127,7 @@ def _check_claims(table: str, config: Mapping) -> None:
         if matched and matched not in claim["slow"]:
             raise ConfigError(
                 f"config: tables.{table}: {name} is there without {matched}, the slow control that its key slow names"
+                " (null: none)"
             )
 
 
@@ -306,6 +307,5 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
-    slow = slow_controls(config, name, config["arms"])
-    if "slow" in spec and spec["slow"] not in slow:
-        raise ConfigError(unknown(f"{where}.slow", spec["slow"], slow))
+    if spec.get("slow") and spec["slow"] not in slower(config, name):
+        raise ConfigError(unknown(f"{where}.slow", spec["slow"], slower(config, name)))
