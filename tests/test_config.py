@@ -166,11 +166,6 @@ def broken(path, value):
         ),
         (
             "arms/erase/slow",
-            "vanilla_slowest",
-            "config: tables.table1: erase is there without vanilla_slowest, the slow control that its key slow names",
-        ),
-        (
-            "arms/erase/slow",
             "vanilla_slo",
             "config: arms.erase.slow: unknown 'vanilla_slo', did you mean 'vanilla_slow'?",
         ),

@@ -123,12 +123,6 @@ def _check_claims(table: str, config: Mapping) -> None:
                 f"config: tables.{table}: {name} is there without a slow control, its baseline {against} with a lower"
                 " lr_scale or temperature"
             )
-        matched = config["arms"][name].get("slow")
-        if matched and matched not in claim["slow"]:
-            raise ConfigError(
-                f"config: tables.{table}: {name} is there without {matched}, the slow control that its key slow names"
-                " (null: none)"
-            )
 
 
 def _check_folds(config: Mapping) -> None:
