@@ -15,9 +15,10 @@ DIRECTION = {
     "subset": "all",
     "body": "natural",
     "k": 16,
+    "kind": "hack",
+    "min_votes": 0.0,
     "normalisation": "fixed",
     "tau_axis": 0.001,
-    "min_votes": 0.0,
 }
 WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
