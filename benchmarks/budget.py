@@ -18,7 +18,7 @@ from pathlib import Path
 import yaml
 
 from projected_grpo.documents.blocks import replace_block
-from projected_grpo.method.loss import LOGITS_AT_A_TIME
+from projected_grpo.method.head import LOGITS_AT_A_TIME
 from projected_grpo.method.sampling import GPU_SHARE
 
 FLOAT = 4

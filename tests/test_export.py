@@ -6,6 +6,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from projected_grpo.method.sampling import sample
 from projected_grpo.models import export
 
 PROMPTS = [[1 + (7 * i + j) % 60 for j in range(3 + i % 4)] for i in range(32)]
@@ -41,7 +42,8 @@ def test_plain_transformers_gives_the_trainers_greedy_tokens(trained, tmp_path):
     assert fidelity == export.Fidelity(0.0, 1.0, 32)
     deltas = {name.removesuffix(".delta"): value for name, value in knobs.items() if name.endswith(".delta")}
     with torch.no_grad(), made.adapter.at(deltas):
-        assert export.greedy_agreement(made.model, loaded.eval(), PROMPTS, 8, 0) == 1.0
+        groups = sample(made.model, PROMPTS, [1] * len(PROMPTS), 8, 0.0, torch.Generator(), [0])
+        assert export.agreement([ids for (ids,) in groups], export.generated(tmp_path, PROMPTS, 8, "cpu")) == 1.0
         tokens = torch.tensor(PROMPTS[3:4])
         assert torch.allclose(made.model(tokens).logits, loaded(tokens).logits, atol=1e-5)
     with torch.no_grad():
@@ -79,10 +81,49 @@ def test_bfloat16_says_what_it_lost(trained, tmp_path):
     assert worse.rounding > 100 * fidelity.rounding  # a small contribution falls under W's own grid
 
 
-def test_disagreement_is_counted_position_by_position(monkeypatch):
-    replies = iter([[[[1, 2, 3, 0]], [[4, 0]]], [[[1, 9, 3]], [[4, 0]]]])
-    monkeypatch.setattr(export, "sample", lambda *_: next(replies))
-    assert export.greedy_agreement(None, None, [[1], [1]], 4, 0) == 4 / 6
+def test_disagreement_is_counted_position_by_position():
+    assert export.agreement([[1, 2, 3, 0], [4, 0]], [[1, 9, 3], [4, 0]]) == 4 / 6
+
+
+@pytest.fixture
+def stubborn(tiny):
+    """A model that says 5 and then 7, whatever it is asked, and an adapter without any knob turned."""
+    made = tiny()
+    with torch.no_grad():
+        embedding = made.model.get_input_embeddings().weight  # which is the head's weight too
+        for name, parameter in made.model.named_parameters():
+            if "layers" in name and parameter.dim() > 1:
+                parameter.zero_()
+        embedding.zero_()
+        embedding[:, 0] = 1  # all say 5 ...
+        embedding[5], embedding[5, 1] = 0, 1
+        embedding[5, 0] = 5
+        embedding[7, 1] = 50  # ... which says 7
+    made.adapter.refresh()
+    return made
+
+
+@pytest.mark.parametrize("ends", [7, [0, 7]])
+def test_the_export_stops_where_the_trainers_model_does(stubborn, tmp_path, ends):
+    model = stubborn.model
+    model.generation_config.eos_token_id = ends
+    knobs = {name: torch.zeros_like(value) for name, value in stubborn.adapter.state().items()}
+    fidelity = export.export(tmp_path, model, Saver(), stubborn.adapter, knobs, "float32", PROMPTS, 8)
+    loaded = AutoModelForCausalLM.from_pretrained(tmp_path)
+    out = loaded.generate(torch.tensor(PROMPTS[:1]), attention_mask=torch.ones(1, 3), max_new_tokens=8, do_sample=False)
+    assert out[0, 3:].tolist() == [5, 7]
+    assert fidelity.agreement == 1.0
+    assert set(loaded.generation_config.eos_token_id) == {0, 7}
+
+
+def test_the_cards_agreement_is_that_of_plain_generate(trained, tmp_path, monkeypatch):
+    """Files that say something else than the trainer's model are not agreed with."""
+    made, knobs = trained
+    monkeypatch.setattr(export.AutoModelForCausalLM, "from_pretrained", classmethod(lambda *_, **__: other))
+    other = copy.deepcopy(made.model)
+    other.generation_config.repetition_penalty = 5.0
+    fidelity = export.export(tmp_path, made.model, Saver(), made.adapter, knobs, "float32", PROMPTS, 8)
+    assert fidelity.agreement < 1.0
 
 
 def test_the_card_holds_the_arm_and_the_provenance():

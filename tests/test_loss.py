@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from projected_grpo.method import loss
+from projected_grpo.method import head
 from projected_grpo.method.loss import (
     advantages,
     collate,
@@ -61,6 +61,17 @@ def test_completion_logprobs_use_completion_tokens_only(tiny, rows):
     assert torch.allclose(got, torch.stack(expected), rtol=1e-9)
 
 
+def test_bfloat16_logits_are_divided_by_the_temperature_in_float32(tiny, rows):
+    """A quotient that is rounded to bfloat16 again would be off by up to 0.3 nats at large logits."""
+    made = tiny(torch.bfloat16)
+    batch = collate(rows)
+    with torch.no_grad():
+        got = completion_logprobs(made.model, batch, temperature=0.7)
+        scores = made.model(input_ids=batch.tokens[:, :-1]).logits[batch.mask].float() / 0.7
+    target = batch.tokens[:, 1:][batch.mask]
+    assert torch.allclose(got, scores.log_softmax(-1).gather(1, target[:, None])[:, 0], atol=1e-3)
+
+
 def test_the_end_token_counts_and_padding_never_does(tiny):
     """Token 0 is both the padding that `collate` writes and the end token of the first row."""
     made = tiny(torch.float64)
@@ -74,7 +85,7 @@ def test_chunks_change_nothing(tiny, rows, monkeypatch):
     made = tiny(torch.float64)
     gradients = []
     for chunk in (1000, 4):
-        monkeypatch.setattr(loss, "LOGITS_AT_A_TIME", chunk * made.config.vocab_size)
+        monkeypatch.setattr(head, "LOGITS_AT_A_TIME", chunk * made.config.vocab_size)
         with made.adapter.segments([0, 6]) as probes:
             completion_logprobs(made.model, collate(rows)).sum().backward()
         gradients.append(torch.cat([probe.grad[0] for probe in probes.values()]))
@@ -108,7 +119,7 @@ def test_memory_for_logits_does_not_grow_with_the_completions(tiny, rows, monkey
     V = made.config.vocab_size
     sizes = []
     for limit in (1 << 24, 64 * V):
-        monkeypatch.setattr(loss, "LOGITS_AT_A_TIME", limit)
+        monkeypatch.setattr(head, "LOGITS_AT_A_TIME", limit)
         seen = Widest(V)
         with made.adapter.segments([0, 60]), seen:
             completion_logprobs(made.model, collate(rows * 10)).sum().backward()

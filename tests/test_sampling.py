@@ -8,7 +8,7 @@ from transformers import DynamicCache
 
 from projected_grpo.method import sampling
 from projected_grpo.method.rollouts import sample_rollouts
-from projected_grpo.method.sampling import cache_bytes, sample, sample_token
+from projected_grpo.method.sampling import cache_bytes, end_tokens, sample, sample_token, until_end
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
@@ -29,7 +29,7 @@ def test_greedy_equals_a_loop_without_cache_padding_or_batch(tiny):
     eos = free[0][4]  # a token that the first row meets early: it finishes before the others
     expected = [greedy_one_by_one(model, prompt, 12, eos) for prompt in PROMPTS]
     assert len({len(ids) for ids in expected}) > 1
-    got = sample(model, PROMPTS, [2, 1, 3], 12, 0.0, torch.Generator().manual_seed(0), eos)
+    got = sample(model, PROMPTS, [2, 1, 3], 12, 0.0, torch.Generator().manual_seed(0), [eos])
     assert got == [[ids] * count for ids, count in zip(expected, [2, 1, 3], strict=True)]
 
 
@@ -37,16 +37,55 @@ def test_the_end_token_belongs_to_the_completion_and_nothing_follows(tiny):
     model = tiny().model
     rows = [
         ids
-        for group in sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17)
+        for group in sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), [17])
         for ids in group
     ]
     assert all(17 not in ids[:-1] and 1 <= len(ids) <= 10 for ids in rows)
     assert all(ids[-1] == 17 or len(ids) == 10 for ids in rows)
 
 
+def test_any_of_several_end_tokens_ends_a_completion(tiny):
+    model = tiny(torch.float64).model
+    free = [greedy_one_by_one(model, prompt, 12, -1) for prompt in PROMPTS]
+    ends = [free[0][4], free[1][6]]
+    expected = [until_end(ids, ends) for ids in free]
+    assert {ids[-1] for ids in expected} >= set(ends)
+    got = sample(model, PROMPTS, [1, 1, 1], 12, 0.0, torch.Generator(), ends)
+    assert got == [[ids] for ids in expected]
+
+
+def test_end_tokens_are_the_tokenizers_and_those_of_the_generation_config(tiny):
+    model, tokenizer = tiny().model, SimpleNamespace(eos_token_id=17)
+    for listed, expected in ((None, [17]), (17, [17]), (9, [17, 9]), ([9, 17, 4], [17, 9, 4])):
+        model.generation_config.eos_token_id = listed
+        assert end_tokens(model, tokenizer) == expected
+
+
+def test_a_rollout_that_another_end_token_ended_is_not_clipped_and_its_text_is_without(tiny):
+    class Tokenizer:
+        eos_token_id = 17
+
+        def decode(self, ids, **_):
+            return str(ids)
+
+    class Grader:
+        @contextlib.contextmanager
+        def batch(self, audit):
+            added = []
+            yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: added)
+
+    model = tiny().model
+    model.generation_config.eos_token_id = [17, 9]
+    generator = torch.Generator().manual_seed(1)
+    (group,) = sample_rollouts(model, Tokenizer(), Grader(), "a", PROMPTS[:1], [60], 10, 1.0, generator)
+    ended = [row for row in group if row.completion_ids[-1] == 9]
+    assert ended and not any(row.clipped for row in ended)
+    assert all(row.completion == str(row.completion_ids[:-1]) for row in ended)
+
+
 def test_the_same_seed_gives_the_same_rollouts(tiny):
     model = tiny().model
-    a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
+    a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), [0]) for s in (4, 4, 5))
     assert a == b != c
 
 
@@ -59,7 +98,7 @@ def test_every_row_is_reported_once_as_soon_as_it_is_complete(tiny):
         told[row] = ids
         lengths.append(len(ids))
 
-    groups = sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17, finished)
+    groups = sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), [17], finished)
     assert [told[row] for row in range(60)] == [ids for group in groups for ids in group]
     assert lengths == sorted(lengths) and len(set(lengths)) > 2
 
@@ -82,7 +121,10 @@ def test_completions_are_graded_where_they_belong(tiny):
     assert [len(group) for group in groups] == [20, 0, 5]
     for problem, group in zip("abc", groups, strict=True):
         assert all(row.verdict == (True, problem, row.completion) for row in group)
-        assert all(row.completion == str(row.completion_ids) and row.problem == problem for row in group)
+        assert all(
+            row.completion == str(row.completion_ids[: None if row.clipped else -1]) and row.problem == problem
+            for row in group
+        )
         assert all(row.clipped == (row.completion_ids[-1] != 17) and not row.teacher for row in group)
 
 
@@ -106,9 +148,9 @@ def test_uniforms_at_the_edges_pick_a_token_that_exists():
 
 def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):
     model = tiny().model
-    whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0)
-    monkeypatch.setattr("projected_grpo.method.loss.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
-    assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0) == whole
+    whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), [0])
+    monkeypatch.setattr("projected_grpo.method.head.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
+    assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), [0]) == whole
 
 
 def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(tiny, monkeypatch):
@@ -119,11 +161,11 @@ def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(t
     def generator():
         return torch.Generator().manual_seed(4)
 
-    whole = sample(*arguments, generator(), 0)
+    whole = sample(*arguments, generator(), [0])
     for rows in (1, 3, 5):
         monkeypatch.setattr(sampling, "CACHE_BYTES", rows * (4 + 6) * cache_bytes(made.config, torch.float32))
         told.clear()
-        assert sample(*arguments, generator(), 0, lambda row, ids: told.append((row, ids))) == whole
+        assert sample(*arguments, generator(), [0], lambda row, ids: told.append((row, ids))) == whole
         assert sorted(told) == list(enumerate(ids for group in whole for ids in group))
 
 

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from projected_grpo.errors import UserError
+from projected_grpo.method.head import logit_chunk, logits
 
 CLIP = 0.2
 GRPO_EPS = 1e-4
-LOGITS_AT_A_TIME = 1 << 24  # numbers: what keeps memory from growing with the vocabulary
 
 
 class LossError(UserError, ValueError):
@@ -95,11 +95,6 @@ def micro_batches(lengths: Sequence[int], token_budget: int) -> list[list[int]]:
     return [batch for batch in batches if batch]
 
 
-def logit_chunk(model) -> int:
-    """Return for how many positions the logits may exist at a time."""
-    return max(1, LOGITS_AT_A_TIME // model.config.vocab_size)
-
-
 def completion_logprobs(model, batch: Batch, temperature: float = 1.0) -> torch.Tensor:
     """Return log p of every completion token, (tokens of all completions,), rows one after the other.
 
@@ -113,10 +108,11 @@ def completion_logprobs(model, batch: Batch, temperature: float = 1.0) -> torch.
     hidden, target = hidden[mask], batch.tokens[:, 1:][mask]  # (N, H), (N,)
 
     def logprobs(hidden: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-        logits = model.lm_head(hidden)
+        scores = logits(model, hidden)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         if temperature != 1:  # which would write as many numbers again
-            logits = logits / temperature
-        return -F.cross_entropy(logits.to(torch.promote_types(logits.dtype, torch.float32)), target, reduction="none")
+            scores = scores / temperature
+        return -F.cross_entropy(scores, target, reduction="none")
 
     if len(target) <= chunk:
         return logprobs(hidden, target)

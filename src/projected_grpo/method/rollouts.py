@@ -10,7 +10,7 @@ import torch
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading.verdict import Verdict
-from projected_grpo.method.sampling import sample
+from projected_grpo.method.sampling import end_tokens, sample
 
 Phase = Callable[[str], AbstractContextManager]
 
@@ -60,20 +60,20 @@ def sample_rollouts(
     """
     owners = [(problem, prompt) for problem, prompt, n in zip(problems, prompts, counts, strict=True) for _ in range(n)]
     texts: dict[int, str] = {}
-    end = tokenizer.eos_token_id
+    ends = end_tokens(model, tokenizer)
     with grader.batch(audit) as batch:
 
         def finished(row: int, ids: list[int]) -> None:
-            texts[row] = tokenizer.decode(ids, skip_special_tokens=True)
+            texts[row] = tokenizer.decode(ids[:-1] if ids[-1] in ends else ids, skip_special_tokens=True)
             batch.add(owners[row][0], texts[row])
 
         with phase("generate"):
-            groups = sample(model, prompts, counts, max_new_tokens, temperature, generator, end, finished)
+            groups = sample(model, prompts, counts, max_new_tokens, temperature, generator, ends, finished)
         with phase("grade"):
             verdicts = dict(zip(texts, batch.verdicts(), strict=True))
     made = []
     for i, ids in enumerate(chain.from_iterable(groups)):
         problem, prompt = owners[i]
-        made.append(Rollout(problem, list(prompt), ids, texts[i], verdicts[i], clipped=ids[-1] != end))
+        made.append(Rollout(problem, list(prompt), ids, texts[i], verdicts[i], clipped=ids[-1] not in ends))
     rows = iter(made)
     return [[next(rows) for _ in range(n)] for n in counts]

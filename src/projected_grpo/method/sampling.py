@@ -2,7 +2,7 @@
 
 Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
 the other rows nor on when they finish; arms of one seed share their sampling noise.
-The end-of-turn token belongs to the completion.
+Any of several end tokens ends a completion, and belongs to it.
 Where the cache of all rows would be too large, prompts are sampled some at a time.
 """
 
@@ -12,20 +12,32 @@ from functools import partial
 import torch
 from transformers import DynamicCache
 
-from projected_grpo.method.loss import logit_chunk
+from projected_grpo.method.head import logit_chunk, logits
 
 CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
 GPU_SHARE = 0.3
 
 
-def sample_token(logits: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Sample one token per row by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
+def sample_token(scores: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Sample one token per row of logits (B, V) by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
     if temperature == 0:
-        return logits.argmax(-1)
-    cdf = torch.softmax(logits.float() / temperature, -1).cumsum(-1)  # (B, V)
+        return scores.argmax(-1)
+    cdf = torch.softmax(scores.float() / temperature, -1).cumsum(-1)  # (B, V)
     return (
-        torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True).squeeze(1).clamp(max=logits.shape[-1] - 1)
+        torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True).squeeze(1).clamp(max=scores.shape[-1] - 1)
     )
+
+
+def end_tokens(model, tokenizer) -> list[int]:
+    """Return the ids that end a completion: the tokenizer's own, then those of the model's generation config."""
+    found = model.generation_config.eos_token_id
+    listed = found if isinstance(found, list) else [found]
+    return list(dict.fromkeys([tokenizer.eos_token_id, *(id for id in listed if id is not None)]))
+
+
+def until_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
+    """Return the ids up to the first end token, which belongs to them."""
+    return list(ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids)) + 1])
 
 
 def sample(
@@ -35,13 +47,13 @@ def sample(
     max_new_tokens: int,
     temperature: float,
     generator: torch.Generator,
-    eos_id: int,
+    ends: Sequence[int],
     finished: Callable[[int, list[int]], None] = lambda row, ids: None,
 ) -> list[list[list[int]]]:
     """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
 
-    A completion without the end token was clipped at `max_new_tokens`. `finished` is told of each as soon as it is
-    complete, by its number among all rows.
+    Each of the token ids `ends` is an end token; a completion without one was clipped at `max_new_tokens`. `finished` is
+    told of each as soon as it is complete, by its number among all rows.
     """
     uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator)
     most = rows_at_a_time(model, max(map(len, prompts)) + max_new_tokens)
@@ -54,7 +66,7 @@ def sample(
         rows = sum(counts[start:end])
         told = partial(_shifted, finished, first)
         groups += _sample(
-            model, prompts[start:end], counts[start:end], uniforms[first : first + rows], temperature, eos_id, told
+            model, prompts[start:end], counts[start:end], uniforms[first : first + rows], temperature, ends, told
         )
         start, first = end, first + rows
     return groups
@@ -73,8 +85,10 @@ def rows_at_a_time(model, tokens: int) -> int:
 
 def cache_bytes(config, dtype: torch.dtype) -> int:
     """Return the keys' and values' bytes per token of a row."""
+    config = config.get_text_config()
     head = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * config.num_hidden_layers * config.num_key_value_heads * head * dtype.itemsize
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    return 2 * config.num_hidden_layers * heads * head * dtype.itemsize
 
 
 @torch.no_grad()
@@ -84,12 +98,12 @@ def _sample(
     counts: Sequence[int],
     uniforms: torch.Tensor,
     temperature: float,
-    eos_id: int,
+    ends: Sequence[int],
     finished: Callable[[int, list[int]], None],
 ) -> list[list[list[int]]]:
     device, max_new_tokens = model.device, uniforms.shape[1]
     longest = max(map(len, prompts))
-    tokens = torch.full((len(prompts), longest), eos_id, dtype=torch.long)
+    tokens = torch.full((len(prompts), longest), ends[0], dtype=torch.long)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long)
     for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
@@ -104,15 +118,15 @@ def _sample(
     cache.reorder_cache(spread)  # which, unlike batch_select_indices, layers of every kind have
     hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
     mask, position = mask[spread], positions[:, -1:][spread]
-    alive = torch.arange(len(spread), device=device)
+    alive, end = torch.arange(len(spread), device=device), torch.tensor(ends, device=device)
     grid = torch.empty(len(spread), max_new_tokens, dtype=torch.long, device=device)
     done: dict[int, list[int]] = {}
     for t in range(max_new_tokens):
         noise = uniforms[alive, t].split(chunk)
         parts = zip(hidden.split(chunk), noise, strict=True)
-        token = torch.cat([sample_token(model.lm_head(h), u, temperature) for h, u in parts])
+        token = torch.cat([sample_token(logits(model, h), u, temperature) for h, u in parts])
         grid[alive, t] = token
-        keep = token != eos_id
+        keep = ~torch.isin(token, end)
         if t + 1 == max_new_tokens:
             keep = torch.zeros_like(keep)
         if not keep.all():

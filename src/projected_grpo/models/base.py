@@ -18,6 +18,7 @@ from transformers.utils.logging import disable_progress_bar
 from projected_grpo.artifacts.io import ArtifactError, read_tensors, tensor_names, write_tensors
 from projected_grpo.errors import UserError
 from projected_grpo.method.adapter import AdapterError, Factors, attach, factor, target_modules, weights_hash
+from projected_grpo.models.fitness import require_fit
 
 FACTORS = "factors"
 
@@ -53,7 +54,8 @@ def load_tokenizer(directory: str | Path):
 def load_base(directory: str | Path, compute: Compute):
     """Return (model in eval mode, tokenizer) of a local Hugging Face directory, without touching the network.
 
-    Raises ArtifactError for a directory that cannot be read, DeviceError for a device that is not there.
+    Raises ArtifactError for a directory that cannot be read, DeviceError for a device that is not there, ModelError for
+    an architecture that cannot be trained (fitness.py).
     """
     torch.set_num_threads(compute.threads)
     device = torch.device(compute.device)
@@ -69,7 +71,9 @@ def load_base(directory: str | Path, compute: Compute):
             attn_implementation=compute.attention,
             trust_remote_code=False,
         )
-    return model.to(device).eval(), tokenizer
+    model = model.to(device).eval()
+    require_fit(model, directory)
+    return model, tokenizer
 
 
 @contextmanager
@@ -78,8 +82,8 @@ def _readable(directory: str | Path) -> Iterator[None]:
         yield
     except ImportError as error:
         raise DeviceError(f"model.attention: {str(error).strip().splitlines()[0]}") from error
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # the library raises errors of every kind
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ArtifactError(f"{directory}: not a readable model ({reason}); delete it and run again") from error
 
 

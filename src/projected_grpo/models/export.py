@@ -2,7 +2,8 @@
 
 1. delta is merged in float32 from the frozen weights, the quarantine is left out: the deployed model is written.
 2. float32 loses nothing but the last digit of one sum. In bfloat16 the sum falls back onto W's own grid (method 1): the
-   card then says how much of the knobs' contribution was lost, and how many greedy tokens still agree.
+   card says how much of the knobs' contribution was lost, and how many greedy tokens of plain `generate`, run on the
+   files that were written, are the trainer's.
 3. safetensors only; no code travels with the weights.
 """
 
@@ -14,9 +15,10 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from transformers import AutoModelForCausalLM
 
 from projected_grpo.method.adapter import Adapter
-from projected_grpo.method.sampling import sample
+from projected_grpo.method.sampling import end_tokens, sample, until_end
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -26,7 +28,7 @@ class Fidelity:
     """What an export kept of the deployed model.
 
     rounding   ||merged - (W + contribution)|| / ||contribution||, over all target weights; 0 without a contribution
-    agreement  share of greedy tokens equal to the deployed model's, position by position
+    agreement  share of the files' greedy tokens equal to the deployed model's, position by position
     prompts    number of prompts behind the agreement
     """
 
@@ -52,21 +54,28 @@ def plain(model: nn.Module, adapter: Adapter, dtype: torch.dtype) -> tuple[nn.Mo
     return made.to(dtype).requires_grad_(True), (lost / whole) ** 0.5 if whole else 0.0
 
 
-def greedy_agreement(one, other, prompts: Sequence[Sequence[int]], max_new_tokens: int, eos_id: int) -> float:
-    """Return the share of positions at which two models' greedy completions are the same token.
+@torch.no_grad()
+def generated(
+    directory: str | Path, prompts: Sequence[Sequence[int]], max_new_tokens: int, device: torch.device
+) -> list[list[int]]:
+    """Return the greedy completions of transformers' own `generate`, end token included, of a model on file."""
+    model = AutoModelForCausalLM.from_pretrained(directory, local_files_only=True, dtype="auto").to(device).eval()
+    longest = max(map(len, prompts))
+    mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
+    tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts], device=device)
+    found = model.generate(tokens, attention_mask=mask, max_new_tokens=max_new_tokens, do_sample=False)
+    listed = model.generation_config.eos_token_id
+    return [until_end(row, listed if isinstance(listed, list) else [listed]) for row in found[:, longest:].tolist()]
+
+
+def agreement(ours: Sequence[Sequence[int]], theirs: Sequence[Sequence[int]]) -> float:
+    """Return the share of positions at which two models' completions are the same token.
 
     A completion that ends early disagrees wherever the other one goes on.
     """
-
-    def completions(model):
-        found = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), eos_id)
-        return [ids for (ids,) in found]
-
-    same, positions = 0, 0
-    for a, b in zip(completions(one), completions(other), strict=True):
-        same += sum(x == y for x, y in zip(a, b, strict=False))
-        positions += max(len(a), len(b))
-    return same / positions
+    pairs = list(zip(ours, theirs, strict=True))
+    same = sum(x == y for a, b in pairs for x, y in zip(a, b, strict=False))
+    return same / sum(max(len(a), len(b)) for a, b in pairs)
 
 
 def export(
@@ -81,12 +90,16 @@ def export(
 ) -> Fidelity:
     """Write the checkpoint of `knobs` (`{module}.delta`, quarantines are ignored) and return what it kept."""
     deployed = {name.removesuffix(".delta"): value for name, value in knobs.items() if name.endswith(".delta")}
+    ends = end_tokens(model, tokenizer)
     with torch.no_grad(), adapter.at(deployed):
         made, rounding = plain(model, adapter, DTYPES[dtype])
-        agreement = greedy_agreement(model, made, prompts, max_new_tokens, tokenizer.eos_token_id)
+        groups = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), ends)
+    made.generation_config.eos_token_id = ends
     made.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)
-    return Fidelity(rounding, agreement, len(prompts))
+    del made
+    theirs = generated(directory, prompts, max_new_tokens, model.device)
+    return Fidelity(rounding, agreement([ids for (ids,) in groups], theirs), len(prompts))
 
 
 def model_card(arm: str, seed: int, dtype: str, fidelity: Fidelity, source: Mapping, note: str) -> str:
@@ -106,7 +119,8 @@ left out. Load it with `AutoModelForCausalLM.from_pretrained`; no code comes wit
 - arm: `{json.dumps(source["config"]["arm"], sort_keys=True)}`
 - training: `{json.dumps(source["config"]["train"], sort_keys=True)}`
 - weights: {dtype}. Lost by rounding, of the knobs' contribution: {fidelity.rounding:.2e} (relative norm). Greedy tokens
-  equal to the trainer's own deployed model: {100 * fidelity.agreement:.2f}% on {fidelity.prompts} held-out prompts.
+  of transformers' `generate` equal to the trainer's own deployed model:
+  {100 * fidelity.agreement:.2f}% on {fidelity.prompts} held-out prompts.
 
 ## Provenance
 

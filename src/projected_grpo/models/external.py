@@ -3,24 +3,29 @@
 1. Every later stage reads that directory, so nothing but this stage (and a teacher's checkpoint) ever asks a hub. No
    remote code runs, nothing is unpickled.
 2. The token that ends an assistant's turn is taken from the chat template, because `eos_token` is another one in some
-   models; it becomes the tokenizer's eos_token in what is written.
+   models; it becomes the tokenizer's eos_token in what is written, and stands in the generation config beside the end
+   tokens that are there already. That config's sampling settings stay behind: training samples by the model alone.
 3. Weights are written in one file, in the dtype that is asked for; those of a GGUF file are dequantised.
 """
 
 import importlib.util
 import json
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from jinja2 import TemplateError
-from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 from transformers.utils import cached_file, find_adapter_config_file
 
+from projected_grpo.environment.prompts import encode_messages
 from projected_grpo.errors import UserError
+from projected_grpo.files import is_pointer
 from projected_grpo.method.adapter import target_modules
+from projected_grpo.method.sampling import end_tokens
 from projected_grpo.models.base import Compute
+from projected_grpo.models.fitness import ModelError, require_fit
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _MARKER = "answer"
@@ -33,10 +38,6 @@ _REASONS = {  # classes of huggingface_hub, by name, because transformers wraps 
 }
 
 
-class ModelError(UserError, RuntimeError):
-    """A base model that cannot be had or cannot be used; one line."""
-
-
 def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str | Path) -> dict:
     """Write model and tokenizer to `directory`; return the report in model.json.
 
@@ -46,17 +47,18 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     """
     name = f"model {id}" + (f" at revision {revision}" if revision else "")
     path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
-    with _one_line(name):
+    with _one_line(name, path):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
-        model = AutoModelForCausalLM.from_pretrained(
-            path, dtype=DTYPES[dtype], trust_remote_code=False, **_weights(options)
-        )
+    model = _load(path, name, dtype=DTYPES[dtype], **_weights(options))
     if tokenizer.chat_template is None:
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
     target_modules(model)
-    with _one_line(name):
-        _render(tokenizer, ("system", ""), ("user", ""))
     tokenizer.eos_token = end_of_turn(tokenizer, name)
+    ends = end_tokens(model, tokenizer)
+    _require_prompts(model, tokenizer, ends, name)
+    model.generation_config = GenerationConfig(
+        eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
+    )
     model.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)
     report = {
@@ -76,24 +78,46 @@ def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute)
     Raises ModelError for one that cannot be read, and for one whose tokens are not those of `tokenizer`.
     """
     name = f"teacher {id}" + (f" at revision {revision}" if revision else "")
-    with _one_line(name):
+    with _one_line(name, id), warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Found missing adapter keys")  # or the teacher would be the base model
         if find_adapter_config_file(id, revision=revision):
             from peft import PeftModel  # slow to import, and only ever needed here
 
             cached_file(id, "adapter_model.safetensors", revision=revision)  # or peft would unpickle another file
             return PeftModel.from_pretrained(base, id, revision=revision).merge_and_unload().eval()
         other = AutoTokenizer.from_pretrained(id, revision=revision, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(
-            id,
-            revision=revision,
-            dtype=base.dtype,
-            use_safetensors=True,
-            attn_implementation=compute.attention,
-            trust_remote_code=False,
-        )
+    how = {"revision": revision, "use_safetensors": True, "attn_implementation": compute.attention}
+    model = _load(id, name, dtype=base.dtype, **how)
     if other.get_vocab() != tokenizer.get_vocab():
         raise ModelError(f"{name}: its tokens are not those of the base model, which cannot learn from them")
-    return model.to(base.device).eval()
+    model = model.to(base.device).eval()
+    require_fit(model, name)
+    return model
+
+
+def _load(path: str | Path, name: str, **options):
+    """Return a causal language model all of whose weights were in its files; the rest would be random numbers."""
+    with _one_line(name, path):
+        model, found = AutoModelForCausalLM.from_pretrained(
+            path, trust_remote_code=False, output_loading_info=True, **options
+        )
+    if absent := sorted(found["missing_keys"]):
+        raise ModelError(
+            f"{name}: its files lack {len(absent)} weights of a {type(model).__name__}, such as {absent[0]}"
+        )
+    return model
+
+
+def _require_prompts(model, tokenizer, ends: list[int], name: str) -> None:
+    """Raise a ModelError unless prompts become tokens that the model has, others for another question."""
+    chats = [[{"role": "system", "content": "s"}, {"role": "user", "content": text}] for text in ("def f(x):", "2 + 3")]
+    with _one_line(name):
+        one, other = (encode_messages(tokenizer, chat) for chat in chats)
+    if one == other:
+        raise ModelError(f"{name}: its tokenizer and chat template make the same tokens, {one[:4]}, of every prompt")
+    rows = model.get_input_embeddings().num_embeddings
+    if beyond := [i for i in (*one, *other, *ends) if i >= rows]:
+        raise ModelError(f"{name}: its tokenizer has a token {beyond[0]}, the model an embedding of {rows} tokens only")
 
 
 def _gguf(id: str, name: str) -> tuple[Path, dict]:
@@ -118,7 +142,8 @@ def _weights(options: dict) -> dict:
 
 def end_of_turn(tokenizer, name: str) -> str:
     """Return the token that the chat template puts after an assistant's answer; the eos token if it puts none."""
-    after = _render(tokenizer, ("user", "question"), ("assistant", _MARKER)).rpartition(_MARKER)[2]
+    with _one_line(name):
+        after = _render(tokenizer, ("user", "question"), ("assistant", _MARKER)).rpartition(_MARKER)[2]
     special = {index for index, token in tokenizer.added_tokens_decoder.items() if token.special}
     found = [index for index in tokenizer.encode(after, add_special_tokens=False) if index in special]
     if found:
@@ -134,18 +159,23 @@ def _render(tokenizer, *turns: tuple[str, str]) -> str:
 
 
 @contextmanager
-def _one_line(name: str) -> Iterator[None]:
+def _one_line(name: str, path: str | Path = "") -> Iterator[None]:
+    """Put what a library says of a model, and of its files in the directory `path`, into one line; it raises errors of
+    every kind."""
     try:
         yield
-    except (OSError, ValueError, ImportError, TemplateError) as error:
-        raise ModelError(f"{name}: {_reason(error)}") from error
+    except Exception as error:
+        raise ModelError(f"{name}: {_reason(error, path)}") from error
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, path: str | Path) -> str:
     for cause in _causes(error):
         if type(cause).__name__ in _REASONS:
             return _REASONS[type(cause).__name__]
-    return str(error).strip().splitlines()[0]
+    if pointers := [file.name for file in sorted(Path(path).glob("*")) if path and is_pointer(file)]:
+        return f"{pointers[0]} is a git-lfs pointer; fetch the file itself with `git lfs pull`"
+    said = str(error).strip().splitlines() or [""]
+    return said[0] if isinstance(error, (OSError, ValueError)) and said[0] else f"{type(error).__name__} {said[0]}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
