@@ -1,4 +1,4 @@
-"""Every causal decoder of transformers, at a tiny size: trained and sampled as the model itself is, or refused in one line."""
+"""Every causal decoder of transformers, at a tiny size: trained and sampled as it is, or refused in one line."""
 
 import inspect
 

@@ -125,11 +125,13 @@ def recompute(model, checkpointing: bool) -> Iterator[None]:
     """Inside, if asked, keep one activation per decoder layer and recompute the others in the backward pass.
 
     transformers does that for models in training mode only; one with dropout would learn for another policy than the
-    one that sampled, and is a LossError.
+    one that sampled, and is a LossError, as is one that cannot.
     """
     if not checkpointing:
         yield
         return
+    if not model.supports_gradient_checkpointing:
+        raise LossError(f"train.gradient_checkpointing: a {type(model).__name__} cannot; set it to false")
     dropout = [module for module in model.modules() if isinstance(module, torch.nn.Dropout) and module.p > 0]
     if dropout or getattr(model.config, "attention_dropout", 0):
         raise LossError("train.gradient_checkpointing: the model has dropout; set it to 0 in the model's config")

@@ -52,8 +52,8 @@ def sample(
 ) -> list[list[list[int]]]:
     """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
 
-    Each of the token ids `ends` is an end token; a completion without one was clipped at `max_new_tokens`. `finished` is
-    told of each as soon as it is complete, by its number among all rows.
+    Each id in `ends` is an end token; a completion without one was clipped at `max_new_tokens`. `finished` is told of
+    each as soon as it is complete, by its number among all rows.
     """
     uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator)
     most = rows_at_a_time(model, max(map(len, prompts)) + max_new_tokens)

@@ -16,11 +16,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, GgufConfig
 from transformers.utils import cached_file, find_adapter_config_file
 
 from projected_grpo.environment.prompts import encode_messages
-from projected_grpo.errors import UserError
 from projected_grpo.files import is_pointer
 from projected_grpo.method.adapter import target_modules
 from projected_grpo.method.sampling import end_tokens
@@ -47,8 +47,10 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     """
     name = f"model {id}" + (f" at revision {revision}" if revision else "")
     path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
-    with _one_line(name, path):
+    with _one_line(name, path, "tokenizer: "):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
+    if len(tokenizer) <= len(tokenizer.added_tokens_decoder):  # what the library makes of no vocabulary at all
+        raise ModelError(f"{name}: has no tokenizer files, or none with a vocabulary; put them beside the weights")
     model = _load(path, name, dtype=DTYPES[dtype], **_weights(options))
     if tokenizer.chat_template is None:
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
@@ -99,12 +101,13 @@ def _load(path: str | Path, name: str, **options):
     """Return a causal language model all of whose weights were in its files; the rest would be random numbers."""
     with _one_line(name, path):
         model, found = AutoModelForCausalLM.from_pretrained(
-            path, trust_remote_code=False, output_loading_info=True, **options
+            path, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
+    kind = type(model).__name__
+    for weight, there, wanted in sorted(found["mismatched_keys"]):
+        raise ModelError(f"{name}: {weight} is of shape {tuple(there)} in its files, of {tuple(wanted)} in its config")
     if absent := sorted(found["missing_keys"]):
-        raise ModelError(
-            f"{name}: its files lack {len(absent)} weights of a {type(model).__name__}, such as {absent[0]}"
-        )
+        raise ModelError(f"{name}: its files lack {len(absent)} weights of a {kind}, such as {absent[0]}")
     return model
 
 
@@ -159,23 +162,26 @@ def _render(tokenizer, *turns: tuple[str, str]) -> str:
 
 
 @contextmanager
-def _one_line(name: str, path: str | Path = "") -> Iterator[None]:
-    """Put what a library says of a model, and of its files in the directory `path`, into one line; it raises errors of
-    every kind."""
+def _one_line(name: str, path: str | Path = "", part: str = "") -> Iterator[None]:
+    """Put what a library says of a model, or of a part of its files in the directory `path`, into one line; it raises
+    errors of every kind."""
     try:
         yield
     except Exception as error:
-        raise ModelError(f"{name}: {_reason(error, path)}") from error
+        raise ModelError(f"{name}: {_reason(error, path, part)}") from error
 
 
-def _reason(error: BaseException, path: str | Path) -> str:
+def _reason(error: BaseException, path: str | Path, part: str) -> str:
     for cause in _causes(error):
         if type(cause).__name__ in _REASONS:
             return _REASONS[type(cause).__name__]
     if pointers := [file.name for file in sorted(Path(path).glob("*")) if path and is_pointer(file)]:
         return f"{pointers[0]} is a git-lfs pointer; fetch the file itself with `git lfs pull`"
     said = str(error).strip().splitlines() or [""]
-    return said[0] if isinstance(error, (OSError, ValueError)) and said[0] else f"{type(error).__name__} {said[0]}"
+    if isinstance(error, SafetensorError):
+        return f"a safetensors file is cut or damaged ({said[0]}); fetch it again"
+    plain = isinstance(error, (OSError, ValueError)) and said[0]
+    return part + (said[0] if plain else f"{type(error).__name__} {said[0]}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""Whether a model can be trained here: what loss and sampler compute, held against the model's own logits when it is loaded.
+"""Whether a model can be trained here: loss and sampler, held against the model's own logits when it is loaded.
 
 Prompts of different lengths are sampled and put through the loss as in a step: padded, with a cache, in one batch. What
 comes out has to be what the model itself says of each row alone. An architecture that sees padding, has a cache of its
@@ -69,7 +69,8 @@ def _odd_inputs(model, rows: int) -> Iterator[dict[str, tuple]]:
 def _deviations(model) -> tuple[dict[str, float], dict[str, tuple]]:
     """Return the mean deviation of the loss's log-probabilities and of the sampler's draws, and the odd inputs.
 
-    A draw deviates by how far its uniform lies outside the interval of probability that the model itself gives the token.
+    A draw deviates by how far its uniform lies outside the interval of probability that the model itself has for the
+    token.
     """
     first = min(5, model.config.get_text_config().vocab_size // 4)  # after the tokens of special meaning
     prompts = [list(range(first, first + length)) for length in LENGTHS]
