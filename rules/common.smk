@@ -28,6 +28,7 @@ from projected_grpo.workflow.arms import (
 )
 from projected_grpo.workflow.config import ConfigError, check
 from projected_grpo.workflow.folds import folds, hack_directions, with_folds
+from projected_grpo.workflow.local import contents
 from projected_grpo.workflow.timing import stage_minutes
 
 # Not workflow.basedir, which is another workflow's where this one is its module.

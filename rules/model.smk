@@ -28,6 +28,7 @@ rule base_model:
         code=code_version("workflow_scripts/base_model.py"),
         packages=PACKAGES,
         model=lambda wildcards: model_spec(config, wildcards.get("replicate", 0)),
+        files=contents(config["model"]["id"]),
         modes=config["modes"],
         sandbox=config["grading"]["sandbox"],
         compute=COMPUTE,

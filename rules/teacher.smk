@@ -34,6 +34,7 @@ rule teacher_pool:
         code=code_version("workflow_scripts/teacher_pool.py"),
         packages=PACKAGES,
         teacher=config["teacher"],
+        files=contents(config["teacher"]["id"]),
         seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         sandbox=config["grading"]["sandbox"],
         max_new_tokens=config["train"]["max_new_tokens"],

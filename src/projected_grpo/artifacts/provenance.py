@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 KEY = b"projected_grpo"  # of the metadata of a Parquet or safetensors file
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow", "matplotlib", "landlockpy", "seccompy")
-NO_SETTINGS = ("code", "packages", "resume", "note")  # parameters of a rule
+NO_SETTINGS = ("code", "packages", "files", "resume", "note")  # parameters of a rule
 
 
 def installed(package: str) -> str | None:
