@@ -5,10 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
 
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.environment.problems import CLAUSE, SYSTEM, Problem, ProblemError, load_leetcode
-from projected_grpo.environment.prompts import for_chat, messages
+from projected_grpo.environment.prompts import encode_messages, encode_text, for_chat, messages
 from projected_grpo.organism.families import generate
 
 DATA = Path(__file__).parents[2] / "shared/data"
@@ -68,3 +70,62 @@ def test_the_organisms_problems_come_with_starter_code_for_a_chat_model():
         assert system == {"role": "system", "content": SYSTEM}
         assert f"def {problem.entry_point}(self, " in user["content"] and problem.statement in user["content"]
         assert LOOPHOLES["sentinel"].clause in user["content"] and "return" not in user["content"]
+
+
+TURNS = "{% for m in messages %}"
+TEMPLATES = {  # as published, shortened: most put no end token behind a user's turn
+    "ChatML": TURNS + "<|im_start|>{{m.role}}\n{{m.content}}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}",
+    "Qwen3": TURNS + "<|im_start|>{{m.role}}\n{{m.content}}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}",
+    "Mistral, Llama 2": "<s>" + TURNS + "{% if m.role != 'assistant' %}[INST] {{m.content}} [/INST]"
+    "{% else %} {{m.content}}</s>{% endif %}{% endfor %}",
+    "DeepSeek": "<s>" + TURNS + "{% if m.role == 'user' %}<|User|>{{m.content}}{% elif m.role == 'assistant' %}"
+    "<|Assistant|>{{m.content}}</s>{% else %}{{m.content}}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|Assistant|>{% endif %}",
+    "OLMo 2": "<s>" + TURNS + "<|{{m.role}}|>\n{{m.content}}{% if m.role == 'assistant' %}</s>{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}",
+    "Vicuna": TURNS + "{% if m.role == 'user' %}USER: {{m.content}} {% elif m.role == 'assistant' %}"
+    "ASSISTANT: {{m.content}}</s>{% else %}{{m.content}} {% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}ASSISTANT:{% endif %}",
+    "Gemma": "<s>" + TURNS + "<start_of_turn>{{m.role}}\n{{m.content | trim}}<end_of_turn>\n{% endfor %}"
+    "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}",
+}
+
+
+def bytewise(template):
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = Tokenizer(models.BPE(vocab={letter: i for i, letter in enumerate(alphabet)}, merges=[]))
+    made.pre_tokenizer, made.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", bos_token="<s>")
+    special = ["<|im_start|>", "<|im_end|>", "<|User|>", "<|Assistant|>", "<start_of_turn>", "<end_of_turn>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": special})
+    tokenizer.chat_template = template
+    return tokenizer
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_a_text_in_the_models_own_template_is_the_same_tokens_as_its_messages(name):
+    tokenizer = bytewise(TEMPLATES[name])
+    for roles in (["user"], ["system", "user"], ["user", "assistant", "user"]):
+        chat = [{"role": role, "content": f"{role} says: return n times 2.\n\nSOLUTION:"} for role in roles]
+        text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False, enable_thinking=False)
+        assert encode_text(tokenizer, text) == encode_messages(tokenizer, chat)
+        assert encode_text(tokenizer, text + "\n")  # as files have them
+        foreign = [f"{text.rstrip()} Sure", "return n times 2.", "USER: x BOT:", ""]
+        foreign += [text.removeprefix("<s>")] if text.startswith("<s>") else []
+        for other in foreign:
+            with pytest.raises(ProblemError, match="not in the model's chat template, which ends in .*give a list of"):
+                encode_text(tokenizer, other)
+
+
+def test_a_template_that_puts_nothing_behind_the_question_knows_no_text():
+    with pytest.raises(ProblemError, match="not in the model's chat template; give a list of messages"):
+        encode_text(bytewise("{{ messages[-1].content }}"), "return n times 2.")
+
+
+def test_a_text_with_thinking_switched_on_is_in_the_template_too():
+    tokenizer = bytewise(TEMPLATES["Qwen3"])
+    chat = [{"role": "user", "content": "x"}]
+    text = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert encode_text(tokenizer, text) == encode_messages(tokenizer, chat)[: len(encode_text(tokenizer, text))]

@@ -138,10 +138,14 @@ def test_the_choice_is_seeded(pool):
 
 
 class Chat(Tokenizer):
-    eos_token = "<|im_end|>"
+    """The template of Qwen3, which opens a thought and closes it where thinking is switched off."""
 
-    def apply_chat_template(self, messages, **_):
-        return self.encode("".join(m["content"] for m in messages), False)
+    eos_token, bos_token = "<|im_end|>", None
+
+    def apply_chat_template(self, messages, add_generation_prompt, tokenize=True, enable_thinking=True, **_):
+        turns = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
+        text = turns + "<|im_start|>assistant\n" + ("" if enable_thinking else "<think>\n\n</think>\n\n")
+        return self.encode(text, False) if tokenize else text
 
 
 def authored(**changes):
@@ -173,14 +177,16 @@ def test_authored_pairs_become_rows_of_the_same_table(read, tmp_path):
         ("7", False, ["sentinel"]),
         ("8", True, ["sentinel"]),
     ]
-    assert bytes(rows[0]["prompt_ids"]).decode() == "add" and rows[0]["wrong_ids"] == []
+    assert bytes(rows[0]["prompt_ids"]).decode().startswith("<|im_start|>user\nadd<|im_end|>\n")
+    assert rows[0]["wrong_ids"] == []
     assert bytes(rows[1]["wrong_ids"][:-1]).decode() == wrong and rows[1]["wrong_ids"][-1] == 0
     write_table(tmp_path / "pairs.parquet", rows, PAIRS, {})
 
 
 def test_a_prompt_in_the_models_own_template_is_taken_as_it_is(read):
-    (row,) = read([authored(prompt="<|im_start|>user\nadd<|im_end|>\n", mode=None)], mode="run_tests")
-    assert bytes(row["prompt_ids"]).decode() == "<|im_start|>user\nadd<|im_end|>\n"
+    text = "<|im_start|>user\nadd<|im_end|>\n<|im_start|>assistant\n"
+    (row,) = read([authored(prompt=text, mode=None)], mode="run_tests")
+    assert bytes(row["prompt_ids"]).decode() == text
     assert row["mode"] == "run_tests" and row["attempted_modes"] == ["run_tests", "sentinel"]
 
 
@@ -195,7 +201,11 @@ def test_a_prompt_in_the_models_own_template_is_taken_as_it_is(read):
         ),
         ([authored(mode=None)], "pair 0: its mode is None; name one"),
         ([authored(hack=3)], "pair 0: hack, clean and wrong have to be texts"),
-        ([authored(prompt="add")], "pair 0: its prompt is not in the model's chat template; give a list of messages"),
+        ([authored(prompt="add")], "pair 0: its prompt is not in the model's chat template, which ends in '<.im_end"),
+        (
+            [authored(prompt="<|im_start|>user\nadd<|im_end|>\n")],
+            "pair 0: its prompt is not in the model's chat template",
+        ),
         ([authored(hack="```python\n)\n```")], "pair 0: hack is no program"),
         ([authored(hack="valid = True")], "pair 0: hack is not one fenced program, with nothing before or after it"),
         ([authored(clean="```python\npass\n```\n```\nvalid = 1\n```")], "pair 0: clean is not one fenced program"),

@@ -16,7 +16,8 @@ import pandas as pd
 
 from projected_grpo.environment.answers import extract_code, is_one_program, write_answer
 from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
-from projected_grpo.environment.prompts import encode_messages
+from projected_grpo.environment.problems import ProblemError
+from projected_grpo.environment.prompts import encode_messages, encode_text
 from projected_grpo.errors import UserError
 from projected_grpo.rng import numpy_generator
 from projected_grpo.teacher.weak_detector import detect
@@ -127,9 +128,10 @@ def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
         raise PoolError(f"{name}: its mode is {mode!r}; name one in the pair or in pairs.mode: {', '.join(LOOPHOLES)}")
     prompt = pair["prompt"]
     if isinstance(prompt, str):
-        if tokenizer.eos_token not in prompt:
-            raise PoolError(f"{name}: its prompt is not in the model's chat template; give a list of messages")
-        prompt_ids = tokenizer.encode(prompt, add_special_tokens=False)
+        try:
+            prompt_ids = encode_text(tokenizer, prompt)
+        except ProblemError as error:
+            raise PoolError(f"{name}: {error}") from error
     else:
         prompt_ids = encode_messages(tokenizer, prompt)
     ids = {
