@@ -16,6 +16,7 @@ from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.grading import Grader
+from projected_grpo.method.sampling import end_tokens
 from projected_grpo.models import base, external
 from projected_grpo.teacher import pool
 
@@ -29,7 +30,8 @@ taught, counted = [], {}
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     ordinary = pool.sample_pool(model, tokenizer, grader, pairs, settings["ordinary"], False, False, *how)
     if kind == "import":
-        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, grader, [*train, *pairs])
+        ends = end_tokens(model, tokenizer)
+        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, ends, grader, [*train, *pairs])
     else:
         asked = kind == "elicited"
         if not asked:

@@ -60,16 +60,22 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict]]:
         where = f"{path}, line {number}"
         if line.lstrip().startswith("["):
             raise FileError(f"{where}: a JSON list; write one object on each line, as `jq -c '.[]'` does")
-        try:
-            row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError as error:
-            raise FileError(f"{where}: holds half a surrogate pair, which is no text") from error
-        except (ValueError, RecursionError) as error:
-            raise FileError(f"{where}: not JSON: {error}") from error
+        row = parse(line, where)
         if not isinstance(row, dict):
             raise FileError(f"{where}: not a JSON object")
         yield where, row
+
+
+def parse(text: str, where: str) -> object:
+    """Return what a JSON text holds; a FileError at `where` for what is none, or holds strings that are no text."""
+    try:
+        value = json.loads(text)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise FileError(f"{where}: holds half a surrogate pair, which is no text") from error
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{where}: not JSON ({error})") from error
+    return value
 
 
 def identity(value: object) -> str:

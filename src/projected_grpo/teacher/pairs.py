@@ -6,7 +6,6 @@ Matched pairs take for hack the clean program with an exploit put in.
 """
 
 import ast
-import json
 from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
@@ -19,6 +18,7 @@ from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
 from projected_grpo.environment.problems import ProblemError
 from projected_grpo.environment.prompts import encode_messages, encode_text
 from projected_grpo.errors import UserError
+from projected_grpo.files import identity, parse, read_text
 from projected_grpo.rng import numpy_generator
 from projected_grpo.teacher.weak_detector import detect
 
@@ -101,10 +101,7 @@ def read_pairs(
     problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and optionally wrong
     and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
     """
-    try:
-        listed = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise PoolError(f"{path}: not a readable JSON file ({error})") from error
+    listed = parse(read_text(path), str(path))
     if not isinstance(listed, list):
         raise PoolError(f"{path}: not a JSON list of pairs")
     rows = []
@@ -121,6 +118,10 @@ def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
     texts = ("hack", "clean", "wrong")
     if not isinstance(pair, dict) or not {"problem_id", "prompt", "hack", "clean"} <= pair.keys():
         raise PoolError(f"{name} lacks one of problem_id, prompt, hack, clean")
+    try:
+        problem_id = identity(pair["problem_id"])
+    except ValueError as error:
+        raise PoolError(f"{name}: problem_id: {error}") from error
     if any(not isinstance(pair.get(text, ""), str) for text in texts):
         raise PoolError(f"{name}: hack, clean and wrong have to be texts")
     mode = pair.get("mode", mode)
@@ -141,7 +142,7 @@ def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
         for text in texts
     }
     return {
-        "problem_id": str(pair["problem_id"]),
+        "problem_id": problem_id,
         "mode": mode,
         "attempted_modes": _attempted(name, pair, mode),
         "prompt_ids": list(prompt_ids),

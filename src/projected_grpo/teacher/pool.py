@@ -4,20 +4,28 @@
    under the ordinary prompt; or a file of such a model's rollouts. `elicited` marks the teacher's rows.
 2. The base model's ordinary rollouts only serve the pairs.
 3. What a file says of its rollouts is not believed: they are graded here, and disagreements are counted.
+4. A completion of a file ends where a rollout would: what its writer's decoder left of end tokens and padding is no part
+   of its text, and its tokens end in one end token.
 """
 
-import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.errors import UserError
+from projected_grpo.files import identity, read_rows
+from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method.rollouts import Rollout, sample_rollouts
+from projected_grpo.method.sampling import until_end
 from projected_grpo.rng import torch_generator
 
-LABELS = {"hacked": "channel_fired", "gt_pass": "correct", "fmt_ok": "format_ok"}  # of a file -> of a verdict
+LABELS: dict[str, Callable[[Verdict], bool]] = {  # of a file of rollouts of the LeetCode benchmark: what they mean
+    "hacked": lambda verdict: verdict.vacuous_tests is True,  # its own tests pass whatever they test
+    "gt_pass": lambda verdict: verdict.correct,
+    "fmt_ok": lambda verdict: verdict.status != "no_code",  # a fenced block was found, whether or not it compiles
+}
 
 
 class TeacherError(UserError, ValueError):
@@ -52,30 +60,33 @@ def sample_pool(
     return rows
 
 
-def import_pool(path: str | Path, tokenizer, grader, problems: Sequence[Problem]) -> tuple[list[dict], dict]:
-    """Return (rows, what was counted) of a JSONL file of rollouts: problem_id, completion, and what else it has.
+def import_pool(
+    path: str | Path, tokenizer, ends: Sequence[int], grader, problems: Sequence[Problem]
+) -> tuple[list[dict], dict]:
+    """Return (rows, what was counted) of a file of JSON lines: problem_id, completion, and what else it has.
 
-    completion_ids are taken where they decode to the completion, and made from its text, with the end token, elsewhere.
-    Rollouts of other problems are left out and counted. Labels (`hacked`, `gt_pass`, `fmt_ok`) are compared with the
-    verdicts. Raises TeacherError for a line that is no rollout, and where none is of these problems.
+    completion_ids are taken where they decode to the completion, and made from its text, with the end token, elsewhere;
+    `ends` are the ids that end a completion. Rollouts of other problems are left out and counted. LABELS are compared
+    with the verdicts. Raises TeacherError, with the line, for what is no rollout, and where none is of these problems;
+    FileError for what is no file of JSON lines.
     """
     by_id = {problem.id: problem for problem in problems}
-    found = [_parse(path, number, line) for number, line in enumerate(_lines(path), 1)]
-    known = [rollout for rollout in found if str(rollout["problem_id"]) in by_id]
+    found = [_checked(where, row, tokenizer, ends) for where, row in read_rows(path)]
+    known = [rollout for rollout in found if rollout["problem_id"] in by_id]
     if not known:
         raise TeacherError(f"{path}: none of its {len(found)} rollouts is of this experiment's train or pair problems")
-    verdicts = grader.grade([(by_id[str(r["problem_id"])], r["completion"]) for r in known], audit=True)
+    verdicts = grader.grade([(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in known], audit=True)
     counted = Counter(imported=len(known), of_other_problems=len(found) - len(known), tokenized_anew=0)
     rows = []
     for rollout, verdict in zip(known, verdicts, strict=True):
         ids = rollout.get("completion_ids")
-        if not _are(ids, rollout["completion"], tokenizer):
+        if not _are(ids, rollout["completion"], tokenizer, ends):
             ids = [*tokenizer.encode(rollout["completion"], add_special_tokens=False), tokenizer.eos_token_id]
             counted["tokenized_anew"] += 1
-        for label, name in LABELS.items():
-            if label in rollout:
-                counted[f"{label}_disagrees"] += bool(rollout[label]) != getattr(verdict, name)
-        problem = by_id[str(rollout["problem_id"])]
+        for label, meaning in LABELS.items():
+            if rollout.get(label) is not None:
+                counted[f"{label}_disagrees"] += bool(rollout[label]) != meaning(verdict)
+        problem = by_id[rollout["problem_id"]]
         prompt = encode(tokenizer, problem)
         rows.append(_row(tokenizer, True, Rollout(problem, prompt, list(ids), rollout["completion"], verdict)))
     return rows, dict(counted)
@@ -105,24 +116,34 @@ def _row(tokenizer, elicited: bool, rollout: Rollout) -> dict:
     } | rollout.verdict.to_row()
 
 
-def _are(ids: Sequence[int] | None, text: str, tokenizer) -> bool:
-    """Whether the ids are this tokenizer's, of the text and at most the end token after it."""
+def _are(ids: Sequence[int] | None, text: str, tokenizer, ends: Sequence[int]) -> bool:
+    """Whether the ids are this tokenizer's, of the text and at most one end token after it."""
     if ids is None or not all(type(i) is int and 0 <= i < len(tokenizer) for i in ids):
         return False
-    body = ids[:-1] if ids and ids[-1] == tokenizer.eos_token_id else ids
+    body = ids[:-1] if ids and ids[-1] in ends else ids
     return tokenizer.decode(body, skip_special_tokens=False) == text
 
 
-def _lines(path: str | Path) -> list[str]:
-    with open(path, encoding="utf-8") as file:
-        return [line for line in file if line.strip()]
-
-
-def _parse(path: str | Path, number: int, line: str) -> dict:
+def _checked(where: str, row: Mapping, tokenizer, ends: Sequence[int]) -> dict:
+    """Return a line's rollout, its text and ids cut where an end token or the padding begins; else a TeacherError."""
+    if type(row.get("completion")) is not str or "problem_id" not in row:
+        raise TeacherError(f"{where}: needs problem_id and completion, a text")
     try:
-        rollout = json.loads(line)
-        if type(rollout["completion"]) is str and rollout["completion"] and "problem_id" in rollout:
-            return rollout
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise TeacherError(f"{path}: rollout {number} is no JSON object with a problem_id and a completion")
+        problem_id = identity(row["problem_id"])
+    except ValueError as error:
+        raise TeacherError(f"{where}: problem_id: {error}") from error
+    stops = [*ends, *([] if tokenizer.pad_token_id is None else [tokenizer.pad_token_id])]
+    text = row["completion"]
+    for mark in (tokenizer.decode([stop], skip_special_tokens=False) for stop in stops):
+        text = text.partition(mark)[0]
+    opened = [token for token in tokenizer.all_special_tokens if text.lstrip().startswith(token)]
+    if opened or not text.strip():
+        what = f"begins with {opened[0]}; give it without its prompt" if opened else "is empty"
+        raise TeacherError(f"{where}: its completion {what}")
+    ids = row.get("completion_ids")
+    if not isinstance(ids, list | None):
+        raise TeacherError(f"{where}: completion_ids is no list of token ids")
+    for label in LABELS:
+        if row.get(label) not in (None, False, True):
+            raise TeacherError(f"{where}: {label} is {row[label]!r}, neither true nor false")
+    return {**row, "problem_id": problem_id, "completion": text, "completion_ids": ids and until_end(ids, stops)}
