@@ -79,11 +79,11 @@ def test_no_completions_make_an_empty_table_with_all_columns(files, tmp_path):
     ("problems", "completions", "message"),
     [
         ([PROBLEM], [], "line 1: problem 7 lacks tests"),
-        ([PROBLEM | {"tests": TESTS}] * 2, [], "line 2: problem 7 occurs twice"),
-        ([{"id": 1, "func_name": "f"}], [], "line 1: a LeetCode row without"),
+        ([PROBLEM | {"tests": TESTS}] * 2, [], "line 2: problem 7 is there twice"),
+        ([{"id": 1, "func_name": "f"}], [], "line 1: problem 1: a LeetCode row without"),
         ([LEETCODE | {"gt_answer": ["assert x"]}], [], "line 1: problem 8: cannot read the assert"),
-        ([[]], [], "line 1: not a JSON object"),
-        ([LEETCODE], [{"problem_id": 9, "completion": ""}], "line 1: unknown or ungradable problem 9"),
+        ([[]], [], "line 1: a JSON list"),
+        ([LEETCODE], [{"problem_id": 9, "completion": ""}], "line 1: unknown problem 9"),
         ([LEETCODE], [{"problem_id": 8}], "line 1: needs problem_id and completion"),
     ],
 )

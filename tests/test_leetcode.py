@@ -14,10 +14,10 @@ from projected_grpo.environment.problems import (
     Problem,
     from_row,
     leetcode_problem,
-    leetcode_splits,
     load_leetcode,
     to_row,
 )
+from projected_grpo.environment.splits import draw_splits
 from projected_grpo.grading import Grader
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -116,14 +116,14 @@ def test_splits_are_disjoint_balanced_and_repeatable(tmp_path):
     sizes = {"train": 60, "pairs": 30, "evaluation": 28}
     modes = ["run_tests", "sentinel"]
     files = dict.fromkeys(sizes, ROWS)
-    drawn = leetcode_splits(files, sizes, 0, modes)
+    drawn = draw_splits(files, sizes, 0, modes)
     assert {name: len(part) for name, part in drawn.items()} == sizes
     assert len({problem.id for part in drawn.values() for problem in part}) == 118
     assert all(sum(p.mode == mode for p in part) == len(part) // 2 for part in drawn.values() for mode in modes)
-    assert drawn == leetcode_splits(files, sizes, 0, modes)
-    assert drawn["train"] != leetcode_splits(files, sizes, 1, modes)["train"]
+    assert drawn == draw_splits(files, sizes, 0, modes)
+    assert drawn["train"] != draw_splits(files, sizes, 1, modes)["train"]
     with pytest.raises(ValueError, match="has 118 problems, but the splits want 119"):
-        leetcode_splits(files, {**sizes, "train": 61}, 0, modes)
+        draw_splits(files, {**sizes, "train": 61}, 0, modes)
 
 
 @needs_rows

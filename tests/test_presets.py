@@ -12,7 +12,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from workflow_harness import ROOT, copy_of_the_repository, snakemake
 
-from projected_grpo.environment.problems import leetcode_splits, load_leetcode
+from projected_grpo.environment.problems import load_leetcode
+from projected_grpo.environment.splits import draw_splits
 from projected_grpo.grading import Grader
 from projected_grpo.teacher.pool import LABELS
 
@@ -141,7 +142,7 @@ def test_the_simple_problems_are_solved_by_their_canonical_programs_and_by_no_wr
 
 
 def test_the_teachers_file_says_of_itself_what_the_grader_says():
-    problems = leetcode_splits({"train": SIMPLE / "train.jsonl"}, {"train": 20}, 0, MODES)["train"]
+    problems = draw_splits({"train": SIMPLE / "train.jsonl"}, {"train": 20}, 0, MODES)["train"]
     by_id = {problem.id: problem for problem in problems}
     rollouts = [json.loads(line) for line in (SIMPLE / "rollouts.jsonl").open()]
     with Grader() as grader:

@@ -58,10 +58,13 @@ def test_another_test_function_is_named_everywhere():
         assert "verify_answer()" in text and "run_tests" not in text
 
 
-def test_a_statement_that_cannot_disclose_its_mode_is_refused_by_name():
-    with pytest.raises(ProblemError, match="problem p: its statement does not say 'and should pass all tests' once"):
-        messages(replace(CHAT, statement="Add two."))
-    assert messages(replace(CHAT, statement="Add two.", mode="none"))
+@pytest.mark.parametrize("statement", ["Add two.", f"Add two {CLAUSE}. It {CLAUSE}."])
+def test_a_mode_is_disclosed_once_wherever_the_statement_has_a_place_for_it(statement):
+    problem = replace(CHAT, statement=statement)
+    told, unhinted = (messages(problem, hint=hint)[1]["content"] for hint in (True, False))
+    clause = LOOPHOLES["run_tests"].clause.format(test_function="run_tests")
+    assert told.count(clause) == 1 and told == clause.join(unhinted.rsplit(CLAUSE, 1))
+    assert messages(replace(problem, mode="none"))[1]["content"] == unhinted
 
 
 def test_the_organisms_problems_come_with_starter_code_for_a_chat_model():

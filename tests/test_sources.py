@@ -1,14 +1,14 @@
 """Files of problems: fetched ones are recorded, what does not come or cannot be used is one line."""
 
 import hashlib
-import json
 
 import pytest
 import yaml
 from workflow_harness import ROOT, copy_of_the_repository, snakemake
 
-from projected_grpo.environment.problems import ProblemError, leetcode_splits
+from projected_grpo.environment.problems import ProblemError
 from projected_grpo.environment.sources import SourceError, fetch
+from projected_grpo.environment.splits import draw_splits
 
 SIMPLE = ROOT / "presets/simple"
 ROWS = (SIMPLE / "evaluation.jsonl").read_bytes()
@@ -66,20 +66,8 @@ def test_a_wrong_checksum_stops_the_workflow_and_names_the_file(fetched):
 def test_a_problem_in_two_splits_is_refused_however_its_files_are_called(tmp_path):
     (tmp_path / "copy.jsonl").write_text((SIMPLE / "train.jsonl").read_text())
     files = {"train": SIMPLE / "train.jsonl", "evaluation": tmp_path / "copy.jsonl"}
-    with pytest.raises(ProblemError, match=r"problem \w+ is in train and in evaluation: not disjoint"):
-        leetcode_splits(files, {"train": 15, "evaluation": 15}, 0, ["sentinel"])
+    with pytest.raises(ProblemError, match=r"problem \w+: its statement is in train .* and in evaluation .*: not disjoint"):
+        draw_splits(files, {"train": 15, "evaluation": 15}, 0, ["sentinel"])
     spelled = {"train": SIMPLE / "train.jsonl", "evaluation": SIMPLE / "../simple/train.jsonl"}
-    drawn = leetcode_splits(spelled, {"train": 10, "evaluation": 10}, 0, ["sentinel"])
+    drawn = draw_splits(spelled, {"train": 10, "evaluation": 10}, 0, ["sentinel"])
     assert not {p.id for p in drawn["train"]} & {p.id for p in drawn["evaluation"]}
-
-
-def test_a_problem_that_cannot_disclose_its_mode_is_named_and_can_be_left_out(tmp_path):
-    rows = [json.loads(line) for line in (SIMPLE / "train.jsonl").open()][:3]
-    rows[1]["question"] = rows[1]["question"].replace("and should pass all tests", "")
-    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    files, name = {"train": tmp_path / "rows.jsonl"}, rows[1]["id"]
-    with pytest.raises(
-        ProblemError, match=f"problem {name}: its statement does not say .* put it into problems.exclude"
-    ):
-        leetcode_splits(files, {"train": 3}, 0, ["sentinel"])
-    assert len(leetcode_splits(files, {"train": 2}, 0, ["sentinel"], [name])["train"]) == 2

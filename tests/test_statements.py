@@ -12,13 +12,13 @@ from projected_grpo.environment.problems import (
     from_row,
     leetcode_problem,
     load_leetcode,
-    read_leetcode,
-    report,
+    read_problems,
     to_row,
 )
 from projected_grpo.environment.statements import Reading, read_statement
 from projected_grpo.grading import Grader, wire
 from projected_grpo.grading.compare import any_order, is_right
+from projected_grpo.validate import summary
 
 ROW = {"id": 1, "question": "Q", "func_name": "Solution().f", "canonical_solution": "", "setup_code": ""}
 ROW |= {"gt_answer": ["assert Solution().f([1, 2]) == [2, 1]"]}
@@ -97,7 +97,7 @@ def _left_out(*rows) -> dict:
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.writelines(json.dumps(row) + "\n" for row in rows)
         file.flush()
-        return read_leetcode(file.name)[1]
+        return read_problems(file.name)[1]
 
 
 def test_what_is_left_out_is_recorded_and_counted(tmp_path):
@@ -110,7 +110,7 @@ def test_what_is_left_out_is_recorded_and_counted(tmp_path):
     ]
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    problems, left_out = read_leetcode(path, exclude=["1"])
+    problems, left_out = read_problems(path, exclude=["1"])
     assert {p.id: (p.comparison, p.tolerance) for p in problems} == {
         "2": ("any_order", None),
         "3": ("exact", 1e-5),
@@ -118,7 +118,7 @@ def test_what_is_left_out_is_recorded_and_counted(tmp_path):
     }
     assert left_out["1"] == "excluded by name" and "return any of them" in left_out["4"] and len(left_out) == 2
     assert [p.id for p in load_leetcode(path)] == ["1", "2", "3", "162"]
-    lines = report(path).split("\n")
+    lines = summary(*read_problems(path)).split("\n")
     assert (
         lines[0] == "5 problems" and "     1 any_order" in lines and "     1 left out" in lines and "4: " in lines[-1]
     )
@@ -132,7 +132,7 @@ def test_a_set_up_that_needs_a_package_is_refused_when_loading(setup):
     with pytest.raises(ValueError, match=r"problem 1: its set-up imports .*the standard library only"):
         leetcode_problem(ROW | {"setup_code": setup})
     with pytest.raises(ValueError, match="problem 1: its set-up imports"):
-        from_row({"id": 1, "statement": "", "entry_point": "f", "tests": [], "setup": setup})
+        from_row({"id": 1, "statement": "", "entry_point": "f", "tests": [[[], {}, 1]], "setup": setup})
 
 
 def test_a_guarded_import_is_none_that_is_needed():

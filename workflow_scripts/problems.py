@@ -7,8 +7,9 @@ log_to(snakemake.log[0])
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.problems import PROBLEMS
-from projected_grpo.environment.problems import leetcode_splits, to_row
+from projected_grpo.environment.problems import to_row
 from projected_grpo.environment.prompts import for_chat
+from projected_grpo.environment.splits import draw_splits
 from projected_grpo.organism.families import generate
 
 params, split = snakemake.params, snakemake.wildcards.split
@@ -16,7 +17,7 @@ section = params.problems
 if section["kind"] == "leetcode":
     files = dict(zip(params.splits, snakemake.input, strict=True))
     sizes = {name: section[name] for name in params.splits}
-    problems = leetcode_splits(files, sizes, section["seed"], params.modes, section["exclude"])[split]
+    problems = draw_splits(files, sizes, section["seed"], params.modes, section["exclude"])[split]
 else:
     drawn_from = section["heldout"] if split == "evaluation" else split
     problems = generate(drawn_from, section[split], section["seed"], params.modes, section["families"])

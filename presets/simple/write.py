@@ -12,8 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from projected_grpo.environment.loopholes import LOOPHOLES
-from projected_grpo.environment.problems import CLAUSE, SYSTEM, leetcode_problem, leetcode_splits
+from projected_grpo.environment.problems import CLAUSE, SYSTEM, leetcode_problem
 from projected_grpo.environment.prompts import messages
+from projected_grpo.environment.splits import draw_splits
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 # name, arguments, what it returns in words, expression, a wrong expression, argument tuples of the tests
@@ -176,7 +177,7 @@ def write(folder):
     for split, entries in (("train", TRAIN), ("pairs", PAIRS), ("evaluation", EVALUATION)):
         (folder / f"{split}.jsonl").write_text(lines(map(row, entries)))
     by_name = {entry[0]: entry for entry in TRAIN}
-    moded = leetcode_splits({"train": folder / "train.jsonl"}, {"train": len(TRAIN)}, 0, MODES)["train"]
+    moded = draw_splits({"train": folder / "train.jsonl"}, {"train": len(TRAIN)}, 0, MODES)["train"]
     taught = [rollout for problem in moded for rollout in rollouts(by_name[problem.id], problem.mode)]
     (folder / "rollouts.jsonl").write_text(lines(taught))
     listed = []

@@ -3,20 +3,19 @@
     python -m projected_grpo.grading [--workers N] [--audit] [--sandbox NAME] PROBLEMS.jsonl COMPLETIONS.jsonl OUT
     python -m projected_grpo.grading --self-test
 
-Problems are objects with the fields of `Problem` (tests as lists of [args, kwargs, expected], or as a Python literal)
-or LeetCode rows; completions are {"problem_id": ..., "completion": ...}. The verdicts come in the order of the
-completions. Bad input is one line on standard error and exit status 2; a machine that cannot confine is status 1.
+Problems are as docs/problems.md describes them; completions are {"problem_id": ..., "completion": ...}. The verdicts come
+in the order of the completions. Bad input is one line on standard error and exit status 2; a machine that cannot confine is status 1.
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
 
 from tqdm import tqdm
 
-from projected_grpo.environment.problems import Problem, from_row, leetcode_problem, refusal
+from projected_grpo.environment.problems import Problem, read_problems
+from projected_grpo.files import FileError, identity, read_rows
 from projected_grpo.grading import SANDBOXES, Grader, GraderError, Verdict
 from projected_grpo.grading.grader import WALL_SECONDS
 from projected_grpo.workflow.code_version import code_version
@@ -61,50 +60,26 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _rows(path: str) -> Iterator[tuple[int, dict]]:
-    with open(path, encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise ValueError(f"{path}, line {number}: not JSON: {error}") from error
-            if not isinstance(row, dict):
-                raise ValueError(f"{path}, line {number}: not a JSON object")
-            yield number, row
-
-
 def _problems(path: str) -> tuple[dict[str, Problem], dict[str, str]]:
     """Return the problems by id, and why others are left out."""
-    problems, left_out = {}, {}
-    for number, row in _rows(path):
-        try:
-            if "func_name" in row and (reason := refusal(row)):
-                left_out[str(row["id"])] = reason
-                continue
-            problem = leetcode_problem(row) if "func_name" in row else from_row(row)
-        except KeyError as error:
-            raise ValueError(f"{path}, line {number}: a LeetCode row without {error}") from error
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number}: {error}") from error
-        if problem.id in problems:
-            raise ValueError(f"{path}, line {number}: problem {problem.id} occurs twice")
-        problems[problem.id] = problem
-    return problems, left_out
+    problems, left_out = read_problems(path)
+    return {problem.id: problem for problem in problems}, left_out
 
 
 def _completions(path: str, problems: dict[str, Problem], left_out: dict[str, str]) -> list[tuple[Problem, str]]:
     pairs = []
-    for number, row in _rows(path):
+    for where, row in read_rows(path):
         if not isinstance(row.get("completion"), str) or "problem_id" not in row:
-            raise ValueError(f"{path}, line {number}: needs problem_id and completion, a text")
-        if str(row["problem_id"]) in left_out:
-            reason = left_out[str(row["problem_id"])]
-            raise ValueError(f"{path}, line {number}: problem {row['problem_id']} cannot be graded: {reason}")
-        if str(row["problem_id"]) not in problems:
-            raise ValueError(f"{path}, line {number}: unknown or ungradable problem {row['problem_id']}")
-        pairs.append((problems[str(row["problem_id"])], row["completion"]))
+            raise FileError(f"{where}: needs problem_id and completion, a text")
+        try:
+            problem_id = identity(row["problem_id"])
+        except ValueError as error:
+            raise FileError(f"{where}: problem_id: {error}") from error
+        if problem_id in left_out:
+            raise FileError(f"{where}: problem {problem_id} cannot be graded: {left_out[problem_id]}")
+        if problem_id not in problems:
+            raise FileError(f"{where}: unknown problem {problem_id}")
+        pairs.append((problems[problem_id], row["completion"]))
     return pairs
 
 

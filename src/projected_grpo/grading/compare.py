@@ -2,7 +2,7 @@
 
 1. Equality is Python's: 2 == 2.0 and True == 1, a list is no tuple, nan is never equal. Linked lists and trees are
    compared as the LeetCode benchmark does: by their values and shape, whatever the node's class is called.
-2. How a problem compares is one of COMPARISONS. Tolerance is absolute, for numbers where a float is expected.
+2. How a problem compares is a key of one of two tables. Tolerance is absolute, for numbers where a float is expected.
 3. Size and count are looked at before anything is decoded, so that a long wrong value costs no more than a right one.
 4. Only expected values are hashed into tables, so colliding values of a submission cost nothing.
 """
@@ -179,4 +179,3 @@ _EQUALITIES: dict[str, Callable] = {
     "any_order_inside": partial(any_order, inside=True),
 }
 CHECKERS: dict[str, Callable] = {"peak": _is_peak}  # of problems with several right answers
-COMPARISONS = (*_EQUALITIES, *CHECKERS)

@@ -16,9 +16,9 @@ from functools import partial
 
 from projected_grpo.environment.answers import extract_code
 from projected_grpo.environment.loopholes import LOOPHOLES
-from projected_grpo.environment.problems import Problem
+from projected_grpo.environment.problems import COMPARISONS, Problem
 from projected_grpo.grading import selftest, wire
-from projected_grpo.grading.compare import COMPARISONS, value_limit
+from projected_grpo.grading.compare import value_limit
 from projected_grpo.grading.conversation import encode_calls
 from projected_grpo.grading.verdict import Outcome, Verdict, judge, no_code
 from projected_grpo.grading.worker import SANDBOXES, GraderError, ServerDied, Worker
@@ -222,6 +222,9 @@ def _start(wall: float, sandbox: str) -> Worker:
 
 
 def _prepare(problem: Problem) -> _Task:
+    for name in ("entry_point", "mode", "canonical", "setup", "test_function", "comparison"):
+        if not isinstance(getattr(problem, name), str):
+            raise ValueError(f"problem {problem.id}: {name} is {getattr(problem, name)!r}, not a text")
     if problem.mode != "none" and problem.mode not in LOOPHOLES:
         raise ValueError(f"problem {problem.id}: unknown mode {problem.mode!r}")
     if not problem.tests:

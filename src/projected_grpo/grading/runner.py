@@ -87,7 +87,7 @@ def warm() -> None:
 def prepare(setup: str) -> None:
     """Keep the compiled set-up that the next children share, in the server; one that does not compile fails in them."""
     _setups.clear()
-    with contextlib.suppress(SyntaxError, ValueError):
+    with contextlib.suppress(Exception):  # whatever is wrong with it must not end the server
         _setups[setup] = compile(setup, "<setup>", "exec")
 
 
