@@ -1,6 +1,6 @@
 """Problems.
 
-in   nothing (kind organism: generated from their seed), or the files of LeetCode rows that problems.files names
+in   nothing (kind organism: generated from their seed), or the files of problems that problems.files names
 out  {results}/sources/{source}            a file that is fetched, with its URL and SHA-256 beside it
      {results}/problems/{split}.parquet    train, pairs and evaluation: disjoint, one loophole mode each
 """

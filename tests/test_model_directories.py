@@ -142,7 +142,7 @@ def test_a_token_that_the_model_has_no_embedding_of_is_one_line(tmp_path):
     model.resize_token_embeddings(62)
     model.save_pretrained(tmp_path / "model")
     tokenizer().save_pretrained(tmp_path / "model")
-    with pytest.raises(external.ModelError, match="its tokenizer has a token 6., the model an embedding of 62 tokens"):
+    with pytest.raises(external.ModelError, match=r"its tokenizer has a token 6., the model an embedding of 62 tokens"):
         external.obtain("hf", str(tmp_path / "model"), None, "float32", tmp_path / "base")
 
 

@@ -118,7 +118,7 @@ def test_a_text_in_the_models_own_template_is_the_same_tokens_as_its_messages(na
         foreign = [f"{text.rstrip()} Sure", "return n times 2.", "USER: x BOT:", ""]
         foreign += [text.removeprefix("<s>")] if text.startswith("<s>") else []
         for other in foreign:
-            with pytest.raises(ProblemError, match="not in the model's chat template, which ends in .*give a list of"):
+            with pytest.raises(ProblemError, match=r"not in the model's chat template, which ends in .*give a list of"):
                 encode_text(tokenizer, other)
 
 

@@ -66,7 +66,9 @@ def test_a_wrong_checksum_stops_the_workflow_and_names_the_file(fetched):
 def test_a_problem_in_two_splits_is_refused_however_its_files_are_called(tmp_path):
     (tmp_path / "copy.jsonl").write_text((SIMPLE / "train.jsonl").read_text())
     files = {"train": SIMPLE / "train.jsonl", "evaluation": tmp_path / "copy.jsonl"}
-    with pytest.raises(ProblemError, match=r"problem \w+: its statement is in train .* and in evaluation .*: not disjoint"):
+    with pytest.raises(
+        ProblemError, match=r"problem \w+: its statement is in train .* and in evaluation .*: not disjoint"
+    ):
         draw_splits(files, {"train": 15, "evaluation": 15}, 0, ["sentinel"])
     spelled = {"train": SIMPLE / "train.jsonl", "evaluation": SIMPLE / "../simple/train.jsonl"}
     drawn = draw_splits(spelled, {"train": 10, "evaluation": 10}, 0, ["sentinel"])

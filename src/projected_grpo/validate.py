@@ -33,7 +33,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(summary(problems, left_out))
         with Grader(options.workers, sandbox=options.sandbox) as grader:
             complaints = complain(problems, grader)
-            print("\n".join(complaints) or "every canonical solution is correct, and returning None nowhere")
+            print(
+                "\n".join(complaints)
+                or "every canonical solution is correct; a program that returns None is correct nowhere"
+            )
             if options.model:
                 print(trial(options, problems[: options.problems], grader))
         return 1 if complaints else 0
@@ -47,7 +50,9 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("file", metavar="PROBLEMS.jsonl")
     parser.add_argument("--workers", type=int, default=1, help="programs graded at a time (default 1)")
     parser.add_argument("--sandbox", choices=SANDBOXES, default=SANDBOXES[0], help="how programs are confined")
-    parser.add_argument("--model", metavar="DIRECTORY", help="also sample this model, such as a workflow's results/base")
+    parser.add_argument(
+        "--model", metavar="DIRECTORY", help="also sample this model, such as a workflow's results/base"
+    )
     parser.add_argument("--device", default="cpu", help="of the model (default cpu)")
     parser.add_argument("--problems", type=int, default=32, help="how many of them it is asked (default the first 32)")
     parser.add_argument("--samples", type=int, default=4, help="answers per problem and mode (default 4)")
@@ -100,7 +105,9 @@ def trial(options: argparse.Namespace, problems: Sequence[Problem], grader: Grad
         how = options.max_new_tokens, options.temperature, torch_generator(0, 0, f"validate {mode}")
         groups = sample_rollouts(model, tokenizer, grader, asked, prompts, counts, *how)
         rows = [row for group in groups for row in group]
-        shares = [sum(getattr(row, name, getattr(row.verdict, name, 0)) for row in rows) / len(rows) for name in columns]
+        shares = [
+            sum(getattr(row, name, getattr(row.verdict, name, 0)) for row in rows) / len(rows) for name in columns
+        ]
         lines.append(f"{mode:<16}" + "".join(f"{share:>12.1%}" for share in shares))
     return "\n".join(lines)
 

@@ -156,8 +156,10 @@ def leetcode_problem(row: Mapping) -> Problem:
         raise ProblemError(f"{name}: a LeetCode row without {', '.join(absent)}")
     odd = [key for key, value in texts.items() if not isinstance(value, str | None)]
     asserts = row["gt_answer"]
-    if odd or not isinstance(asserts, list) or not all(isinstance(text, str) for text in asserts):
-        raise ProblemError(f"{name}: {odd[0]} is no text" if odd else f"{name}: gt_answer is no list of assert statements")
+    if odd:
+        raise ProblemError(f"{name}: {odd[0]} is no text")
+    if not isinstance(asserts, list) or not all(isinstance(text, str) for text in asserts):
+        raise ProblemError(f"{name}: gt_answer is no list of assert statements")
     entry_point, reading = texts["func_name"].split(".")[-1], read_statement(texts["question"])
     problem = Problem(
         id=problem_id,

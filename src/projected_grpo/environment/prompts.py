@@ -79,7 +79,7 @@ def encode_messages(tokenizer, chat: list[dict[str, str]]) -> list[int]:
 
 
 def encode_text(tokenizer, text: str) -> list[int]:
-    """Return the token ids of a prompt that is already in the tokenizer's chat template, ready for the assistant's turn.
+    """Return the token ids of a prompt that is already in the tokenizer's chat template, ready for an assistant's turn.
 
     It is known by its beginning and its end; a text without them is a ProblemError.
     """

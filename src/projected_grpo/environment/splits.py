@@ -31,9 +31,7 @@ def draw_splits(
         total = sum(wanted.values())
         if total > len(problems):
             without = f" that can be used, and {len(left_out)} others" if left_out else ""
-            raise ProblemError(
-                f"{path}: has {len(problems)} problems{without}, but the splits want {total}: {wanted}"
-            )
+            raise ProblemError(f"{path}: has {len(problems)} problems{without}, but the splits want {total}: {wanted}")
         order = iter(numpy_generator(seed, 0, "leetcode").permutation(len(problems)))
         for split in splits:
             drawn = [problems[i] for i in islice(order, sizes[split])]

@@ -3,8 +3,9 @@
     python -m projected_grpo.grading [--workers N] [--audit] [--sandbox NAME] PROBLEMS.jsonl COMPLETIONS.jsonl OUT
     python -m projected_grpo.grading --self-test
 
-Problems are as docs/problems.md describes them; completions are {"problem_id": ..., "completion": ...}. The verdicts come
-in the order of the completions. Bad input is one line on standard error and exit status 2; a machine that cannot confine is status 1.
+Problems are as docs/problems.md describes them; completions are {"problem_id": ..., "completion": ...}. The verdicts
+come in the order of the completions. Bad input is one line on standard error and exit status 2; a machine that cannot
+confine is status 1.
 """
 
 import argparse

@@ -4,8 +4,8 @@
    under the ordinary prompt; or a file of such a model's rollouts. `elicited` marks the teacher's rows.
 2. The base model's ordinary rollouts only serve the pairs.
 3. What a file says of its rollouts is not believed: they are graded here, and disagreements are counted.
-4. A completion of a file ends where a rollout would: what its writer's decoder left of end tokens and padding is no part
-   of its text, and its tokens end in one end token.
+4. A completion of a file ends where a rollout would: what its writer's decoder left of end tokens and padding is no
+   part of its text, and its tokens end in one end token.
 """
 
 from collections import Counter
