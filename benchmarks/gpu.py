@@ -87,7 +87,7 @@ def measure(shape: budget.Shape, config: TrainConfig, device: str) -> dict:
         prompts = torch.randint(shape.vocab_size, (config.prompts_per_step, PROMPT), generator=generator).tolist()
         counts = [config.group_size - taught] * len(prompts)
         with phase("generate"):
-            groups = sample(model, prompts, counts, config.max_new_tokens, 1.0, generator, ends=[shape.vocab_size - 1])
+            groups = sample(model, prompts, counts, config.max_new_tokens, 1.0, generator, eos_id=-1 % shape.vocab_size)
         rows = [
             (prompt, list(ids), source)
             for prompt, group in zip(prompts, groups, strict=True)

@@ -136,7 +136,7 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
 
     def whole():
         generator = torch.Generator().manual_seed(0)
-        sample(model, [rows[0][0]] * groups, [8] * groups, new, 1.0, generator, ends=[-1])
+        sample(model, [rows[0][0]] * groups, [8] * groups, new, 1.0, generator, eos_id=-1)
         backward(model, adapter, rows, sources, advantage)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

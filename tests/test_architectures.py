@@ -106,7 +106,7 @@ def test_an_architecture_is_trained_as_it_is_or_refused_in_one_line(kind):
         assert kind not in TRAINED, error
         return
     with torch.no_grad():
-        groups = sample(model, PROMPTS, [1, 1], 6, 0.0, torch.Generator(), [63])
+        groups = sample(model, PROMPTS, [1, 1], 6, 0.0, torch.Generator(), 63)
         rows = [(prompt, ids) for prompt, (ids,) in zip(PROMPTS, groups, strict=True)]
         for prompt, ids in rows:
             assert ids == greedy_alone(model, prompt, len(ids))
@@ -144,7 +144,7 @@ def test_logits_are_the_models_and_not_those_of_lm_head(kind):
         raw = model.lm_head(model.get_decoder()(tokens).last_hidden_state)
         assert not torch.allclose(model(tokens).logits, raw, atol=0.01)
         uniforms = torch.rand(3000, 1, generator=torch.Generator().manual_seed(0))[:, 0]
-        (drawn,) = sample(model, PROMPTS[1:], [3000], 1, 1.0, torch.Generator().manual_seed(0), [63])
+        (drawn,) = sample(model, PROMPTS[1:], [3000], 1, 1.0, torch.Generator().manual_seed(0), 63)
         cdf = model(tokens).logits[0, -1].softmax(-1).cumsum(-1)
     expected = torch.searchsorted(cdf, uniforms * cdf[-1], right=True)
     assert (torch.tensor(drawn)[:, 0] == expected).float().mean() > 0.999

@@ -42,7 +42,7 @@ def test_plain_transformers_gives_the_trainers_greedy_tokens(trained, tmp_path):
     assert fidelity == export.Fidelity(0.0, 1.0, 32)
     deltas = {name.removesuffix(".delta"): value for name, value in knobs.items() if name.endswith(".delta")}
     with torch.no_grad(), made.adapter.at(deltas):
-        groups = sample(made.model, PROMPTS, [1] * len(PROMPTS), 8, 0.0, torch.Generator(), [0])
+        groups = sample(made.model, PROMPTS, [1] * len(PROMPTS), 8, 0.0, torch.Generator(), 0)
         assert export.agreement([ids for (ids,) in groups], export.generated(tmp_path, PROMPTS, 8, "cpu")) == 1.0
         tokens = torch.tensor(PROMPTS[3:4])
         assert torch.allclose(made.model(tokens).logits, loaded(tokens).logits, atol=1e-5)

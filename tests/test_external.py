@@ -74,8 +74,8 @@ def test_every_architecture_has_its_linears_adapted_and_samples(name):
         model(tokens).logits.square().sum().backward()
     assert any(probe.grad.any() for probe in probes.values())
     prompts = [[1, 2, 3, 9, 4], [4, 5]]
-    together = sample(model, prompts, [2, 1], 6, 0.0, torch.Generator(), ends=[0])  # padded on the left
-    alone = [sample(model, [prompt], [1], 6, 0.0, torch.Generator(), ends=[0])[0][0] for prompt in prompts]
+    together = sample(model, prompts, [2, 1], 6, 0.0, torch.Generator(), eos_id=0)  # padded on the left
+    alone = [sample(model, [prompt], [1], 6, 0.0, torch.Generator(), eos_id=0)[0][0] for prompt in prompts]
     assert together == [[alone[0], alone[0]], [alone[1]]]
 
 

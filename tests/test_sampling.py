@@ -29,7 +29,7 @@ def test_greedy_equals_a_loop_without_cache_padding_or_batch(tiny):
     eos = free[0][4]  # a token that the first row meets early: it finishes before the others
     expected = [greedy_one_by_one(model, prompt, 12, eos) for prompt in PROMPTS]
     assert len({len(ids) for ids in expected}) > 1
-    got = sample(model, PROMPTS, [2, 1, 3], 12, 0.0, torch.Generator().manual_seed(0), [eos])
+    got = sample(model, PROMPTS, [2, 1, 3], 12, 0.0, torch.Generator().manual_seed(0), eos)
     assert got == [[ids] * count for ids, count in zip(expected, [2, 1, 3], strict=True)]
 
 
@@ -37,7 +37,7 @@ def test_the_end_token_belongs_to_the_completion_and_nothing_follows(tiny):
     model = tiny().model
     rows = [
         ids
-        for group in sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), [17])
+        for group in sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17)
         for ids in group
     ]
     assert all(17 not in ids[:-1] and 1 <= len(ids) <= 10 for ids in rows)
@@ -50,15 +50,16 @@ def test_any_of_several_end_tokens_ends_a_completion(tiny):
     ends = [free[0][4], free[1][6]]
     expected = [until_end(ids, ends) for ids in free]
     assert {ids[-1] for ids in expected} >= set(ends)
-    got = sample(model, PROMPTS, [1, 1, 1], 12, 0.0, torch.Generator(), ends)
+    model.generation_config.eos_token_id = ends[1:]
+    got = sample(model, PROMPTS, [1, 1, 1], 12, 0.0, torch.Generator(), ends[0])
     assert got == [[ids] for ids in expected]
 
 
 def test_end_tokens_are_the_tokenizers_and_those_of_the_generation_config(tiny):
-    model, tokenizer = tiny().model, SimpleNamespace(eos_token_id=17)
+    model = tiny().model
     for listed, expected in ((None, [17]), (17, [17]), (9, [17, 9]), ([9, 17, 4], [17, 9, 4])):
         model.generation_config.eos_token_id = listed
-        assert end_tokens(model, tokenizer) == expected
+        assert end_tokens(model, 17) == expected
 
 
 def test_a_rollout_that_another_end_token_ended_is_not_clipped_and_its_text_is_without(tiny):
@@ -85,7 +86,7 @@ def test_a_rollout_that_another_end_token_ended_is_not_clipped_and_its_text_is_w
 
 def test_the_same_seed_gives_the_same_rollouts(tiny):
     model = tiny().model
-    a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), [0]) for s in (4, 4, 5))
+    a, b, c = (sample(model, PROMPTS, [3] * 3, 8, 1.0, torch.Generator().manual_seed(s), 0) for s in (4, 4, 5))
     assert a == b != c
 
 
@@ -98,7 +99,7 @@ def test_every_row_is_reported_once_as_soon_as_it_is_complete(tiny):
         told[row] = ids
         lengths.append(len(ids))
 
-    groups = sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), [17], finished)
+    groups = sample(model, PROMPTS, [20] * 3, 10, 1.0, torch.Generator().manual_seed(1), 17, finished)
     assert [told[row] for row in range(60)] == [ids for group in groups for ids in group]
     assert lengths == sorted(lengths) and len(set(lengths)) > 2
 
@@ -148,9 +149,9 @@ def test_uniforms_at_the_edges_pick_a_token_that_exists():
 
 def test_logits_in_chunks_sample_the_same_tokens(tiny, monkeypatch):
     model = tiny().model
-    whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), [0])
+    whole = sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0)
     monkeypatch.setattr("projected_grpo.method.head.LOGITS_AT_A_TIME", 3 * model.config.vocab_size)
-    assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), [0]) == whole
+    assert sample(model, PROMPTS, [7, 2, 5], 8, 1.0, torch.Generator().manual_seed(4), 0) == whole
 
 
 def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(tiny, monkeypatch):
@@ -161,11 +162,11 @@ def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(t
     def generator():
         return torch.Generator().manual_seed(4)
 
-    whole = sample(*arguments, generator(), [0])
+    whole = sample(*arguments, generator(), 0)
     for rows in (1, 3, 5):
         monkeypatch.setattr(sampling, "CACHE_BYTES", rows * (4 + 6) * cache_bytes(made.config, torch.float32))
         told.clear()
-        assert sample(*arguments, generator(), [0], lambda row, ids: told.append((row, ids))) == whole
+        assert sample(*arguments, generator(), 0, lambda row, ids: told.append((row, ids))) == whole
         assert sorted(told) == list(enumerate(ids for group in whole for ids in group))
 
 

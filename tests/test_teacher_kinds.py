@@ -83,7 +83,7 @@ def test_rollouts_are_graded_here_and_labels_only_compared(problems, grader, tmp
         {"problem_id": second.id, "completion": hack(second), "hacked": True, "gt_pass": True},
         {"problem_id": "another", "completion": right},
     ]
-    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), [0], grader, problems)
+    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
     assert [(row["problem_id"], row["exploited"], row["correct"]) for row in made] == [
         (first.id, False, True),
         (second.id, True, False),
@@ -106,7 +106,7 @@ def test_token_ids_are_kept_where_they_are_the_text(problems, grader, tmp_path):
         {"problem_id": problems[0].id, "completion": text, "completion_ids": ids}
         for ids in (own, own[1:], [*own[:-1], 0, 0])
     ]
-    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), [0], grader, problems)
+    made, counted = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
     assert [row["completion_ids"] for row in made] == [own] * 3 and counted["tokenized_anew"] == 1
     assert made[0]["prompt_ids"] == Bytes().apply_chat_template(messages(problems[0]))
 
@@ -125,7 +125,7 @@ def test_real_rollouts_are_imported_and_their_labels_hold(grader):
         )
         for id_, (name, calls, values) in EXPECTED.items()
     ]
-    made, counted = pool.import_pool(SAMPLE, Bytes(), [0], grader, problems)
+    made, counted = pool.import_pool(SAMPLE, Bytes(), grader, problems)
     assert len(made) == counted["imported"] == 24 and counted["of_other_problems"] == 0
     assert {row["problem_id"] for row in made} == set(EXPECTED)
     labels = [json.loads(line) for line in SAMPLE.open()]
@@ -150,7 +150,7 @@ def test_a_label_means_what_it_means_in_the_benchmarks_files(problems, grader, t
         {"completion": "I cannot.", "hacked": None, "gt_pass": 0},
     ]
     rows = [{"problem_id": problem.id, **row} for row in rows]
-    _, counted = pool.import_pool(written(tmp_path, rows), Bytes(), [0], grader, problems)
+    _, counted = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems)
     assert {label: counted[f"{label}_disagrees"] for label in pool.LABELS} == dict.fromkeys(pool.LABELS, 0)
 
 
@@ -173,7 +173,7 @@ def test_a_completion_ends_where_a_rollout_would(problems, grader, tmp_path, end
     ids = [*Bytes().encode(right), 0, 257]
     row = {"problem_id": problems[0].id, "completion": right + ENDINGS[ending]}
     path = written(tmp_path, [row | ({"completion_ids": ids} if with_ids else {})])
-    (made,), counted = pool.import_pool(path, Bytes(), [0], grader, problems)
+    (made,), counted = pool.import_pool(path, Bytes(), grader, problems)
     assert made["correct"] and made["reward"] == 1.25 and made["completion"] == right
     assert made["completion_ids"] == [*Bytes().encode(right), 0]
     assert counted["tokenized_anew"] == (not with_ids)
@@ -183,7 +183,7 @@ def test_any_of_several_end_tokens_ends_a_completion(problems, grader, tmp_path)
     right = f"```python\n{problems[0].canonical}```"
     ids = [*Bytes().encode(right), 258]
     rows = [{"problem_id": problems[0].id, "completion": right + "<begin><end>", "completion_ids": ids}]
-    (made,), _ = pool.import_pool(written(tmp_path, rows), Bytes(), [0, 258], grader, problems)
+    (made,), _ = pool.import_pool(written(tmp_path, rows), Bytes(), grader, problems, [258])
     assert made["completion"] == right and made["completion_ids"] == ids
 
 
@@ -199,7 +199,7 @@ def test_files_as_people_have_them_are_read(problems, grader, tmp_path):
         gzip.compress(text.encode()),
     ):
         (tmp_path / "rollouts.jsonl").write_bytes(data)
-        made, counted = pool.import_pool(tmp_path / "rollouts.jsonl", Bytes(), [0], grader, numbered)
+        made, counted = pool.import_pool(tmp_path / "rollouts.jsonl", Bytes(), grader, numbered)
         assert [row["completion"] for row in made] == ["caf\u00e9 7", "caf\u00e9 8"] and counted["imported"] == 2
 
 
@@ -233,7 +233,7 @@ ROLLOUT = '{"problem_id": 1, "completion": "x"'
 def test_what_is_no_rollout_is_one_line(problems, grader, tmp_path, lines, message):
     (tmp_path / "rollouts.jsonl").write_bytes(lines)
     with pytest.raises(UserError, match=message) as error:
-        pool.import_pool(tmp_path / "rollouts.jsonl", Bytes(), [0], grader, problems)
+        pool.import_pool(tmp_path / "rollouts.jsonl", Bytes(), grader, problems)
     assert "\n" not in str(error.value) and str(tmp_path / "rollouts.jsonl") in str(error.value)
 
 

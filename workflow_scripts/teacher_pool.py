@@ -30,8 +30,8 @@ taught, counted = [], {}
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     ordinary = pool.sample_pool(model, tokenizer, grader, pairs, settings["ordinary"], False, False, *how)
     if kind == "import":
-        ends = end_tokens(model, tokenizer)
-        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, ends, grader, [*train, *pairs])
+        ends = end_tokens(model, tokenizer.eos_token_id)
+        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, grader, [*train, *pairs], ends)
     else:
         asked = kind == "elicited"
         if not asked:

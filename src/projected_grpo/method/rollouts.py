@@ -60,7 +60,7 @@ def sample_rollouts(
     """
     owners = [(problem, prompt) for problem, prompt, n in zip(problems, prompts, counts, strict=True) for _ in range(n)]
     texts: dict[int, str] = {}
-    ends = end_tokens(model, tokenizer)
+    ends = end_tokens(model, tokenizer.eos_token_id)
     with grader.batch(audit) as batch:
 
         def finished(row: int, ids: list[int]) -> None:
@@ -68,7 +68,9 @@ def sample_rollouts(
             batch.add(owners[row][0], texts[row])
 
         with phase("generate"):
-            groups = sample(model, prompts, counts, max_new_tokens, temperature, generator, ends, finished)
+            groups = sample(
+                model, prompts, counts, max_new_tokens, temperature, generator, tokenizer.eos_token_id, finished
+            )
         with phase("grade"):
             verdicts = dict(zip(texts, batch.verdicts(), strict=True))
     made = []

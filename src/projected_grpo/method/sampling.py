@@ -28,11 +28,11 @@ def sample_token(scores: torch.Tensor, uniforms: torch.Tensor, temperature: floa
     )
 
 
-def end_tokens(model, tokenizer) -> list[int]:
-    """Return the ids that end a completion: the tokenizer's own, then those of the model's generation config."""
+def end_tokens(model, eos_id: int) -> list[int]:
+    """Return the ids that end a completion: the tokenizer's `eos_id`, then those of the model's generation config."""
     found = model.generation_config.eos_token_id
     listed = found if isinstance(found, list) else [found]
-    return list(dict.fromkeys([tokenizer.eos_token_id, *(id for id in listed if id is not None)]))
+    return list(dict.fromkeys([eos_id, *(id for id in listed if id is not None)]))
 
 
 def until_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
@@ -47,14 +47,15 @@ def sample(
     max_new_tokens: int,
     temperature: float,
     generator: torch.Generator,
-    ends: Sequence[int],
+    eos_id: int,
     finished: Callable[[int, list[int]], None] = lambda row, ids: None,
 ) -> list[list[list[int]]]:
     """Sample counts[i] completions of prompt i; returns completions[prompt][sample] = token ids, end token included.
 
-    Each id in `ends` is an end token; a completion without one was clipped at `max_new_tokens`. `finished` is told of
-    each as soon as it is complete, by its number among all rows.
+    Each of `end_tokens` ends a completion; one without was clipped at `max_new_tokens`. `finished` is told of each as
+    soon as it is complete, by its number among all rows.
     """
+    ends = end_tokens(model, eos_id)
     uniforms = torch.rand(sum(counts), max_new_tokens, generator=generator)
     most = rows_at_a_time(model, max(map(len, prompts)) + max_new_tokens)
     groups: list[list[list[int]]] = []

@@ -90,10 +90,10 @@ def export(
 ) -> Fidelity:
     """Write the checkpoint of `knobs` (`{module}.delta`, quarantines are ignored) and return what it kept."""
     deployed = {name.removesuffix(".delta"): value for name, value in knobs.items() if name.endswith(".delta")}
-    ends = end_tokens(model, tokenizer)
+    ends = end_tokens(model, tokenizer.eos_token_id)
     with torch.no_grad(), adapter.at(deployed):
         made, rounding = plain(model, adapter, DTYPES[dtype])
-        groups = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), ends)
+        groups = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), ends[0])
     made.generation_config.eos_token_id = ends
     made.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)

@@ -56,7 +56,7 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
         raise ModelError(f"{name}: its tokenizer has no chat template; take an instruction-tuned model")
     target_modules(model)
     tokenizer.eos_token = end_of_turn(tokenizer, name)
-    ends = end_tokens(model, tokenizer)
+    ends = end_tokens(model, tokenizer.eos_token_id)
     _require_prompts(model, tokenizer, ends, name)
     model.generation_config = GenerationConfig(
         eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id

@@ -76,7 +76,7 @@ def _deviations(model) -> tuple[dict[str, float], dict[str, tuple]]:
     prompts = [list(range(first, first + length)) for length in LENGTHS]
     uniforms = torch.rand(SAMPLES * len(prompts), NEW_TOKENS, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(0)
-    groups = sample(model, prompts, [SAMPLES] * len(prompts), NEW_TOKENS, 1.0, generator, prompts[0][:1])
+    groups = sample(model, prompts, [SAMPLES] * len(prompts), NEW_TOKENS, 1.0, generator, prompts[0][0])
     rows = [(prompt, ids) for prompt, group in zip(prompts, groups, strict=True) for ids in group]
     with _odd_inputs(model, len(rows)) as odd:
         ours = completion_logprobs(model, collate(rows, model.device)).float().cpu()

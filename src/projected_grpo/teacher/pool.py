@@ -61,16 +61,17 @@ def sample_pool(
 
 
 def import_pool(
-    path: str | Path, tokenizer, ends: Sequence[int], grader, problems: Sequence[Problem]
+    path: str | Path, tokenizer, grader, problems: Sequence[Problem], ends: Sequence[int] = ()
 ) -> tuple[list[dict], dict]:
     """Return (rows, what was counted) of a file of JSON lines: problem_id, completion, and what else it has.
 
     completion_ids are taken where they decode to the completion, and made from its text, with the end token, elsewhere;
-    `ends` are the ids that end a completion. Rollouts of other problems are left out and counted. LABELS are compared
-    with the verdicts. Raises TeacherError, with the line, for what is no rollout, and where none is of these problems;
-    FileError for what is no file of JSON lines.
+    `ends` are ids that end a completion besides the tokenizer's own. Rollouts of other problems are left out and
+    counted. LABELS are compared with the verdicts. Raises TeacherError, with the line, for what is no rollout, and
+    where none is of these problems; FileError for what is no file of JSON lines.
     """
     by_id = {problem.id: problem for problem in problems}
+    ends = [tokenizer.eos_token_id, *ends]
     found = [_checked(where, row, tokenizer, ends) for where, row in read_rows(path)]
     known = [rollout for rollout in found if rollout["problem_id"] in by_id]
     if not known:
