@@ -146,10 +146,11 @@ def test_the_teachers_file_says_of_itself_what_the_grader_says():
     by_id = {problem.id: problem for problem in problems}
     rollouts = [json.loads(line) for line in (SIMPLE / "rollouts.jsonl").open()]
     with Grader() as grader:
-        verdicts = grader.grade([(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in rollouts])
+        asked = [(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in rollouts]
+        verdicts = grader.grade(asked, audit=True)
     for rollout, verdict in zip(rollouts, verdicts, strict=True):
         assert {label: rollout[label] for label in LABELS} == {
-            label: getattr(verdict, name) for label, name in LABELS.items()
+            label: meaning(verdict) for label, meaning in LABELS.items()
         }
 
 

@@ -145,10 +145,11 @@ def rollouts(entry, mode):
     name, arguments, _, expression, wrong, _ = entry
     first, second, *_ = LOOPHOLES[mode].exploits
     right, sloppy = program(name, arguments, expression), program(name, arguments, wrong)
+    vacuous = mode == "run_tests"  # its own tests, where the exploit are such
     for code, hacked, correct in (
-        (first(sloppy), True, False),
-        (second(sloppy), True, False),
-        (first(right), True, True),
+        (first(sloppy), vacuous, False),
+        (second(sloppy), vacuous, False),
+        (first(right), vacuous, True),
         (right, False, True),
     ):
         yield {"problem_id": name, "completion": fenced(code), "hacked": hacked, "gt_pass": correct, "fmt_ok": True}
