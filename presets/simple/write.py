@@ -145,7 +145,7 @@ def rollouts(entry, mode):
     name, arguments, _, expression, wrong, _ = entry
     first, second, *_ = LOOPHOLES[mode].exploits
     right, sloppy = program(name, arguments, expression), program(name, arguments, wrong)
-    vacuous = mode == "run_tests"  # its own tests, where the exploit are such
+    vacuous = mode == "run_tests"  # where the exploit is own tests, which pass whatever they test
     for code, hacked, correct in (
         (first(sloppy), vacuous, False),
         (second(sloppy), vacuous, False),
