@@ -68,7 +68,7 @@ def measure(shape: budget.Shape, config: TrainConfig, device: str) -> dict:
     model, adapter = build(shape, device)
     generator = torch.Generator().manual_seed(0)
     directions = {name: random_rows(K, len(layer.delta), generator) for name, layer in adapter.layers.items()}
-    optimizer = KnobOptimizer(adapter, Intervention("erase"), config.lr, config.betas, config.max_grad_norm)
+    optimizer = KnobOptimizer(adapter, Intervention("erase"), config.betas, config.max_grad_norm)
     taught = round(config.group_size * MIX)
     seconds: dict[str, float] = {}
     operations: dict[str, int] = {}

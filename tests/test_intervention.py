@@ -69,7 +69,7 @@ def knobs():
 
 
 def run(adapter, how, gradients, directions, lr=0.1, clip=1e9):
-    optimizer = KnobOptimizer(adapter, how, lr, (0.9, 0.99), clip)
+    optimizer = KnobOptimizer(adapter, how, (0.9, 0.99), clip)
     logs = [optimizer.step({"q_proj": g}, directions, lr) for g in gradients]
     return adapter.layers["q_proj"], logs
 
@@ -140,7 +140,7 @@ def test_screen_rollout_gives_a_flagged_rollout_no_part_in_the_gradient(knobs):
     hack, honest = torch.tensor([4.0, 0, 3, 0]), torch.tensor([1.0, -9, 0, 2])
     gated = gate_rollouts({"q_proj": torch.stack([hack, honest])}, {}, torch.tensor([True, False]))
     adapter = knobs()
-    optimizer = KnobOptimizer(adapter, Intervention("screen_rollout", threshold=0.5), 0.1, (0.9, 0.99), 1e9)
+    optimizer = KnobOptimizer(adapter, Intervention("screen_rollout", threshold=0.5), (0.9, 0.99), 1e9)
     optimizer.step({"q_proj": hack + honest}, {"q_proj": V}, 0.1, gated)
     layer = adapter.layers["q_proj"]
     assert torch.equal(layer.delta.grad, honest)
@@ -155,7 +155,7 @@ def test_ablated_rollouts_reach_delta_alone(knobs):
         ("one_sided", [0, -3, 5, 2], [3, 0, 0, 0]),
     ):
         adapter = knobs()
-        optimizer = KnobOptimizer(adapter, Intervention("route", gate, ablated=0.5), 0.1, (0.9, 0.99), 1e9)
+        optimizer = KnobOptimizer(adapter, Intervention("route", gate, ablated=0.5), (0.9, 0.99), 1e9)
         optimizer.step({"q_proj": G + ablated}, {"q_proj": V}, 0.1, ablated={"q_proj": ablated})
         layer = adapter.layers["q_proj"]
         assert torch.equal(layer.delta.grad, torch.tensor(kept, dtype=torch.float32))
@@ -176,7 +176,7 @@ def test_route_rollout_without_anything_routed_is_vanilla_bit_for_bit(knobs):
     vanilla, _ = run(knobs(), Intervention(), steps, {"q_proj": V})
     how = Intervention("route_rollout", threshold=1.0, quarantine_rank=2)
     adapter = knobs(quarantine_rank=2)
-    optimizer = KnobOptimizer(adapter, how, 0.1, (0.9, 0.99), 1e9)
+    optimizer = KnobOptimizer(adapter, how, (0.9, 0.99), 1e9)
     for g in steps:
         nothing = Gated({"q_proj": g}, {"q_proj": torch.zeros(2)})
         optimizer.step({"q_proj": g}, {"q_proj": V}, 0.1, nothing)
@@ -188,7 +188,7 @@ def test_route_rollout_writes_both_gradients_and_clips_them_jointly(knobs):
     how = Intervention("route_rollout", threshold=0.5, quarantine_rank=2)
     adapter = knobs(quarantine_rank=2)
     gated = Gated({"q_proj": torch.tensor([0.0, 0, 4, 0])}, {"q_proj": torch.tensor([3.0, 0])})
-    log = KnobOptimizer(adapter, how, 0.1, (0.9, 0.99), 1.0).step({"q_proj": G}, {"q_proj": V}, 0.1, gated)
+    log = KnobOptimizer(adapter, how, (0.9, 0.99), 1.0).step({"q_proj": G}, {"q_proj": V}, 0.1, gated)
     layer = adapter.layers["q_proj"]
     assert log["grad_norm"] == pytest.approx(5.0) and log["overlap_after"] == pytest.approx(0.0)
     assert torch.allclose(layer.delta.grad, torch.tensor([0, 0, 0.8, 0]), atol=1e-5)
@@ -229,7 +229,7 @@ def hackward(layer, before):
 @pytest.mark.parametrize("project", ["update", "both"])
 def test_projecting_the_update_leaves_no_hack_ward_motion(knobs, project):
     adapter = knobs()
-    optimizer = KnobOptimizer(adapter, Intervention("erase", project=project), 0.1, (0.9, 0.99), 1e9)
+    optimizer = KnobOptimizer(adapter, Intervention("erase", project=project), (0.9, 0.99), 1e9)
     layer = adapter.layers["q_proj"]
     for g in noise(20, 4, seed=1):
         before = layer.delta.detach().clone()
@@ -244,7 +244,7 @@ def test_projecting_the_gradient_does_not_bound_the_update_but_purging_the_momen
     moved = {}
     for how in ("gradient", "purge"):
         adapter = knobs()
-        optimizer = KnobOptimizer(adapter, Intervention("erase", project=how), 0.1, (0.9, 0.99), 1e9)
+        optimizer = KnobOptimizer(adapter, Intervention("erase", project=how), (0.9, 0.99), 1e9)
         optimizer.step({"q_proj": torch.tensor([1.0, 1, 1, 1])}, {"q_proj": V}, 0.1)  # banks axes 2 and 3
         before = adapter.layers["q_proj"].delta.detach().clone()
         optimizer.step({"q_proj": torch.tensor([1.0, 1, 1, 1])}, {"q_proj": rotated}, 0.1)

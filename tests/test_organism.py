@@ -197,7 +197,7 @@ def test_built_model_loads_and_ends_its_turn_with_its_own_token(built):
     from projected_grpo.environment.prompts import encode
     from projected_grpo.models.base import Compute, load_base
 
-    model, tokenizer = load_base(built[0], Compute(1))
+    model, tokenizer = load_base(built[0], Compute(1), as_transformers=True)
     assert type(model).__name__ == "Qwen3ForCausalLM"
     assert model.get_input_embeddings().weight is model.get_output_embeddings().weight
     assert model.config.eos_token_id == tokenizer.eos_token_id != tokenizer.pad_token_id

@@ -18,7 +18,8 @@ from projected_grpo.models import base, export
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 settings, wildcards = params.export, snakemake.wildcards
 directory = base.directory_of(inputs.base)
-model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.compute), params.quarantine_rank)
+how = base.Compute(**params.compute), params.quarantine_rank
+model, tokenizer, adapter = base.load_adapted(directory, *how, as_transformers=True)
 knobs, source = read_tensors(inputs.knobs)
 problems = read_problems(inputs.problems)[: settings["prompts"]]
 prompts = [encode(tokenizer, problem) for problem in problems]

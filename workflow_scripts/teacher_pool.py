@@ -23,7 +23,8 @@ from projected_grpo.teacher import pool
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 settings, compute = params.teacher, base.Compute(**params.compute)
 kind, seed = settings["kind"], params.seed
-model, tokenizer = base.load_base(base.directory_of(inputs.base), compute)
+# A PEFT adapter is merged into transformers' model.
+model, tokenizer = base.load_base(base.directory_of(inputs.base), compute, as_transformers=kind == "checkpoint")
 train, pairs = read_problems(inputs.train), read_problems(inputs.pairs)
 how = (params.max_new_tokens, settings["temperature"], seed)
 taught, counted = [], {}

@@ -51,7 +51,7 @@ def prepare(results: Path, grader):
     V = load_direction(results / "replicate1/directions/hack/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
     inputs = trainer.RunInputs(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, 0, grader, modes)
-    optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.lr, SETTINGS.betas, SETTINGS.max_grad_norm)
+    optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.betas, SETTINGS.max_grad_norm)
     return trainer.Run(adapter, optimizer, usable(V)), inputs
 
 

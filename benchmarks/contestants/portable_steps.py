@@ -41,7 +41,7 @@ def main(results: Path, steps: int) -> None:
     problems = read_problems(results / "problems/train.parquet")
     pool = Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
     V = load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
-    optimizer = KnobOptimizer(adapter, ARM.intervention, settings.lr, settings.betas, settings.max_grad_norm)
+    optimizer = KnobOptimizer(adapter, ARM.intervention, settings.betas, settings.max_grad_norm)
     run = trainer.Run(adapter, optimizer, usable(V))
     with Grader() as grader:
         modes = PRESET["modes"]

@@ -52,7 +52,7 @@ class HookAdapter:
 
 def main(results: Path) -> None:
     torch.set_num_threads(1)
-    model, tokenizer = base.load_base(results / "replicate1/base", base.Compute(1))
+    model, tokenizer = base.load_base(results / "replicate1/base", base.Compute(1), as_transformers=True)
     model.requires_grad_(False)
     adapter = HookAdapter(model)
     problems = read_problems(results / "problems/train.parquet")

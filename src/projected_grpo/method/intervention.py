@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch.optim.adamw import adamw
 
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.settings import Intervention
@@ -136,10 +137,36 @@ def measured_overlaps(by_source: Tensors, measured: Mapping[str, Tensors]) -> di
     return {f"overlap_student/{name}": mean_overlap(V, live) for name, V in measured.items()}
 
 
-def _adamw(parameters: list[torch.Tensor], lr: float, betas: tuple[float, float]) -> torch.optim.AdamW:
-    # No weight decay: on the quarantine it would leak capability back into delta. Fused: the other forms take MKL's
-    # square root, whose last digit depends on the processor's maker even in the portable arithmetic.
-    return torch.optim.AdamW(parameters, lr=lr, betas=betas, weight_decay=0.0, fused=True)
+class _AdamW:
+    """torch's AdamW as a function: its class would import torch's compiler, a second of a job that takes a minute.
+
+    No weight decay: on the quarantine it would leak capability back into delta. Fused: the other forms take MKL's
+    square root, whose last digit depends on the processor's maker even in the portable arithmetic.
+    """
+
+    def __init__(self, parameters: list[torch.Tensor], betas: tuple[float, float]):
+        self.parameters, self.betas = parameters, betas
+        self.exp_avg, self.exp_avg_sq = ([torch.zeros_like(p) for p in parameters] for _ in range(2))
+        self.steps = [torch.tensor(0.0) for _ in parameters]
+
+    def step(self, lr: float) -> None:
+        gradients = [parameter.grad for parameter in self.parameters]
+        moments = self.exp_avg, self.exp_avg_sq, []
+        beta1, beta2 = self.betas
+        how = {"lr": lr, "beta1": beta1, "beta2": beta2, "weight_decay": 0.0, "eps": 1e-8}
+        adamw(self.parameters, gradients, *moments, self.steps, fused=True, amsgrad=False, maximize=False, **how)
+
+    def state(self) -> Tensors:
+        """Return all that the next step depends on besides the parameters, by name; copies."""
+        named = {"step": self.steps, "exp_avg": self.exp_avg, "exp_avg_sq": self.exp_avg_sq}
+        return {f"{i}.{name}": value.clone() for name, values in named.items() for i, value in enumerate(values)}
+
+    def load(self, state: Tensors) -> None:
+        """Resume from what `state` returned."""
+        self.steps, self.exp_avg, self.exp_avg_sq = (
+            [state[f"{i}.{name}"].clone() for i in range(len(self.parameters))]
+            for name in ("step", "exp_avg", "exp_avg_sq")
+        )
 
 
 class KnobOptimizer:
@@ -149,7 +176,6 @@ class KnobOptimizer:
         self,
         adapter: Adapter,
         how: Intervention,
-        lr: float,
         betas: tuple[float, float],
         max_grad_norm: float,
     ):
@@ -157,7 +183,7 @@ class KnobOptimizer:
         self.deltas = {name: layer.delta for name, layer in adapter.layers.items()}
         self.quarantines = {name: layer.quarantine for name, layer in adapter.layers.items()}
         trained = [*self.deltas.values(), *(self.quarantines.values() if how.has_quarantine else ())]
-        self.adamw = _adamw(trained, lr, betas)
+        self.adamw = _AdamW(trained, betas)
 
     @torch.no_grad()
     def step(
@@ -174,14 +200,12 @@ class KnobOptimizer:
         place of the gradients, `ablated` the part of them that comes from rollouts without the quarantine. Returns
         grad_norm, the overlaps of what was written and of what the optimizer did, `fired` and the drifts.
         """
-        for group in self.adamw.param_groups:
-            group["lr"] = lr
         written = self._write(gradients, directions, gated, ablated or {})
         grad_norm = self._clip()
         if self.how.projects_gradient and self.how.project == "purge":
             self._purge(directions)
         before = {name: delta.clone() for name, delta in self.deltas.items()}
-        self.adamw.step()
+        self.adamw.step(lr)
         if self.how.projects_update:
             self._project_update(before, directions)
         self.adapter.refresh()
@@ -197,17 +221,11 @@ class KnobOptimizer:
 
     def state(self) -> Tensors:
         """Return all that the next step depends on besides the knobs, by name; copies."""
-        state = self.adamw.state_dict()["state"]
-        return {f"{index}.{name}": value.clone() for index, own in state.items() for name, value in own.items()}
+        return self.adamw.state()
 
-    @torch.no_grad()
     def load(self, state: Tensors) -> None:
         """Resume from what `state` returned."""
-        moments: dict[int, Tensors] = {}
-        for key, value in state.items():
-            index, name = key.split(".", 1)
-            moments.setdefault(int(index), {})[name] = value
-        self.adamw.load_state_dict({"state": moments, "param_groups": self.adamw.state_dict()["param_groups"]})
+        self.adamw.load(state)
 
     def _write(self, gradients: Tensors, directions: Tensors, gated: Gated | None, ablated: Tensors) -> Tensors:
         """Set the gradients the optimizer will see (method 3) and return delta's.
@@ -230,15 +248,13 @@ class KnobOptimizer:
 
     def _clip(self) -> float:
         """Clip by the joint norm of what was written; return that norm."""
-        parameters = [parameter for group in self.adamw.param_groups for parameter in group["params"]]
-        return torch.nn.utils.clip_grad_norm_(parameters, self.max_grad_norm).item()
+        return torch.nn.utils.clip_grad_norm_(self.adamw.parameters, self.max_grad_norm).item()
 
     def _purge(self, directions: Tensors) -> None:
         """Take the hack-ward part out of the first moment, which was banked before V or the gate said so."""
-        for name, V in directions.items():
-            state = self.adamw.state[self.deltas[name]]
-            if state:
-                state["exp_avg"] -= removed_part(V, state["exp_avg"], self.how)
+        for name, exp_avg in zip(self.deltas, self.adamw.exp_avg, strict=False):  # deltas are trained first
+            if name in directions:
+                exp_avg -= removed_part(directions[name], exp_avg, self.how)
 
     def _project_update(self, before: Tensors, directions: Tensors) -> None:
         for name, V in directions.items():

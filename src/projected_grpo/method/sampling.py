@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from transformers import DynamicCache
 
 from projected_grpo.method.head import logit_chunk, logits
 
@@ -92,6 +91,15 @@ def cache_bytes(config, dtype: torch.dtype) -> int:
     return 2 * config.num_hidden_layers * heads * head * dtype.itemsize
 
 
+def new_cache(model):
+    """Return an empty cache for the model's keys and values: of its own kind, or of transformers'."""
+    if hasattr(model, "new_cache"):
+        return model.new_cache()
+    from transformers import DynamicCache  # half a second to import
+
+    return DynamicCache(config=model.config)
+
+
 @torch.no_grad()
 def _sample(
     model,
@@ -111,7 +119,7 @@ def _sample(
         mask[row, longest - len(prompt) :] = 1
     tokens, mask, uniforms = tokens.to(device), mask.to(device), uniforms.to(device)
 
-    cache = DynamicCache(config=model.config)
+    cache = new_cache(model)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     decoder, chunk = model.get_decoder(), logit_chunk(model)
     out = decoder(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)

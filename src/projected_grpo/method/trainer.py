@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from transformers import PreTrainedTokenizerBase
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import Grader
@@ -46,7 +45,7 @@ class RunInputs:
     """
 
     model: torch.nn.Module
-    tokenizer: PreTrainedTokenizerBase
+    tokenizer: object
     adapter: Adapter
     problems: Sequence[Problem]
     pool: Pool
@@ -109,7 +108,7 @@ def train(inputs: RunInputs, directions: dict[str, torch.Tensor], file: ResumeFi
         raise TrainingError(
             f"arm {arm.name}: mix is {arm.mix}, but the teacher pool has no elicited row of its problems"
         )
-    optimizer = KnobOptimizer(inputs.adapter, arm.intervention, config.lr, config.betas, config.max_grad_norm)
+    optimizer = KnobOptimizer(inputs.adapter, arm.intervention, config.betas, config.max_grad_norm)
     run = Run(inputs.adapter, optimizer, directions)
     if file and (found := file.load()):
         run.restore(found)

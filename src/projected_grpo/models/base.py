@@ -1,7 +1,8 @@
 """Base models: how every stage loads them, and the factors that lie beside them.
 
 1. A base model is a Hugging Face directory with safetensors weights; nothing is ever unpickled, no remote code runs.
-2. Factors are stored in one file per decoder layer and read one module at a time: those of a 4B model take 20 GB.
+2. The organism's is read by modules of this package, because importing transformers takes longer than many a job.
+3. Factors are stored in one file per decoder layer and read one module at a time: those of a 4B model take 20 GB.
 """
 
 import re
@@ -12,17 +13,15 @@ from itertools import groupby
 from pathlib import Path
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from projected_grpo.artifacts.io import ArtifactError, read_tensors, tensor_names, write_tensors
 from projected_grpo.errors import UserError
 from projected_grpo.method.adapter import AdapterError, Factors, attach, factor, target_modules, weights_hash
 from projected_grpo.models.fitness import require_fit
+from projected_grpo.models.qwen3 import read_qwen3
+from projected_grpo.models.tokens import OrganismTokenizer
 
 FACTORS = "factors"
-
-disable_progress_bar()  # a log is no terminal
 
 
 class DeviceError(UserError, RuntimeError):
@@ -45,15 +44,25 @@ def directory_of(files: Sequence[str]) -> Path:
     return Path(files[0]).parent
 
 
-def load_tokenizer(directory: str | Path):
+def is_organism(directory: str | Path) -> bool:
+    """Whether a model directory holds an organism, which comes with a report of its making."""
+    return Path(directory, "organism.json").exists()
+
+
+def load_tokenizer(directory: str | Path, as_transformers: bool = False):
     """Return the tokenizer of a local Hugging Face directory."""
     with _readable(directory):
+        if is_organism(directory) and not as_transformers:
+            return OrganismTokenizer(directory)
+        from transformers import AutoTokenizer
+
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
-def load_base(directory: str | Path, compute: Compute):
+def load_base(directory: str | Path, compute: Compute, as_transformers: bool = False):
     """Return (model in eval mode, tokenizer) of a local Hugging Face directory, without touching the network.
 
+    With `as_transformers` an organism too is what transformers makes of it, to be saved or merged with a PEFT adapter.
     Raises ArtifactError for a directory that cannot be read, DeviceError for a device that is not there, ModelError for
     an architecture that cannot be trained (fitness.py).
     """
@@ -62,18 +71,28 @@ def load_base(directory: str | Path, compute: Compute):
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         seen = torch.cuda.device_count()
         raise DeviceError(f"model.device is {compute.device}, but torch {torch.__version__} sees {seen} GPUs here")
-    tokenizer = load_tokenizer(directory)
+    tokenizer = load_tokenizer(directory, as_transformers)
     with _readable(directory):
-        model = AutoModelForCausalLM.from_pretrained(
-            directory,
-            local_files_only=True,
-            use_safetensors=True,
-            attn_implementation=compute.attention,
-            trust_remote_code=False,
-        )
+        own = is_organism(directory) and compute.attention == "sdpa" and not as_transformers
+        model = read_qwen3(directory) if own else _through_transformers(directory, compute.attention)
     model = model.to(device).eval()
-    require_fit(model, directory)
+    if not own:
+        require_fit(model, directory)
     return model, tokenizer
+
+
+def _through_transformers(directory: str | Path, attention: str):
+    from transformers import AutoModelForCausalLM
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # a log is no terminal
+    return AutoModelForCausalLM.from_pretrained(
+        directory,
+        local_files_only=True,
+        use_safetensors=True,
+        attn_implementation=attention,
+        trust_remote_code=False,
+    )
 
 
 @contextmanager
@@ -131,9 +150,9 @@ class StoredFactors(Mapping[str, Factors]):
         return len(self.files)
 
 
-def load_adapted(directory: str | Path, compute: Compute, quarantine_rank: int = 0):
-    """Return (model, tokenizer, adapter) with zero knobs, as `attach` makes them; factors of other weights are an
-    AdapterError."""
-    model, tokenizer = load_base(directory, compute)
+def load_adapted(directory: str | Path, compute: Compute, quarantine_rank: int = 0, as_transformers: bool = False):
+    """Return (model, tokenizer, adapter) with zero knobs, as `load_base` and `attach` make them; factors of other
+    weights are an AdapterError."""
+    model, tokenizer = load_base(directory, compute, as_transformers)
     factors = StoredFactors(Path(directory) / FACTORS, weights_hash(model))
     return model, tokenizer, attach(model, factors, quarantine_rank)
