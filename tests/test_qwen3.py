@@ -100,11 +100,16 @@ def test_hidden_states_are_the_same_bits_with_padding_and_a_cache(both, dtype):
             tokens, positions = tokens[rows, -1:], positions[rows, -1:] + 1
 
 
-@pytest.mark.parametrize("checkpointing", [False, True])
-def test_gradients_are_the_same_bits(both, problems, checkpointing):
+@pytest.mark.parametrize(
+    ("dtype", "checkpointing"), [(torch.float32, False), (torch.float32, True), (torch.bfloat16, False)]
+)
+def test_gradients_are_the_same_bits(both, problems, dtype, checkpointing):
     prompts = [encode(both[0][1], problem) for problem in problems]
     rows = [(prompt, prompt[3 : 9 + i]) for i, prompt in enumerate(prompts)]
     found = []
+    for model, _ in both:
+        model.to(dtype)
+    both[1][0].model.rotary_emb.inv_freq = both[0][0].model.frequencies
     for model, _ in both:
         adapter = attach(model, factorize(model))
         for layer in adapter.layers.values():

@@ -62,21 +62,76 @@ class Cache:
         self.layers = [(keys.index_select(0, rows), values.index_select(0, rows)) for keys, values in self.layers]
 
 
+def _normalised(x: torch.Tensor, weight: torch.Tensor, eps: float) -> tuple[torch.Tensor, ...]:
+    """Return weight * x / sqrt(mean(x^2) + eps) over the last axis, in float32, and what its gradient needs."""
+    wide = x.float()
+    scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + eps)
+    return weight * (wide * scale).to(x.dtype), wide, scale
+
+
+class _Normalise(torch.autograd.Function):
+    """x to (`_normalised` x, x): one pass back over what autograd would take ten for, in its order of operations.
+
+    x passes through because its gradient is a sum of three, of which autograd adds the residual's first.
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, eps):
+        ctx.set_materialize_grads(False)
+        made, wide, scale = _normalised(x, weight, eps)
+        ctx.save_for_backward(weight, wide, scale)
+        return made, x
+
+    @staticmethod
+    def backward(ctx, grad, grad_residual):
+        weight, wide, scale = ctx.saved_tensors
+        inner = (grad * weight).float()
+        of_scale = (inner * wide).sum(-1, keepdim=True)
+        of_square = (2 * wide).mul_(-0.5 * of_scale * scale.pow(3) / wide.shape[-1])
+        direct = inner.mul_(scale)
+        if grad_residual is not None and grad.dtype == torch.float32:
+            return direct.add_(grad_residual).add_(of_square), None, None
+        found = direct.add_(of_square).to(grad.dtype)
+        return found if grad_residual is None else found + grad_residual, None, None
+
+
 class RMSNorm(nn.Module):
+    """Returns (x normalised, x), the latter to go on with."""
+
     def __init__(self, size: int, eps: float):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(size))
         self.eps = eps
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        wide = x.float()
-        return self.weight * (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).to(x.dtype)
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if torch.is_grad_enabled():
+            return _Normalise.apply(x, self.weight, self.eps)
+        return _normalised(x, self.weight, self.eps)[0], x
+
+
+def _rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    first, second = x.chunk(2, -1)
+    return (x * cos).add_(torch.cat([-second, first], -1).mul_(sin))
+
+
+class _Rotate(torch.autograd.Function):
+    """`_rotated`, whose gradient is a rotation backwards."""
+
+    @staticmethod
+    def forward(ctx, x, cos, sin):
+        ctx.save_for_backward(cos, sin)
+        return _rotated(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx, grad):
+        cos, sin = ctx.saved_tensors
+        first, second = (grad * sin).chunk(2, -1)
+        return (grad * cos).add_(torch.cat([second, -first], -1)), None, None
 
 
 def rotated(x: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
     """Return x (B, heads, T, D) with its halves rotated by the positions' angles."""
-    first, second = x.chunk(2, -1)
-    return x * cos + torch.cat([-second, first], -1) * sin
+    return _Rotate.apply(x, cos, sin) if torch.is_grad_enabled() else _rotated(x, cos, sin)
 
 
 class Attention(nn.Module):
@@ -94,8 +149,9 @@ class Attention(nn.Module):
 
     def forward(self, x: torch.Tensor, cos, sin, mask: torch.Tensor | None, cache: Cache | None) -> torch.Tensor:
         by_head = (*x.shape[:2], -1, self.head_dim)
-        q = rotated(self.q_norm(self.q_proj(x).view(by_head)).transpose(1, 2), cos, sin)  # (B, heads, T, D)
-        k = rotated(self.k_norm(self.k_proj(x).view(by_head)).transpose(1, 2), cos, sin)
+        q, _ = self.q_norm(self.q_proj(x).view(by_head))
+        k, _ = self.k_norm(self.k_proj(x).view(by_head))
+        q, k = rotated(q.transpose(1, 2), cos, sin), rotated(k.transpose(1, 2), cos, sin)  # (B, heads, T, D)
         v = self.v_proj(x).view(by_head).transpose(1, 2)
         if cache is not None:
             k, v = cache.update(self.number, k, v)
@@ -136,8 +192,9 @@ class Layer(nn.Module):
         self.post_attention_layernorm = RMSNorm(config.hidden_size, config.rms_norm_eps)
 
     def forward(self, x: torch.Tensor, *attention) -> torch.Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), *attention)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        normed, x = self.input_layernorm(x)
+        normed, x = self.post_attention_layernorm(x + self.self_attn(normed, *attention))
+        return x + self.mlp(normed)
 
 
 class Decoder(nn.Module):
@@ -176,7 +233,7 @@ class Decoder(nn.Module):
                 x = checkpoint(layer, x, cos, sin, mask, past_key_values, use_reentrant=False)
             else:
                 x = layer(x, cos, sin, mask, past_key_values)
-        return Output(self.norm(x))
+        return Output(self.norm(x)[0])
 
 
 def _mask(attention_mask: torch.Tensor | None, queries: int, past: int) -> torch.Tensor | None:
