@@ -9,13 +9,12 @@ from training_harness import ARMS, FakeGrader, WordTokenizer
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
-from projected_grpo.evaluation.held_out import Condition, EvaluationConfig, conditions, evaluate, knobs_at
+from projected_grpo.evaluation.held_out import START, Condition, EvaluationConfig, Sampling, conditions, knobs_at
 from projected_grpo.evaluation.v_as_detector import detect_rollouts
 from projected_grpo.method import rollouts, sampling
 
-CONFIG = EvaluationConfig(
-    samples=3, subset=2, subset_samples=2, every=4, test_functions=(), temperature=1.0, max_new_tokens=5
-)
+CONFIG = EvaluationConfig(samples=3, subset=2, subset_samples=2, every=4, test_functions=())
+SAMPLING = Sampling(temperature=1.0, max_new_tokens=5)
 
 
 @pytest.fixture
@@ -32,9 +31,14 @@ def checkpoints(adapter, steps, quarantine):
     }
 
 
+def look(made, problems, saved, last, config, seed, start=()):
+    given = made.adapter, FakeGrader(), problems, saved, start, last
+    return held_out.evaluate(made.model, WordTokenizer(), *given, config, SAMPLING, seed)
+
+
 def test_conditions_cover_the_run_and_both_states_only_where_they_differ():
     plain = list(conditions(10, 4, quarantined=False))
-    assert [c.step for c in plain if c.scope == "subset"] == [0, 4, 8, 10]
+    assert [c.step for c in plain if c.scope == "subset"] == [4, 8, 10]
     full = [c for c in plain if c.scope == "full"]
     assert {(c.state, c.hint, c.decoding) for c in full} == {
         ("deployed", hint, decoding) for hint in (True, False) for decoding in ("sample", "greedy")
@@ -56,12 +60,12 @@ def test_deployed_knobs_have_no_quarantine_and_step_0_is_the_base_model(tiny):
 def test_rows(tiny, problems, quarantine):
     made = tiny()
     saved = checkpoints(made.adapter, [4, 6], quarantine)
-    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
-    again = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
+    rows = look(made, problems, saved, 6, CONFIG, seed=1)
+    again = look(made, problems, saved, 6, CONFIG, seed=1)
     assert rows == again
     subset = [row for row in rows if row["scope"] == "subset"]
     assert {row["problem_id"] for row in subset} == {"p0", "p1"}
-    assert len(subset) == 3 * 2 * 2
+    assert len(subset) == 2 * 2 * 2
     states = 2 if quarantine else 1
     assert len(rows) - len(subset) == states * 2 * 4 * (3 + 1)
     if quarantine:  # it matters when it is kept, and only then
@@ -71,18 +75,23 @@ def test_rows(tiny, problems, quarantine):
 
 
 def test_the_base_model_is_an_arm_of_no_steps(tiny, problems):
-    """It has no saved knobs; step 0 is evaluated along the run and in full, with the noise that all arms share."""
+    """It has no saved knobs; it is evaluated in full, whatever knobs somebody else has left."""
+    made, left = tiny(), tiny()
+    saved = checkpoints(left.adapter, [4], quarantine=False)
+    left.adapter.load(knobs_at(saved, 4, "deployed"), partial=True)
+    rows = look(left, problems, {}, 0, CONFIG, seed=1)
+    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {(0, "full", "deployed")}
+    assert rows == look(made, problems, {}, 0, CONFIG, seed=1)
+
+
+def test_every_evaluation_begins_with_the_rows_of_step_0_which_are_sampled_once(tiny, problems):
     made = tiny()
-    saved = checkpoints(made.adapter, [4], quarantine=False)
-    made.adapter.load(knobs_at(saved, 4, "deployed"), partial=True)  # left by somebody else
-    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, {}, 0, CONFIG, seed=1)
-    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {
-        (0, "subset", "deployed"),
-        (0, "full", "deployed"),
-    }
-    run = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 4, CONFIG, seed=1)
-    first = [row for row in run if row["step"] == 0]
-    assert first == [row for row in rows if row["scope"] == "subset"]
+    saved = checkpoints(made.adapter, [4, 6], quarantine=False)
+    start = held_out.evaluate_start(made.model, WordTokenizer(), FakeGrader(), problems[:2], 2, SAMPLING, 1)
+    assert len(start) == 4 and all(row.items() >= vars(START).items() for row in start)
+    run = look(made, problems, saved, 6, CONFIG, seed=1, start=start)
+    assert run == [*start, *look(made, problems, saved, 6, CONFIG, seed=1)]
+    assert not any(row["step"] == 0 for row in run[4:])
 
 
 def test_arms_share_their_sampling_noise_and_only_knobs_make_a_difference(tiny, problems):
@@ -90,11 +99,11 @@ def test_arms_share_their_sampling_noise_and_only_knobs_make_a_difference(tiny, 
     made = tiny()
     saved = checkpoints(made.adapter, [4, 6], quarantine=True)
     saved = {key: value * (1e-30 if key.endswith("quarantine") else 1) for key, value in saved.items()}
-    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
+    rows = look(made, problems, saved, 6, CONFIG, seed=1)
     full = [r for r in rows if r["scope"] == "full"]
     by_state = {s: [r["completion"] for r in full if r["state"] == s] for s in ("deployed", "trained")}
     assert by_state["deployed"] == by_state["trained"]
-    other = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=2)
+    other = look(made, problems, saved, 6, CONFIG, seed=2)
     assert [r["completion"] for r in rows] != [r["completion"] for r in other]
 
 
@@ -116,7 +125,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
 
     monkeypatch.setattr(held_out, "encode", encode)
     monkeypatch.setattr(rollouts, "sample", sample)
-    evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), problems, saved, 6, CONFIG, seed=1)
+    look(made, problems, saved, 6, CONFIG, seed=1)
     calls = [call for call in seen if "temperature" in call]
     for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):
         assert call == {
@@ -134,13 +143,13 @@ def test_problems_of_mode_run_tests_are_put_once_more_under_other_names(tiny, pr
     assert [p.test_function for p in held_out.renamed(mixed, names)] == ["verify", "check"]
     config = dataclasses.replace(CONFIG, test_functions=names)
     saved = checkpoints(made.adapter, [4, 6], quarantine=True)
-    rows = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, config, seed=1)
+    rows = look(made, mixed, saved, 6, config, seed=1)
     renamed = [row for row in rows if row["scope"] == "renamed"]
     assert [row["problem_id"] for row in renamed] == ["p0"] * 3 + ["p2"] * 3
     assert {(row["step"], row["state"], row["hint"], row["decoding"]) for row in renamed} == {
         (6, "deployed", True, "sample")
     }
-    plain = evaluate(made.model, WordTokenizer(), made.adapter, FakeGrader(), mixed, saved, 6, CONFIG, seed=1)
+    plain = look(made, mixed, saved, 6, CONFIG, seed=1)
     assert plain == [row for row in rows if row["scope"] != "renamed"]
 
 

@@ -19,13 +19,15 @@ TABLES = {"table1": 1, "figures": 1, "pages": 1, **CHECKED}
 DETECTED = {"detection": 1, **CHECKED}
 THREATENED = {"table1": 1, "pages": 1, **CHECKED}
 EVALUATION = {"evaluate": ARMS, **TABLES}
+START = {"evaluate_start": 1}  # of the base model, whatever becomes of it in training
+EVALUATIONS = {**START, **EVALUATION}
 TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 4, **TRAINING}  # hack and random, and what vanilla measures besides
 OTHER_V = {**DIRECTIONS, "train": ARMS - 1, "evaluate": ARMS - 1}  # the base model depends on none
 PAIRS = {"pairs": 1, **OTHER_V}
 FOLDS = {"pool_subset": 1, "pairs": 1, **DIRECTIONS}
 POOL = {"teacher_pool": 1, **FOLDS}
-MODEL = {"base_model": 1, **POOL}
+MODEL = {"base_model": 1, **POOL, **START}
 EVERYTHING = {"problems": 3, **MODEL}
 # tests/test_whole.py runs them, and tests/test_sources.py fetches
 NOT_IN_SMOKE = {"table2", "table4", "horizon", "table_figures", "export", "fetch"}
@@ -108,21 +110,22 @@ EDITS = {
     "what is taken as a fenced block": (edit("environment/answers.py", 'None, "", []', "None, str(), []"), MODEL),
     "the checks": (edit("analysis/checks.py", "0.999", "0.99"), CHECKED),
     "a column of the detection": (edit("artifacts/schemas/detection.py", "name of the V", "which V"), DETECTED),
-    "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"), EVALUATION),
+    "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"), EVALUATIONS),
     "detection.py": (edit("evaluation/v_as_detector.py", "return ", "_ = 0\n    return "), DETECTED),
-    "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATION, **DETECTED}),
+    "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATIONS, **DETECTED}),
     "the detector": (edit("teacher/weak_detector.py", "return ", "_ = 0\n    return "), FOLDS),
     "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),
     "intervention.py": (edit("method/intervention.py", "2 * c.relu()", "2.0 * c.relu()"), TRAINING),
     "trainer.py": (edit("method/trainer.py", "told to end", "asked to end"), TRAINING),
     "resume.py": (edit("method/resume.py", "[:16]", "[:20]"), TRAINING),
     "the learning rate": (setting("train", "lr", value=0.01), TRAINING),
-    "the temperature, which V is extracted at": (setting("train", "temperature", value=0.9), DIRECTIONS),
+    "the temperature, which V is extracted at": (setting("train", "temperature", value=0.9), {**DIRECTIONS, **START}),
     "an arm's learning rate": (
         setting("arms", "vanilla_slow", "lr_scale", value=0.5),
         {"train": 1, "evaluate": 1, **TABLES},
     ),
     "a matched slow control": (setting("arms", "erase", value={"slow": "vanilla_slow"}), TABLES),
+    "more samples along the run": (setting("evaluation", "subset_samples", value=3), EVALUATIONS),
     "how often runs that nothing stops are evaluated": (
         setting("evaluation", "every", value=6),
         {"evaluate": ARMS - 2, **TABLES},  # not the baseline, nor the slow control
@@ -135,7 +138,7 @@ EDITS = {
     "server.py": (edit("grading/server.py", "gc.freeze()", "gc.freeze()\n    gc.collect()"), MODEL),
     "the sandbox": (setting("grading", value={"sandbox": "bwrap+seccomp"}), MODEL),
     "the model": (setting("model", "layers", value=1), MODEL),
-    "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL}),
+    "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL, **START}),
     "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **TABLES}),
     "a crossed replicate": (setting("crossed", value={0: {"data_seed": 7}}), TRAINING),
     "one arm less": (setting("tables", "table1", value=lambda arms: arms[:-2]), TABLES),

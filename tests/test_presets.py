@@ -50,7 +50,7 @@ def test_the_right_jobs_are_listed_without_a_network_or_a_gpu(folder, more):
     n = len(presets[0]["replicates"])  # of one base model
     assert jobs == {
         "fetch": 3, "base_model": 1, "problems": 3, "teacher_pool": n, "pool_subset": n, "pairs": n,
-        "direction": 4 * n, "train": runs, "evaluate": runs, "table1": 1,
+        "direction": 4 * n, "evaluate_start": n, "train": runs, "evaluate": runs, "table1": 1,
     }  # fmt: skip
 
 
@@ -96,7 +96,7 @@ def run(folder):
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},
         "evaluation": {"samples": 1, "subset": 6, "subset_samples": 2, "every": 1, "stops_every": 1},
-        "resources": {rule: {"mem_mb": 2000, "gpu": 1} for rule in ("train", "evaluate")},
+        "resources": {rule: {"mem_mb": 2000, "gpu": 1} for rule in ("train", "evaluate_start", "evaluate")},
         "tables": {"table1": SMALL_TABLE},
     }
     (folder / "small.yaml").write_text(yaml.safe_dump(small))

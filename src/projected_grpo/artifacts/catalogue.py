@@ -66,6 +66,7 @@ KINDS = (
         "the knobs every N steps",
         keys=tuple((f"step{{step}}.{name}", shape, meaning) for name, shape, meaning in KNOBS),
     ),
+    Kind("replicate{n}/start.parquet", "the rows of step 0 in every arm's evaluation", EVALUATION),
     Kind("replicate{n}/runs/{arm}/evaluation.parquet", "one row per held-out completion", EVALUATION),
     Kind("replicate{n}/detection.parquet", "one row per V and live rollout of table 1's first trained arm", DETECTION),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),

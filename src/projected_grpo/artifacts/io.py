@@ -54,6 +54,15 @@ def write_table(path: str | Path, rows: Sequence[Mapping], schema: pa.Schema, so
 
 def read_table(path: str | Path, schema: pa.Schema | None = None) -> pd.DataFrame:
     """Read a table; a missing or damaged file, or one with other columns than `schema`, is an ArtifactError."""
+    return _read(path, schema).to_pandas()
+
+
+def read_rows(path: str | Path, schema: pa.Schema) -> list[dict]:
+    """Read a table as `write_table` takes it: a row is a dict, what is missing None; errors as in `read_table`."""
+    return _read(path, schema).to_pylist()
+
+
+def _read(path: str | Path, schema: pa.Schema | None) -> pa.Table:
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:
@@ -64,7 +73,7 @@ def read_table(path: str | Path, schema: pa.Schema | None = None) -> pd.DataFram
     if schema is not None and table.schema.names != schema.names:
         differing = sorted(set(table.schema.names) ^ set(schema.names))
         raise ArtifactError(f"{path}: columns {differing} do not match the schema; delete it and run again")
-    return table.to_pandas()
+    return table
 
 
 def write_tensors(path: str | Path, tensors: Mapping, source: Mapping) -> None:

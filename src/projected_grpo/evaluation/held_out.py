@@ -3,7 +3,8 @@
 Deployed means: quarantine zeroed. An arm that never wrote to its quarantine has one state, `deployed`. The last step
 is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. Where `test_functions` names
 any, the problems of mode run_tests are put once more at the last step, with those names in their hints: a habit of
-defining run_tests is not yet one of defining whatever is called. All arms of a seed share their sampling noise.
+defining run_tests is not yet one of defining whatever is called. All arms of a seed share their sampling noise, and so
+the rows of step 0, before which nothing sets them apart: these are sampled once and copied.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,15 @@ from projected_grpo.rng import torch_generator
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """temperature: of what is not greedy; max_new_tokens; chunk: problems at a time."""
+
+    temperature: float
+    max_new_tokens: int
+    chunk: int = 128
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """samples and subset_samples: completions per problem; subset: number of problems along the run; every: steps.
 
@@ -30,9 +40,6 @@ class EvaluationConfig:
     subset_samples: int
     every: int
     test_functions: Sequence[str]
-    temperature: float
-    max_new_tokens: int
-    chunk: int = 128
 
 
 @dataclass(frozen=True)
@@ -46,9 +53,13 @@ class Condition:
     decoding: str
 
 
+START = Condition(0, "subset", "deployed", True, "sample")
+
+
 def conditions(last: int, every: int, quarantined: bool, renamed: bool = False) -> Iterator[Condition]:
-    """Yield every condition of a run in a fixed order: the subset along it, then the last step in full and renamed."""
-    for step in sorted({*range(0, last, every), last}):
+    """Yield every condition of a run after START in a fixed order: the subset along it, then the last step in full and
+    renamed."""
+    for step in sorted({*range(every, last, every), last} - {0}):
         yield Condition(step, "subset", "deployed", True, "sample")
     for state in ("deployed", "trained") if quarantined else ("deployed",):
         for hint in (True, False):
@@ -73,6 +84,13 @@ def knobs_at(checkpoints: Mapping[str, torch.Tensor], step: int, state: str) -> 
     return {key: value for key, value in knobs.items() if state == "trained" or key.endswith(".delta")}
 
 
+def evaluate_start(
+    model, tokenizer, grader, problems: Sequence[Problem], samples: int, sampling: Sampling, seed: int
+) -> list[dict]:
+    """Return the rows of step 0, of the base model on the subset `problems`."""
+    return _look(model, tokenizer, grader, problems, samples, START, sampling, seed)
+
+
 def evaluate(
     model,
     tokenizer,
@@ -80,31 +98,34 @@ def evaluate(
     grader,
     problems: Sequence[Problem],
     checkpoints: Mapping[str, torch.Tensor],
+    start: Sequence[Mapping],
     last: int,
     config: EvaluationConfig,
+    sampling: Sampling,
     seed: int,
 ) -> list[dict]:
-    """Return the rows of evaluation.parquet for the run whose knobs are in `checkpoints`."""
+    """Return the rows of evaluation.parquet for the run whose knobs are in `checkpoints`, and whose rows of step 0 are
+    `start`."""
     quarantined = any(value.any() for key, value in checkpoints.items() if key.endswith(".quarantine"))
     scopes = {
         "subset": (problems[: config.subset], config.subset_samples),
         "full": (problems, config.samples),
         "renamed": (renamed(problems, config.test_functions), config.samples),
     }
-    rows = []
+    rows = list(start)
     for condition in conditions(last, config.every, quarantined, bool(scopes["renamed"][0])):
         adapter.load(knobs_at(checkpoints, condition.step, condition.state), partial=True)
         chosen, samples = scopes[condition.scope]
         n = samples if condition.decoding == "sample" else 1
-        rows += _look(model, tokenizer, grader, chosen, n, condition, config, seed)
+        rows += _look(model, tokenizer, grader, chosen, n, condition, sampling, seed)
     return rows
 
 
-def _look(model, tokenizer, grader, problems, n: int, condition: Condition, config: EvaluationConfig, seed: int):
-    temperature = 0.0 if condition.decoding == "greedy" else config.temperature
+def _look(model, tokenizer, grader, problems, n: int, condition: Condition, how: Sampling, seed: int) -> list[dict]:
+    temperature = 0.0 if condition.decoding == "greedy" else how.temperature
     sampled: list[tuple[int, Rollout]] = []
-    for start in range(0, len(problems), config.chunk):
-        part = problems[start : start + config.chunk]
+    for start in range(0, len(problems), how.chunk):
+        part = problems[start : start + how.chunk]
         prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
         generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
         counts = [n] * len(part)
@@ -115,7 +136,7 @@ def _look(model, tokenizer, grader, problems, n: int, condition: Condition, conf
             part,
             prompts,
             counts,
-            config.max_new_tokens,
+            how.max_new_tokens,
             temperature,
             generator,
             audit=True,
