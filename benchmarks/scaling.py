@@ -177,11 +177,13 @@ def ratios() -> dict:
 
     def one_by_one():
         for pair in pairs:
-            completion_gradients(model, adapter, [pair], "fixed", 1.0, budget)
+            completion_gradients(model, adapter, [pair], "fixed", 1.0, 1.0, budget)
 
     return {
         "adapted": in_turn(lambda: backward(model, adapter, rows, sources, advantage), fine_tuning),
-        "extraction": in_turn(lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, budget), one_by_one),
+        "extraction": in_turn(
+            lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, 1.0, budget), one_by_one
+        ),
     }
 
 

@@ -25,19 +25,21 @@ from projected_grpo.documents.blocks import machine, replace_block
 from projected_grpo.workflow.timing import job_seconds
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDS = {  # a stage waits for all jobs of these; an evaluation for its own training alone
+NEEDS = {  # a stage waits for all jobs of these; an evaluation, of all trainings, for its own alone
     "base_model": [],
     "problems": [],
     "teacher_pool": ["base_model", "problems"],
     "pools": ["teacher_pool"],
     "pairs": ["pools"],
+    "evaluate_start": ["base_model", "problems"],
     "direction": ["pairs"],
     "train": ["direction"],
-    "evaluate": ["train"],
+    "evaluate": ["evaluate_start", "train"],
     "table1": ["evaluate"],
     "figures": ["evaluate"],
 }
-COLOURS = ["#8A8A8A", "#8A8A8A", "#E69F00", "#56B4E9", "#56B4E9", "#CC79A7", "#0072B2", "#D55E00", "#222222", "#222222"]
+GREY, YELLOW, SKY, PINK, BLUE, RED, BLACK = "#8A8A8A", "#E69F00", "#56B4E9", "#CC79A7", "#0072B2", "#D55E00", "#222222"
+COLOURS = [GREY, GREY, YELLOW, SKY, SKY, RED, PINK, BLUE, RED, BLACK, BLACK]
 CORES = (1, 2, 4)
 REPEATS = 5
 
@@ -90,7 +92,8 @@ def _ready(job, waiting, ends, trained) -> float | None:
     """Return from when a job may begin, or None while something that it needs has not been placed."""
     stage, name, _ = job
     if stage == "evaluate":
-        return trained.get(name)
+        started = not any(other == "evaluate_start" for other, _, _ in waiting)
+        return max(trained[name], ends["evaluate_start"]) if started and name in trained else None
     if any(other in NEEDS[stage] for other, _, _ in waiting):
         return None
     return max((ends[other] for other in NEEDS[stage]), default=0.0)
@@ -100,8 +103,6 @@ def startup(stage: str) -> list[float]:
     """Return the seconds in which a fresh interpreter has imported what the stage's script imports, REPEATS times."""
     tree = ast.parse((ROOT / "workflow_scripts" / f"{stage}.py").read_text())
     imports = "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
-    if "models" in imports:  # which loads the model's own module when it is first asked for
-        imports += "\nfrom transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3ForCausalLM"
     seconds = []
     for _ in range(REPEATS):
         started = time.perf_counter()
@@ -118,7 +119,8 @@ def tables(jobs: pd.DataFrame, plans: dict[int, pd.DataFrame], startups: dict[st
         lines.append(f"| {stage} | {len(part)} | {part['seconds'].sum() / 60:.1f} | {own} |")
     total = jobs["seconds"].sum()
     longest = {stage: part["seconds"].max() for stage, part in jobs.groupby("stage")}
-    path = sum(longest.get(stage, 0.0) for stage in NEEDS if stage not in ("problems", "figures"))
+    aside = ("problems", "evaluate_start", "figures")  # beside longer ones
+    path = sum(longest.get(stage, 0.0) for stage in NEEDS if stage not in aside)
     lines += ["", "| cores | minutes | busy |", "| --- | --- | --- |"]
     for cores, placed in plans.items():
         end = (placed["start"] + placed["seconds"]).max()
