@@ -1,7 +1,7 @@
 """Qwen3 written out, for the organism: the bits of transformers' own, without what that costs.
 
-1. For any model transformers imports torch's compiler, which a job of a minute pays for with three seconds, and spends
-   as long between the operations of so small a model as in them.
+1. For any model transformers imports torch's compiler, three seconds of a job that takes half a minute; and what it
+   does between the operations is a quarter of the time in which so small a model samples.
 2. Modules and weights have transformers' names, so that one directory serves both; there is what an organism has: full
    attention, tied embeddings, rotary positions without scaling.
 3. The operations are transformers' too, in the same order, so that logits and gradients are the same bit for bit; a
