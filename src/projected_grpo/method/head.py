@@ -5,19 +5,22 @@
 2. Logits exist for the positions that are asked for and never all at once: in chunks.
 """
 
-from dataclasses import dataclass
-
 import torch
-from transformers.modeling_outputs import MoeModelOutputWithPast
 
 LOGITS_AT_A_TIME = 1 << 24  # numbers: what keeps memory from growing with the vocabulary
 
 
-@dataclass
-class _Given(MoeModelOutputWithPast):
-    """What a decoder returns, with every field that some head passes on."""
+class _Given:
+    """What a decoder returns: its last hidden state, first or by name, and None for whatever else a head passes on."""
 
-    cross_attentions: None = None
+    def __init__(self, hidden: torch.Tensor):
+        self.last_hidden_state = hidden
+
+    def __getitem__(self, place: int | slice):
+        return (self.last_hidden_state,)[place]
+
+    def __getattr__(self, name: str) -> None:
+        return None
 
 
 def logit_chunk(model) -> int:
@@ -27,8 +30,9 @@ def logit_chunk(model) -> int:
 
 def logits(model, hidden: torch.Tensor) -> torch.Tensor:
     """Return the model's logits (N, vocabulary) of its decoder's last hidden states (N, H)."""
-    decoder = model.get_decoder()
-    found = _Given(last_hidden_state=hidden[None])
+    if hasattr(model, "logits"):
+        return model.logits(hidden)
+    decoder, found = model.get_decoder(), _Given(hidden[None])
     decoder.forward = lambda *_, **__: found
     try:
         return model(inputs_embeds=hidden[None], use_cache=False).logits[0]

@@ -29,7 +29,8 @@ def sample_token(scores: torch.Tensor, uniforms: torch.Tensor, temperature: floa
 
 def end_tokens(model, eos_id: int) -> list[int]:
     """Return the ids that end a completion: the tokenizer's `eos_id`, then those of the model's generation config."""
-    found = model.generation_config.eos_token_id
+    settings = getattr(model, "generation_config", None)  # which an organism does without
+    found = settings.eos_token_id if settings else None
     listed = found if isinstance(found, list) else [found]
     return list(dict.fromkeys([eos_id, *(id for id in listed if id is not None)]))
 

@@ -34,6 +34,9 @@ class Qwen3Config:
     rms_norm_eps: float
     rope_theta: float
 
+    def get_text_config(self) -> "Qwen3Config":
+        return self
+
 
 @dataclass(frozen=True)
 class Output:
@@ -266,6 +269,9 @@ class Qwen3(nn.Module):
 
     def get_decoder(self) -> Decoder:
         return self.model
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        return self.lm_head(hidden)
 
     def new_cache(self) -> Cache:
         return Cache(self.config.num_hidden_layers)
