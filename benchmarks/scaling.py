@@ -1,4 +1,4 @@
-"""How a step grows: seconds and memory against rollouts, sequence length, width, vocabulary; and three ratios.
+"""How a step grows: seconds and memory against rollouts, sequence length, width, vocabulary; and ratios of times.
 
     make bench
     python benchmarks/scaling.py [--write docs/performance.md]
@@ -31,6 +31,7 @@ AXES = {
     "width": [96, 192, 384, 576],
     "vocabulary": [720, 19_000, 76_000, 152_000],
 }
+LOW_PRECISION_WIDTHS = (576, 1024)  # in bfloat16
 THREADS = (1, 2)
 REPEATS = 3
 ROUNDS = 5
@@ -45,7 +46,10 @@ def main() -> None:
         print(json.dumps(globals()[json.loads(options.one)["what"]](**json.loads(options.one)["settings"])))
         return
     rows = pd.DataFrame([point(axis, value, threads) for axis in AXES for value in AXES[axis] for threads in THREADS])
-    text = ratios_table(apart("ratios", {})) + "\n" + table(rows)
+    found = apart("ratios", {})
+    for width in LOW_PRECISION_WIDTHS:
+        found |= apart("low_precision", {"width": width})
+    text = ratios_table(found) + "\n" + table(rows)
     print(text)
     if options.write:
         figure(rows).savefig(options.write.with_name("scaling.png"), dpi=150)
@@ -63,33 +67,44 @@ def apart(what: str, settings: dict) -> dict:
 
 def point(axis: str, value: int, threads: int) -> dict:
     settings = {**ORGANISM, axis: value}
-    if axis == "width":  # as in SmolLM2-135M: the MLP grows with the width
-        settings["intermediate"] = value * 8 // 3
+    if axis == "width":
+        settings["intermediate"] = mlp(value)
     return {"axis": axis, "value": value, "threads": threads, **apart("step", {**settings, "threads": threads})}
 
 
+def mlp(width: int) -> int:
+    """Return the width of the MLP, which grows with the model's as in SmolLM2-135M."""
+    return width * 8 // 3
+
+
 def build(width: int, layers: int, intermediate: int, vocabulary: int, threads: int = 1):
-    """Return a random Qwen3 and its adapter, both with torch on `threads`."""
+    """Return a random Qwen3 and its adapter, with torch on `threads`."""
+    from projected_grpo.method.adapter import attach, factorize
+
+    model = plain(width, layers, intermediate, vocabulary, threads)
+    return model, attach(model, factorize(model))
+
+
+def plain(width: int, layers: int, intermediate: int, vocabulary: int, threads: int = 1, dtype: str = "float32"):
+    """Return a random Qwen3 without an adapter, the same that `build` adapts."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
-
-    from projected_grpo.method.adapter import attach, factorize
 
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     heads = width // 32
+    groups = max(n for n in range(1, max(1, heads // 3) + 1) if heads % n == 0)
     config = Qwen3Config(
         vocab_size=vocabulary,
         hidden_size=width,
         intermediate_size=intermediate,
         num_hidden_layers=layers,
         num_attention_heads=heads,
-        num_key_value_heads=max(1, heads // 3),
+        num_key_value_heads=groups,
         head_dim=32,
         tie_word_embeddings=True,
     )
-    model = Qwen3ForCausalLM(config).eval()
-    return model, attach(model, factorize(model))
+    return Qwen3ForCausalLM(config).to(getattr(torch, dtype)).eval()
 
 
 def rollouts_of(count: int, prompt: int, new: int, vocabulary: int):
@@ -156,46 +171,71 @@ def step(width, layers, intermediate, vocabulary, rollouts, prompt, new, threads
 
 def ratios() -> dict:
     """Measure, in turn: adapted against full fine-tuning, batched V against one pair at a time. One thread."""
-    import torch
-
     from projected_grpo.method.gradients import completion_gradients
-    from projected_grpo.method.loss import collate, completion_logprobs
 
     model, adapter = build(96, 3, 256, 720)
-    full, _ = build(96, 3, 256, 720)
-    full.requires_grad_(True)
-    plain = unadapted(full)
+    full = plain(96, 3, 256, 720)
     rows, sources, advantage = rollouts_of(64, 32, 48, 720)
     pairs, _, _ = rollouts_of(96, 32, 48, 720)  # 48, hack and clean
     budget = train_config().token_budget
-    batch = collate(rows)
-    weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
-
-    def fine_tuning():
-        plain.zero_grad()
-        (-(completion_logprobs(plain, batch) * weights).sum()).backward()
 
     def one_by_one():
         for pair in pairs:
             completion_gradients(model, adapter, [pair], "fixed", 1.0, 1.0, budget)
 
     return {
-        "adapted": in_turn(lambda: backward(model, adapter, rows, sources, advantage), fine_tuning),
+        "adapted": in_turn(
+            lambda: backward(model, adapter, rows, sources, advantage), lambda: fine_tuning(full, rows, advantage)
+        ),
         "extraction": in_turn(
             lambda: completion_gradients(model, adapter, pairs, "fixed", 1.0, 1.0, budget), one_by_one
         ),
     }
 
 
-def unadapted(model):
-    """Return the model with its plain Linears back in place."""
-    from projected_grpo.method.adapter import AdaptedLinear
+def low_precision(width: int) -> dict:
+    """Measure, in turn, in bfloat16 with moved knobs: the adapted model against full fine-tuning and the base model."""
+    import torch
+    from gpu import noise
 
-    for name, module in list(model.named_modules()):
-        if isinstance(module, AdaptedLinear):
-            parent, _, leaf = name.rpartition(".")
-            setattr(model.get_submodule(parent), leaf, module.base.requires_grad_(True))
-    return model
+    from projected_grpo.method.adapter import attach, target_modules
+    from projected_grpo.method.loss import collate, completion_logprobs
+    from projected_grpo.method.sampling import sample
+
+    shape = {"width": width, "layers": 3, "intermediate": mlp(width), "vocabulary": 720, "dtype": "bfloat16"}
+    model, full = plain(**shape), plain(**shape)
+    adapter = attach(model, {name: noise(linear) for name, linear in target_modules(model).items()})
+    adapter.load({name: torch.full_like(knob, 0.01) for name, knob in adapter.state().items()})
+    rows, sources, advantage = rollouts_of(64, 32, 48, 720)
+    batch = collate(rows)
+
+    @torch.no_grad()
+    def forward(model):
+        completion_logprobs(model, batch)
+
+    def sampling(model):
+        sample(model, [rows[0][0]] * 8, [8] * 8, 48, 1.0, torch.Generator().manual_seed(0), eos_id=-1)
+
+    return {
+        f"trained {width}": in_turn(
+            lambda: backward(model, adapter, rows, sources, advantage), lambda: fine_tuning(full, rows, advantage)
+        ),
+        f"forward {width}": in_turn(lambda: forward(model), lambda: forward(full)),
+        f"sampled {width}": in_turn(lambda: sampling(model), lambda: sampling(full)),
+        f"merged {width}": in_turn(adapter.refresh, lambda: fine_tuning(full, rows, advantage)),
+    }
+
+
+def fine_tuning(model, rows, advantage) -> None:
+    """Take the gradient of every weight, as one would without an adapter."""
+    import torch
+
+    from projected_grpo.method.loss import collate, completion_logprobs
+
+    batch = collate(rows)
+    weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
+    model.requires_grad_(True).zero_grad()
+    (-(completion_logprobs(model, batch) * weights).sum()).backward()
 
 
 def fastest(work: Callable[[], object], repeats: int = REPEATS) -> float:
@@ -218,6 +258,12 @@ def ratios_table(found: dict[str, list[float]]) -> str:
         "adapted": "forward and backward, adapted with four sources / full fine-tuning",
         "extraction": "V's gradients of 48 pairs / one completion at a time",
     }
+    for width in LOW_PRECISION_WIDTHS:
+        where = f"bfloat16, width {width}: "
+        names[f"trained {width}"] = f"{where}forward and backward, adapted with four sources / full fine-tuning"
+        names[f"forward {width}"] = f"{where}forward, adapted / base model"
+        names[f"sampled {width}"] = f"{where}sampling, adapted / base model"
+        names[f"merged {width}"] = f"{where}merging the knobs, once a step / full fine-tuning's forward and backward"
     return f"{machine()}; one thread.\n\n" + ratio_table({names[key]: values for key, values in found.items()})
 
 

@@ -126,6 +126,23 @@ def test_the_cards_agreement_is_that_of_plain_generate(trained, tmp_path, monkey
     assert fidelity.agreement < 1.0
 
 
+def test_a_bfloat16_run_exports_the_policy_that_it_sampled_from(tiny, tmp_path):
+    made = tiny(torch.bfloat16)
+    generator = torch.Generator().manual_seed(1)
+    layers = made.adapter.layers
+    knobs = {name: 0.3 * torch.randn(len(layer.delta), generator=generator) for name, layer in layers.items()}
+    named = {f"{name}.delta": value for name, value in knobs.items()}
+    fidelity, loaded = exported((made, named), tmp_path, "bfloat16")
+    assert fidelity == export.Fidelity(0.0, 1.0, 32)
+    with made.adapter.at(knobs):
+        for name, layer in layers.items():
+            assert torch.equal(loaded.get_submodule(name).weight, layer.merged), name
+    wider, again = exported((made, named), tmp_path / "wider", "float32")
+    assert wider.rounding == 0
+    for one, other in zip(loaded.parameters(), again.parameters(), strict=True):
+        assert torch.equal(one.float(), other)
+
+
 def test_the_card_holds_the_arm_and_the_provenance():
     source = {"config": {"arm": {"intervention": "erase"}, "train": {"steps": 3}}, "code": "abc"}
     text = export.model_card("erase", 41, "float32", export.Fidelity(0.0, 1.0, 32), source, "A note.")

@@ -1,9 +1,9 @@
 """The adapter (method 1): every target Linear becomes W + U diag(delta + quarantine) Vh, and only two vectors train.
 
 1. W is never rebuilt from its factors, so zero knobs give the base model's logits bit for bit.
-2. Between optimizer steps the knobs are constant: in float32 (and float64) the forward runs on the merged weight,
-   one matrix product per Linear. In lower precision the sum would fall back onto W's own grid, so there the knob
-   term is added to the output, with float32 arithmetic.
+2. Between optimizer steps the knobs are constant: the model runs on the merged weight, one matrix product per Linear.
+   In bfloat16 a plain sum would fall back onto W's own grid, so there it is rounded stochastically. The noise is the
+   module's own and always the same, so that equal knobs are the same policy wherever they are loaded.
 3. The backward pass returns the knob gradient of every SEGMENT of the batch (a segment is a run of rows: a source,
    or a single rollout) as the gradient of a `probe` of shape (segments, r). One backward, any number of segments.
 4. The quarantine lives in the basis of `delta` (U, Vh), or in a fixed random one of its own (P, Q) and any rank.
@@ -29,6 +29,7 @@ _ATTENTION = ("q_proj", "k_proj", "v_proj", "o_proj")
 _DELTA_NET = ("in_proj_qkv", "in_proj_z", "in_proj_a", "in_proj_b", "out_proj")
 _MLP = ("up_proj", "gate_proj", "down_proj")
 TARGETS = frozenset({*_ATTENTION, *_DELTA_NET, *_MLP})
+DTYPES = (torch.bfloat16, torch.float32, torch.float64)
 
 
 class AdapterError(UserError, ValueError):
@@ -78,20 +79,33 @@ def _knob_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.promote_types(dtype, torch.float32)
 
 
+def stochastic_round(exact: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Return float32 numbers in bfloat16, each rounded to the neighbour above with the probability that keeps it in
+    expectation; numbers on bfloat16's grid stay what they are.
+
+    bfloat16 is the upper half of a float32: 16 random bits are added to the lower half, which is then cut off.
+    """
+    draws = torch.empty(-(-exact.numel() // 4), dtype=torch.int64, device=exact.device)
+    bits = draws.random_(torch.iinfo(torch.int64).min, None, generator=generator).view(torch.int16)
+    noise = bits[: exact.numel()].view_as(exact).to(torch.int32) & 0xFFFF
+    return ((exact.view(torch.int32) + noise) >> 16).to(torch.int16).view(torch.bfloat16)
+
+
 def segment_gradient(
     grad_y: torch.Tensor, x: torch.Tensor, U: torch.Tensor, Vh: torch.Tensor, bounds: Sequence[int], form: str = "auto"
 ) -> torch.Tensor:
     """Return d loss / d knob of every segment, (segments, r), from grad_y (B, T, d_out) and x (B, T, d_in).
 
     Segment s is rows bounds[s] to bounds[s + 1]. Form "module" is diag(U^T M Vh^T) with M = grad_y^T x; form "token"
-    is ((grad_y U) * (x Vh^T)) summed over tokens; "auto" takes the cheaper one (method 1).
+    is ((grad_y U) * (x Vh^T)) summed over tokens; "auto" takes the cheaper one (method 1). Products are in the factors'
+    dtype. Sums over tokens are in float32 at least, so that bfloat16 takes the token form.
     """
     segments, rank = len(bounds) - 1, U.shape[1]
+    sums = _knob_dtype(U.dtype)
     if form == "auto":
-        form = "module" if x.shape[0] * x.shape[1] > segments * rank else "token"
-    grad_y, x = grad_y.to(U.dtype), x.to(U.dtype)
+        form = "module" if sums == U.dtype and x.shape[0] * x.shape[1] > segments * rank else "token"
     if form == "token":
-        per_row = ((grad_y @ U) * (x @ Vh.T)).sum(1)  # (B, r)
+        per_row = ((grad_y @ U) * (x @ Vh.T)).sum(1, dtype=sums)  # (B, r)
         rows = [per_row[low:high].sum(0) for low, high in pairwise(bounds)]
     else:
         rows = []
@@ -109,13 +123,13 @@ class _KnobLinear(torch.autograd.Function):
     def forward(ctx, x, probe, quarantine_probe, layer, bounds):
         ctx.save_for_backward(x)
         ctx.layer, ctx.bounds = layer, bounds
-        return layer.product(x)
+        return F.linear(x, layer.merged, layer.base.bias)
 
     @staticmethod
     def backward(ctx, grad_y):
         (x,) = ctx.saved_tensors
         layer = ctx.layer
-        grad_x = layer.transposed_product(grad_y) if ctx.needs_input_grad[0] else None
+        grad_x = grad_y @ layer.merged if ctx.needs_input_grad[0] else None
         delta = segment_gradient(grad_y, x, layer.U, layer.Vh, ctx.bounds)
         quarantine = segment_gradient(grad_y, x, layer.P, layer.Q, [0, len(x)]) if ctx.needs_input_grad[2] else None
         return grad_x, delta, quarantine, None, None
@@ -123,20 +137,21 @@ class _KnobLinear(torch.autograd.Function):
 
 class AdaptedLinear(nn.Module):
     """A frozen Linear with the two trainable vectors `delta` (r,) and `quarantine`: (r,) in the same basis, or (q,) in
-    `own_basis`, (P (d_out, q), Q (q, d_in))."""
+    `own_basis`, (P (d_out, q), Q (q, d_in)). Its `name` in the model seeds the rounding of a bfloat16 weight."""
 
-    def __init__(self, base: nn.Linear, factors: Factors, own_basis: tuple[torch.Tensor, torch.Tensor] | None = None):
+    def __init__(
+        self, name: str, base: nn.Linear, factors: Factors, own_basis: tuple[torch.Tensor, torch.Tensor] | None = None
+    ):
         super().__init__()
-        self.base = base.requires_grad_(False)
+        self.name, self.base = name, base.requires_grad_(False)
         dtype = _knob_dtype(base.weight.dtype)
         self.distinct = own_basis is not None
-        for name, matrix in zip(["U", "Vh", "P", "Q"], (factors.U, factors.Vh, *(own_basis or ())), strict=False):
-            self.register_buffer(name, matrix.to(base.weight.device, dtype), persistent=False)
+        for key, matrix in zip(["U", "Vh", "P", "Q"], (factors.U, factors.Vh, *(own_basis or ())), strict=False):
+            self.register_buffer(key, matrix.to(base.weight.device, base.weight.dtype), persistent=False)
         rank = factors.S.shape[0]
         quarantine_rank = len(self.Q) if self.distinct else rank
         self.delta = nn.Parameter(torch.zeros(rank, dtype=dtype))
         self.quarantine = nn.Parameter(torch.zeros(quarantine_rank, dtype=dtype))
-        self.merges = base.weight.dtype == dtype
         self.probe: torch.Tensor | None = None
         self.quarantine_probe: torch.Tensor | None = None
         self.bounds: Sequence[int] = ()
@@ -144,37 +159,39 @@ class AdaptedLinear(nn.Module):
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Take over the current knobs; call it after every change of `delta` or `quarantine`."""
-        device = self.U.device
-        if self.distinct:
-            knobs = self.delta.detach().to(device), self.quarantine.detach().to(device)
-            self.terms = [(self.U, knobs[0], self.Vh), (self.P, knobs[1], self.Q)]
-        else:
-            self.terms = [(self.U, (self.delta + self.quarantine).detach().to(device), self.Vh)]
+        """Merge the current knobs into `merged` (d_out, d_in); call it after every change of them."""
+        terms = (
+            [(self.U, self.delta, self.Vh), (self.P, self.quarantine, self.Q)]
+            if self.distinct
+            else [(self.U, self.delta + self.quarantine, self.Vh)]
+        )
+        weight = self.base.weight
+        if not any(knob.any() for _, knob, _ in terms):
+            self.merged = weight.clone()
+            return
+        knob_term = sum((U * knob.to(weight)) @ Vh for U, knob, Vh in terms)
         # Always from the frozen W: merging onto the previous merge would accumulate rounding.
-        self.merged = self.base.weight + sum((U * knob) @ Vh for U, knob, Vh in self.terms) if self.merges else None
-
-    def product(self, x: torch.Tensor) -> torch.Tensor:
-        if self.merges:
-            return F.linear(x, self.merged, self.base.bias)
-        knob_term = sum(((x.to(Vh.dtype) @ Vh.T) * knob) @ U.T for U, knob, Vh in self.terms)
-        return F.linear(x, self.base.weight, self.base.bias) + knob_term.to(x.dtype)
-
-    def transposed_product(self, grad_y: torch.Tensor) -> torch.Tensor:
-        if self.merges:
-            return grad_y @ self.merged
-        knob_term = sum(((grad_y.to(U.dtype) @ U) * knob) @ Vh for U, knob, Vh in self.terms)
-        return grad_y @ self.base.weight + knob_term.to(grad_y.dtype)
+        exact = weight.to(self.delta.dtype) + knob_term
+        if weight.dtype == torch.bfloat16:
+            exact = stochastic_round(exact, torch_generator(0, 0, f"rounding {self.name}", weight.device))
+        self.merged = exact
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.probe is None or not torch.is_grad_enabled():
-            return self.product(x)
+            return F.linear(x, self.merged, self.base.bias)
         if x.dim() != 3:
             raise AdapterError(
                 f"a target Linear got an input of shape {tuple(x.shape)}, not (rows, tokens, features), as experts do:"
                 " its gradient cannot be told apart by rollout"
             )
         return _KnobLinear.apply(x, self.probe, self.quarantine_probe, self, self.bounds)
+
+
+def _probe(layer: AdaptedLinear, segments: int, knob: torch.Tensor) -> torch.Tensor:
+    """Return a leaf (segments, len(knob)) whose gradient is zero until the batch reaches its module."""
+    probe = torch.zeros(segments, len(knob), dtype=knob.dtype, device=layer.U.device, requires_grad=True)
+    probe.grad = torch.zeros_like(probe)
+    return probe
 
 
 class Adapter:
@@ -195,8 +212,7 @@ class Adapter:
         """
         probes = {}
         for name, layer in self.layers.items():
-            probes[name] = layer.U.new_zeros(len(bounds) - 1, len(layer.delta)).requires_grad_()
-            probes[name].grad = torch.zeros_like(probes[name])  # what a module that the batch does not reach keeps
+            probes[name] = _probe(layer, len(bounds) - 1, layer.delta)
             layer.probe, layer.bounds = probes[name], bounds
         try:
             yield probes
@@ -213,8 +229,7 @@ class Adapter:
         probes = {}
         for name, layer in self.layers.items():
             if layer.distinct:
-                probes[name] = layer.P.new_zeros(1, len(layer.quarantine)).requires_grad_()
-                probes[name].grad = torch.zeros_like(probes[name])
+                probes[name] = _probe(layer, 1, layer.quarantine)
                 layer.quarantine_probe = probes[name]
         try:
             yield probes
@@ -225,12 +240,14 @@ class Adapter:
     @contextmanager
     def at(self, knobs: dict[str, torch.Tensor]) -> Iterator[None]:
         """Run the body with `delta` set to `knobs` (missing modules: zero) and the quarantine ablated."""
-        saved = self.state()
+        saved = self.state(), [layer.merged for layer in self.layers.values()]
         try:
             self.load({f"{name}.delta": value for name, value in knobs.items()}, partial=True)
             yield
         finally:
-            self.load(saved)
+            self._write(saved[0])
+            for layer, merged in zip(self.layers.values(), saved[1], strict=True):  # which costs as much as many tokens
+                layer.merged = merged
 
     def ablated(self) -> AbstractContextManager[None]:
         """Run the body at the current `delta` with the quarantine ablated: on the deployed model."""
@@ -244,7 +261,6 @@ class Adapter:
             for knob in ("delta", "quarantine")
         }
 
-    @torch.no_grad()
     def load(self, state: dict[str, torch.Tensor], partial: bool = False) -> None:
         """Set all knobs from `state`; with `partial` the missing ones become zero. Names or shapes that do not fit
         the model are an AdapterError."""
@@ -257,12 +273,16 @@ class Adapter:
         )
         if odd:
             raise AdapterError(f"knobs do not fit the model at {sorted(odd)[:3]} ({len(odd)} in all)")
+        self._write(state)
+        self.refresh()
+
+    @torch.no_grad()
+    def _write(self, state: dict[str, torch.Tensor]) -> None:
         for name, layer in self.layers.items():
             for knob in ("delta", "quarantine"):
                 value = state.get(f"{name}.{knob}")
                 parameter = getattr(layer, knob)
                 parameter.zero_() if value is None else parameter.copy_(value)
-        self.refresh()
 
 
 def quarantine_basis(name: str, d_out: int, d_in: int, rank: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -277,7 +297,7 @@ def attach(model: nn.Module, factors: dict[str, Factors], quarantine_rank: int =
     """Replace the model's target Linears in place and freeze everything else.
 
     A `quarantine_rank` above 0 gives every quarantine a random basis of that rank, instead of delta's. Factors of
-    another model, and a rank that is too large, are an AdapterError.
+    another model, a rank that is too large, and weights of a dtype that is not in DTYPES are an AdapterError.
     """
     targets = target_modules(model)
     if targets.keys() != factors.keys():
@@ -286,7 +306,9 @@ def attach(model: nn.Module, factors: dict[str, Factors], quarantine_rank: int =
     layers = {}
     for name, linear in targets.items():
         basis = quarantine_basis(name, *linear.weight.shape, quarantine_rank) if quarantine_rank else None
-        layers[name] = AdaptedLinear(linear, factors[name], basis)
+        if linear.weight.dtype not in DTYPES:
+            raise AdapterError(f"{name} is in {linear.weight.dtype}; known are {', '.join(map(str, DTYPES))}")
+        layers[name] = AdaptedLinear(name, linear, factors[name], basis)
         parent, _, leaf = name.rpartition(".")
         setattr(model.get_submodule(parent), leaf, layers[name])
     return Adapter(layers)

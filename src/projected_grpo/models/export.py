@@ -1,7 +1,7 @@
 """Export (method 1): a run's deployed model as a plain Hugging Face checkpoint, for transformers and vLLM.
 
-1. delta is merged in float32 from the frozen weights, the quarantine is left out: the deployed model is written.
-2. float32 loses nothing but the last digit of one sum. In bfloat16 the sum falls back onto W's own grid (method 1): the
+1. What is written are the merged weights that the deployed model itself runs on, with the quarantine left out.
+2. In the model's own dtype, or a wider one, nothing is lost. A float32 model in bfloat16 falls onto a coarser grid: the
    card says how much of the knobs' contribution was lost, and how many greedy tokens of plain `generate`, run on the
    files that were written, are the trainer's.
 3. safetensors only; no code travels with the weights.
@@ -27,7 +27,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 class Fidelity:
     """What an export kept of the deployed model.
 
-    rounding   ||merged - (W + contribution)|| / ||contribution||, over all target weights; 0 without a contribution
+    rounding   ||exported - merged|| / ||merged - W||, over all target weights; 0 without a contribution
     agreement  share of the files' greedy tokens equal to the deployed model's, position by position
     prompts    number of prompts behind the agreement
     """
@@ -42,16 +42,16 @@ def plain(model: nn.Module, adapter: Adapter, dtype: torch.dtype) -> tuple[nn.Mo
     made = copy.deepcopy(model, {id(layer): layer for layer in adapter.layers.values()})  # but not their factors
     lost, whole = 0.0, 0.0
     for name, layer in adapter.layers.items():
-        U, delta, Vh = layer.terms[0]
-        contribution = (U * delta) @ Vh
-        exact = layer.base.weight.to(contribution.dtype) + contribution
+        exact = layer.merged.to(layer.delta.dtype)
         linear = copy.deepcopy(layer.base)
         linear.weight = nn.Parameter(exact.to(dtype))
         parent, _, leaf = name.rpartition(".")
         setattr(made.get_submodule(parent), leaf, linear)
         lost += (linear.weight.to(exact.dtype) - exact).square().sum().item()
-        whole += contribution.square().sum().item()
-    return made.to(dtype).requires_grad_(True), (lost / whole) ** 0.5 if whole else 0.0
+        whole += (exact - layer.base.weight).square().sum().item()
+    for parameter in made.parameters():  # and no buffer: what loads the checkpoint makes those in float32
+        parameter.data = parameter.data.to(dtype)
+    return made.requires_grad_(True), (lost / whole) ** 0.5 if whole else 0.0
 
 
 @torch.no_grad()
