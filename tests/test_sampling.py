@@ -1,12 +1,15 @@
 """Method 6: sampling against the model's own logits, and its independence of the batch."""
 
 import contextlib
+import re
 from types import SimpleNamespace
 
+import pytest
 import torch
-from transformers import DynamicCache
+from torch.utils._python_dispatch import TorchDispatchMode
+from transformers import DynamicCache, StaticCache
 
-from projected_grpo.method import sampling
+from projected_grpo.method import in_place, sampling
 from projected_grpo.method.rollouts import sample_rollouts
 from projected_grpo.method.sampling import cache_bytes, end_tokens, sample, sample_token, until_end
 
@@ -168,6 +171,55 @@ def test_prompts_are_sampled_some_at_a_time_where_the_cache_would_be_too_large(t
         told.clear()
         assert sample(*arguments, generator(), 0, lambda row, ids: told.append((row, ids))) == whole
         assert sorted(told) == list(enumerate(ids for group in whole for ids in group))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_in_place_draw_the_same_tokens_as_rows_that_are_dropped(tiny, dtype, temperature, monkeypatch):
+    model, tokens = tiny(dtype).model, 2 * in_place.LOOK_EVERY + 3
+    told = []
+
+    def drawn(eos):
+        generator = torch.Generator().manual_seed(4)
+        return sample(model, PROMPTS, [9, 0, 6], tokens, temperature, generator, eos, lambda *row: told.append(row))
+
+    eos = drawn(60)[0][0][4]  # a token that some rows meet early
+    dropping = drawn(eos)
+    assert len({len(ids) for group in dropping for ids in group}) > 1
+    told.clear()
+    monkeypatch.setattr(sampling, "keeps_rows", lambda model: True)
+    assert drawn(eos) == dropping
+    assert sorted(told) == list(enumerate(ids for group in dropping for ids in group))
+
+
+class Recorded(TorchDispatchMode):
+    """Every operation with the shapes that it returns; reading a number on the host is refused."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = str(function)
+        assert not re.search("local_scalar|nonzero|masked_select|is_same|equal", name), name
+        out = function(*args, **(kwargs or {}))
+        self.seen.append((name, out.shape if isinstance(out, torch.Tensor) else None))
+        return out
+
+
+@torch.no_grad()
+def test_a_step_in_place_is_the_same_operations_every_time_and_asks_nothing_of_the_host(tiny, monkeypatch):
+    model, caches, steps = tiny().model, [], []
+    monkeypatch.setattr(in_place, "StaticCache", lambda **how: caches.append(StaticCache(**how)) or caches[-1])
+    rows = sampling.prefill(model, PROMPTS, [2, 1, 2], 0)
+    step, _ = in_place.fixed_step(model, rows, torch.rand(5, 4), 1.0)
+    held = [layer.keys.data_ptr() for layer in caches[0].layers]
+    for _ in range(3):
+        with Recorded() as recorded:
+            step()
+        steps.append(recorded.seen)
+    assert steps[0] == steps[1] == steps[2] and len(steps[0]) > 20
+    assert [layer.keys.data_ptr() for layer in caches[0].layers] == held
 
 
 def test_the_cache_is_as_large_as_said(tiny):

@@ -1,12 +1,14 @@
-"""Batched sampling (method 6): one prefill per distinct prompt, one token at a time, finished rows dropped.
+"""Batched sampling (method 6): one prefill per distinct prompt, then one token of every row at a time.
 
-Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on
-the other rows nor on when they finish; arms of one seed share their sampling noise.
-Any of several end tokens ends a completion, and belongs to it.
-Where the cache of all rows would be too large, prompts are sampled some at a time.
+1. Every row consumes its own column of uniforms drawn beforehand, so what one row samples depends neither on the other
+   rows nor on when they finish; arms of one seed share their sampling noise.
+2. Any of several end tokens ends a completion, and belongs to it.
+3. Where the cache of all rows would be too large, prompts are sampled some at a time.
+4. A processor drops rows as they finish; a GPU keeps them in their places (in_place.py).
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -14,7 +16,7 @@ import torch
 from projected_grpo.method.head import logit_chunk, logits
 
 CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
-GPU_SHARE = 0.3
+GPU_SHARE = 0.25
 
 
 def sample_token(scores: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
@@ -101,6 +103,18 @@ def new_cache(model):
     return DynamicCache(config=model.config)
 
 
+@dataclass
+class Rows:
+    """Rows about to be continued: the prompts' cache, whose rows are still one per prompt; of each row its prompt
+    (B,), last hidden state (B, H), mask (B, longest prompt), left-padded, and last position (B, 1)."""
+
+    cache: object
+    prompt: torch.Tensor
+    hidden: torch.Tensor
+    mask: torch.Tensor
+    position: torch.Tensor
+
+
 @torch.no_grad()
 def _sample(
     model,
@@ -111,39 +125,73 @@ def _sample(
     ends: Sequence[int],
     finished: Callable[[int, list[int]], None],
 ) -> list[list[list[int]]]:
-    device, max_new_tokens = model.device, uniforms.shape[1]
-    longest = max(map(len, prompts))
-    tokens = torch.full((len(prompts), longest), ends[0], dtype=torch.long)
+    done: dict[int, list[int]] = {}
+
+    def told(row: int, ids: list[int]) -> None:
+        done[row] = ids
+        finished(row, ids)
+
+    rows = prefill(model, prompts, counts, ends[0])
+    proceed = _dropping
+    if keeps_rows(model):
+        from projected_grpo.method.in_place import proceed
+    proceed(model, rows, uniforms.to(model.device), temperature, ends, told)
+    found = (done[row] for row in range(len(done)))
+    return [[next(found) for _ in range(n)] for n in counts]
+
+
+def keeps_rows(model) -> bool:
+    """Whether rows are continued in their places: on a GPU, for a model whose cache can be allocated beforehand."""
+    if model.device.type != "cuda" or hasattr(model, "new_cache"):
+        return False
+    from projected_grpo.method.in_place import fits  # which imports transformers
+
+    return fits(model)
+
+
+def prefill(model, prompts: Sequence[Sequence[int]], counts: Sequence[int], padding: int) -> Rows:
+    """Run the model on the prompts, each once, and return counts[i] rows of prompt i."""
+    longest, device = max(map(len, prompts)), model.device
+    tokens = torch.full((len(prompts), longest), padding, dtype=torch.long)
     mask = torch.zeros(len(prompts), longest, dtype=torch.long)
     for row, prompt in enumerate(prompts):  # left-padded, so that every row's next position is the last
         tokens[row, longest - len(prompt) :] = torch.tensor(prompt)
         mask[row, longest - len(prompt) :] = 1
-    tokens, mask, uniforms = tokens.to(device), mask.to(device), uniforms.to(device)
-
+    tokens, mask = tokens.to(device), mask.to(device)
     cache = new_cache(model)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
-    decoder, chunk = model.get_decoder(), logit_chunk(model)
-    out = decoder(tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True)
+    out = model.get_decoder()(
+        tokens, attention_mask=mask, position_ids=positions, past_key_values=cache, use_cache=True
+    )
     spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
-    cache.reorder_cache(spread)  # which, unlike batch_select_indices, layers of every kind have
-    hidden = out.last_hidden_state[:, -1][spread]  # (B, H), B = sum(counts)
-    mask, position = mask[spread], positions[:, -1:][spread]
-    alive, end = torch.arange(len(spread), device=device), torch.tensor(ends, device=device)
-    grid = torch.empty(len(spread), max_new_tokens, dtype=torch.long, device=device)
-    done: dict[int, list[int]] = {}
-    for t in range(max_new_tokens):
-        noise = uniforms[alive, t].split(chunk)
-        parts = zip(hidden.split(chunk), noise, strict=True)
-        token = torch.cat([sample_token(logits(model, h), u, temperature) for h, u in parts])
+    return Rows(cache, spread, out.last_hidden_state[:, -1][spread], mask[spread], positions[:, -1:][spread])
+
+
+def next_tokens(model, hidden: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Return one token per row (B,) from hidden states (B, H), the logits in chunks."""
+    chunk = logit_chunk(model)
+    parts = zip(hidden.split(chunk), uniforms.split(chunk), strict=True)
+    return torch.cat([sample_token(logits(model, h), u, temperature) for h, u in parts])
+
+
+def _dropping(
+    model, rows: Rows, uniforms: torch.Tensor, temperature: float, ends: Sequence[int], told: Callable
+) -> None:
+    """Continue all rows, and drop each as soon as it is complete."""
+    cache, hidden, mask, position, decoder = rows.cache, rows.hidden, rows.mask, rows.position, model.get_decoder()
+    cache.reorder_cache(rows.prompt)  # which, unlike batch_select_indices, layers of every kind have
+    alive, end = torch.arange(len(hidden), device=hidden.device), torch.tensor(ends, device=hidden.device)
+    grid = torch.empty(uniforms.shape, dtype=torch.long, device=hidden.device)
+    for t in range(uniforms.shape[1]):
+        token = next_tokens(model, hidden, uniforms[alive, t], temperature)
         grid[alive, t] = token
         keep = ~torch.isin(token, end)
-        if t + 1 == max_new_tokens:
+        if t + 1 == uniforms.shape[1]:
             keep = torch.zeros_like(keep)
         if not keep.all():
             ended = alive[~keep]
             for row, ids in zip(ended.tolist(), grid[ended, : t + 1].tolist(), strict=True):
-                done[row] = ids
-                finished(row, ids)
+                told(row, ids)
             if not keep.any():
                 break
             kept = keep.nonzero().squeeze(1)
@@ -153,5 +201,3 @@ def _sample(
         position = position + 1
         out = decoder(token[:, None], attention_mask=mask, position_ids=position, past_key_values=cache, use_cache=True)
         hidden = out.last_hidden_state[:, -1]
-    rows = (done[row] for row in range(len(grid)))
-    return [[next(rows) for _ in range(n)] for n in counts]
