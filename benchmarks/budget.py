@@ -2,17 +2,17 @@
 
     python benchmarks/budget.py docs/cluster.md
 
-1. Counted are weights, factors, the cache of sampling, what the backward pass keeps, and the largest tensors that exist
-   for a moment. Knobs, V and optimizer are on the CPU.
+1. Counted are weights, merged weights, factors, the cache of sampling, what the backward pass keeps, and the largest
+   tensors that exist for a moment. Knobs, V and optimizer are on the CPU.
 2. What a decoder layer keeps was read off transformers' Llama and Qwen3 with SDPA attention; a test compares it with
    what autograd saves there. Fragmentation and the allocator's own blocks come on top: leave some 10%.
-3. The least time is that of the bytes and operations that cannot be avoided, at the data sheet's rates of an H100 SXM:
-   real steps take a few times as long.
+3. The least time is that of the bytes that sampling reads and of the matrix products, which a test counts, at the data
+   sheet's rates of an H100 SXM: real steps take a few times as long.
 """
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -23,9 +23,9 @@ from projected_grpo.method.sampling import GPU_SHARE
 
 FLOAT = 4
 DTYPES = {"float32": 4, "bfloat16": 2}
-LONGEST_PROMPT = 1536  # tokens: the benchmark leaves longer ones out
+PROMPT, LONGEST_PROMPT = 600, 1536  # tokens: of an ordinary one; the benchmark leaves longer ones than that out
 GPU_BYTES = 80e9
-BYTES_PER_SECOND, FLOAT32_RATE, BFLOAT16_RATE = 3.35e12, 67e12, 990e12  # H100 SXM, dense
+BYTES_PER_SECOND, BFLOAT16_RATE = 3.35e12, 990e12  # H100 SXM, dense
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Memory:
     """Bytes on the device; `moment` is the largest that a layer of the backward pass needs beside what is kept."""
 
     weights: int
+    merged: int
     factors: int
     cache: int
     kept: int
@@ -66,26 +67,28 @@ class Memory:
 
     @property
     def peak(self) -> int:
-        return self.weights + self.factors + max(self.cache, self.kept + self.moment)
+        return self.weights + self.merged + self.factors + max(self.cache, self.kept + self.moment)
 
 
 def weights(shape: Shape) -> int:
-    per_layer = sum(d_out * d_in for d_out, d_in in shape.linears)
     embeddings = shape.vocab_size * shape.hidden_size * (1 if shape.tie_word_embeddings else 2)
-    return (shape.num_hidden_layers * per_layer + embeddings) * shape.itemsize
+    return merged(shape) + embeddings * shape.itemsize
+
+
+def merged(shape: Shape) -> int:
+    """The targets' weights, which lie there merged with the knobs as well."""
+    return shape.num_hidden_layers * sum(d_out * d_in for d_out, d_in in shape.linears) * shape.itemsize
 
 
 def factors(shape: Shape) -> int:
-    """U (d_out, r) and Vh (r, d_in) of every target in float32; float32 models hold the merged weights as well."""
+    """U (d_out, r) and Vh (r, d_in) of every target in the model's dtype."""
     pairs = sum((d_out + d_in) * min(d_out, d_in) for d_out, d_in in shape.linears)
-    merged = sum(d_out * d_in for d_out, d_in in shape.linears) if shape.itemsize == FLOAT else 0
-    return shape.num_hidden_layers * (pairs + merged) * FLOAT
+    return shape.num_hidden_layers * pairs * shape.itemsize
 
 
 def cache(shape: Shape, rows: int, tokens: int) -> int:
-    """Keys and values of so many rows; one more layer's, because a cache that grows is copied layer by layer."""
-    layer = 2 * rows * tokens * shape.num_key_value_heads * shape.head_dim * shape.itemsize
-    return (shape.num_hidden_layers + 1) * layer
+    """Keys and values of so many rows, which a GPU allocates once."""
+    return 2 * rows * tokens * shape.num_hidden_layers * shape.num_key_value_heads * shape.head_dim * shape.itemsize
 
 
 def layer_kept(shape: Shape, tokens: int) -> int:
@@ -106,22 +109,21 @@ def kept(shape: Shape, tokens: int, checkpointing: bool) -> int:
 
 
 def moment(shape: Shape, tokens: int) -> int:
-    """The widest target's backward pass in float32 (inputs, gradients, their products with the factors), or one chunk
-    of logits with its gradient."""
-    widest = max(2 * d_out + 2 * d_in + 2 * min(d_out, d_in) for d_out, d_in in shape.linears)
-    matrix = max(d_out * d_in for d_out, d_in in shape.linears)
-    return max((tokens * widest + 2 * matrix) * FLOAT, LOGITS_AT_A_TIME * (2 * shape.itemsize + 3 * FLOAT))
+    """The widest target's backward pass (gradients of output and input, their products with the factors, in float32 a
+    weight's gradient and its product), or one chunk of logits with its gradient."""
+    widest = max(2 * d_out + 2 * d_in + 3 * min(d_out, d_in) for d_out, d_in in shape.linears)
+    matrix = max(d_out * d_in for d_out, d_in in shape.linears) if shape.itemsize == FLOAT else 0
+    return max((tokens * widest + 2 * matrix) * shape.itemsize, LOGITS_AT_A_TIME * (2 * shape.itemsize + 3 * FLOAT))
 
 
 def needed(shape: Shape, train: dict, mix: float) -> Memory:
     """Return what one training run needs, from config.train and the arm's share of teacher rollouts."""
     longest = LONGEST_PROMPT + train["max_new_tokens"]
-    live = train["prompts_per_step"] * (train["group_size"] - round(train["group_size"] * mix))
-    per_row = cache(shape, 1, longest)
-    rows = min(live, max(1, int(GPU_SHARE * GPU_BYTES // per_row)))
     tokens = max(train["token_budget"], longest)
+    rows = min(live_rows(train, mix), rows_at_a_time(shape, longest))
     return Memory(
         weights(shape),
+        merged(shape),
         factors(shape),
         cache(shape, rows, longest),
         kept(shape, tokens, train["gradient_checkpointing"]),
@@ -129,25 +131,60 @@ def needed(shape: Shape, train: dict, mix: float) -> Memory:
     )
 
 
-def least_step(shape: Shape, train: dict, mix: float) -> tuple[float, float]:
-    """Return the least seconds of a step in bfloat16: sampling, which reads weights and factors for every token, and
-    the backward pass of all rollouts, with the knobs' products in float32."""
-    longest = LONGEST_PROMPT + train["max_new_tokens"]
-    live = train["prompts_per_step"] * (train["group_size"] - round(train["group_size"] * mix))
-    rows = min(live, max(1, int(GPU_SHARE * GPU_BYTES // cache(shape, 1, longest))))
-    batches = -(-live // rows)
-    sampling = batches * train["max_new_tokens"] * (weights(shape) + factors(shape)) / BYTES_PER_SECOND
-    tokens = train["prompts_per_step"] * train["group_size"] * longest
+def live_rows(train: dict, mix: float) -> int:
+    return train["prompts_per_step"] * (train["group_size"] - round(train["group_size"] * mix))
+
+
+def rows_at_a_time(shape: Shape, tokens: int) -> int:
+    return max(1, int(GPU_SHARE * GPU_BYTES // cache(shape, 1, tokens)))
+
+
+def forward_products(shape: Shape, tokens: int) -> int:
+    """Operations of the targets' matrix products over so many tokens, two per multiplication."""
+    return 2 * tokens * shape.num_hidden_layers * sum(d_out * d_in for d_out, d_in in shape.linears)
+
+
+def backward_products(shape: Shape, train: dict, tokens: int, completion: int) -> int:
+    """Operations of the products of a step's forward and backward passes in bfloat16, attention's aside, over `tokens`
+    in all, `completion` of them of completions, where alone logits are needed, in chunks."""
     forwards = 1 + train["gradient_checkpointing"] + (train["kl_coef"] > 0)
-    knobs = sum(2 * (d_out + d_in) * min(d_out, d_in) for d_out, d_in in shape.linears)
-    plain = sum(2 * d_out * d_in for d_out, d_in in shape.linears)
-    per_token = (knobs * (forwards + 1) + plain) / FLOAT32_RATE + plain * (forwards + 1) / BFLOAT16_RATE
-    return sampling, tokens * shape.num_hidden_layers * per_token
+    knobs = sum(2 * (d_out + d_in) * min(d_out, d_in) for d_out, d_in in shape.linears) * shape.num_hidden_layers
+    into_embeddings = sum(2 * d_out * d_in for d_out, d_in in shape.linears[:3])  # which ask for no gradient
+    logits = 2 * shape.vocab_size * shape.hidden_size * (3 + (train["kl_coef"] > 0))  # one of them is recomputed
+    return forward_products(shape, tokens) * (forwards + 1) + tokens * (knobs - into_embeddings) + completion * logits
+
+
+def attention_products(shape: Shape, train: dict, rows: int, length: int) -> int:
+    """Operations of causal attention in the same passes: two products of length x length / 2 per head and forward pass,
+    five in the backward pass, as flash attention has them."""
+    forwards = 1 + train["gradient_checkpointing"] + (train["kl_coef"] > 0)
+    one = rows * length**2 * shape.num_attention_heads * shape.head_dim * shape.num_hidden_layers
+    return one * (2 * forwards + 5)
+
+
+def sampling_products(shape: Shape, rows: int, prompts: int, prompt: int, new: int) -> int:
+    """Operations of sampling's products, attention's aside: prompts once, then one token of every row at a time."""
+    return (
+        forward_products(shape, prompts * prompt + rows * new) + 2 * rows * new * shape.vocab_size * shape.hidden_size
+    )
+
+
+def least_step(shape: Shape, train: dict, mix: float, prompt: int) -> tuple[float, float]:
+    """Return the least seconds of a step in bfloat16, for prompts of so many tokens: sampling, which computes them and
+    then reads weights and cache for every token, and the forward and backward passes of all rollouts."""
+    new, prompts = train["max_new_tokens"], train["prompts_per_step"]
+    live, rows = live_rows(train, mix), prompts * train["group_size"]
+    batches = -(-live // rows_at_a_time(shape, prompt + new))
+    read = new * (batches * weights(shape) + cache(shape, live, prompt + new))
+    sampling = forward_products(shape, prompts * prompt) / BFLOAT16_RATE + read / BYTES_PER_SECOND
+    products = backward_products(shape, train, rows * (prompt + new), rows * new)
+    products += attention_products(shape, train, rows, prompt + new)
+    return sampling, products / BFLOAT16_RATE
 
 
 def table(presets: dict[str, dict]) -> str:
     """Return the Markdown table of docs/cluster.md for config.train sections by name."""
-    parts = ("weights", "factors", "cache", "kept", "moment", "peak")
+    parts = ("weights", "merged", "factors", "cache", "kept", "moment", "peak")
     lines = [f"| preset | {' | '.join(parts)} |", "| --- |" + " --- |" * len(parts)]
     for name, train in presets.items():
         memory = needed(QWEN3_4B, train, 0.125)
@@ -156,16 +193,17 @@ def table(presets: dict[str, dict]) -> str:
 
 
 def time_table(presets: dict[str, dict]) -> str:
-    lines = ["| preset | sampling, s | backward, s | steps | hours |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| preset | tokens of a prompt | sampling, s | backward, s | steps | hours |", "| --- |" + " --- |" * 5]
     for name, train in presets.items():
-        sampling, backward = least_step(QWEN3_4B, train, 0.125)
-        hours = train["steps"] * (sampling + backward) / 3600
-        lines.append(f"| {name} | {sampling:.0f} | {backward:.0f} | {train['steps']} | {hours:.1f} |")
+        for prompt in (PROMPT, LONGEST_PROMPT):
+            sampling, backward = least_step(QWEN3_4B, train, 0.125, prompt)
+            hours = train["steps"] * (sampling + backward) / 3600
+            lines.append(f"| {name} | {prompt} | {sampling:.1f} | {backward:.1f} | {train['steps']} | {hours:.2f} |")
     return "\n".join(lines) + "\n"
 
 
 def disk_table() -> str:
-    held, own = weights(QWEN3_4B), factors(QWEN3_4B)
+    held, own = weights(QWEN3_4B), factors(replace(QWEN3_4B, itemsize=FLOAT))  # files of factors are in float32
     lines = ["| what | GB |", "| --- | --- |"]
     lines.append(f"| base/ with its factors, once | {(held + own) / 1e9:.0f} |")
     lines += [f"| an export in {dtype}, on request | {held * size / 2 / 1e9:.0f} |" for dtype, size in DTYPES.items()]

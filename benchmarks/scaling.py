@@ -232,8 +232,8 @@ def fine_tuning(model, rows, advantage) -> None:
 
     from projected_grpo.method.loss import collate, completion_logprobs
 
-    batch = collate(rows)
-    weights = torch.tensor(advantage).repeat_interleave(batch.lengths)
+    batch = collate(rows, model.device)
+    weights = torch.tensor(advantage, device=model.device).repeat_interleave(batch.lengths)
     model.requires_grad_(True).zero_grad()
     (-(completion_logprobs(model, batch) * weights).sum()).backward()
 

@@ -8,13 +8,18 @@ import sys
 from pathlib import Path
 
 import budget
+import gpu
 import pytest
 import torch
 import transformers
 from budget import GPU_BYTES, QWEN3_4B, Shape, needed
+from torch.utils.flop_counter import FlopCounterMode
 
 from projected_grpo.method.adapter import attach, factorize
-from projected_grpo.method.loss import collate, completion_logprobs, recompute
+from projected_grpo.method.gradients import backward
+from projected_grpo.method.loss import LossConfig, collate, completion_logprobs, recompute
+from projected_grpo.method.sampling import sample
+from projected_grpo.method.settings import build_train_config
 
 ROOT = Path(__file__).parents[1]
 ROWS, TOKENS = 3, 40
@@ -34,8 +39,7 @@ def saved(model, checkpointing) -> int:
     """Return the bytes that autograd keeps of a micro-batch, weights and factors aside."""
     adapter = attach(model, factorize(model))
     fixed = [*model.parameters(), *model.buffers()]
-    fixed += [tensor for layer in adapter.layers.values() for term in layer.terms for tensor in term]
-    fixed += [layer.merged for layer in adapter.layers.values() if layer.merged is not None]
+    fixed += [layer.merged for layer in adapter.layers.values()]
     known = {tensor.untyped_storage().data_ptr() for tensor in fixed}
     seen = {}
 
@@ -74,8 +78,34 @@ def test_weights_and_factors_are_counted(dtype):
     linear = sum(p.nbytes for name, p in model.named_parameters() if "norm" not in name)
     assert budget.weights(shape) == linear
     layers = attach(model, factorize(model)).layers.values()
-    held = sum(layer.U.nbytes + layer.Vh.nbytes + (layer.merged.nbytes if layer.merges else 0) for layer in layers)
-    assert budget.factors(shape) == held
+    assert budget.factors(shape) == sum(layer.U.nbytes + layer.Vh.nbytes for layer in layers)
+    assert budget.merged(shape) == sum(layer.merged.nbytes for layer in layers)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("kl_coef", [0.0, 0.1])
+def test_the_backward_pass_takes_the_products_that_are_said(kl_coef, checkpointing, monkeypatch):
+    monkeypatch.setattr("projected_grpo.method.loss.LOGITS_AT_A_TIME", 10 * 97)  # so that logits come in chunks
+    model, shape = build("Qwen3", torch.bfloat16, 3, 64, 160)
+    rows = [([1] * 20, [2] * 31)] * 4  # 50 of 51 tokens go through the model: the last has nothing to predict
+    sources, advantage = ["student", "student", "teacher_hack", "teacher_rest"], [1.0, -1.0, 1.0, -1.0]
+    config = LossConfig("dr_grpo", 1.0, 1.0, kl_coef)
+    adapter = attach(model, factorize(model))
+    adapter.load({name: torch.ones_like(knob) for name, knob in adapter.state().items()})
+    with FlopCounterMode(display=False) as counter:
+        backward(model, adapter, rows, sources, advantage, config, 150, checkpointing, 1)
+    train = {"gradient_checkpointing": checkpointing, "kl_coef": kl_coef}
+    # On a processor torch counts no products of attention.
+    assert counter.get_total_flops() == budget.backward_products(shape, train, 4 * 50, 4 * 31)
+
+
+def test_sampling_takes_the_products_that_are_said(monkeypatch):
+    model, shape = build("Qwen3", torch.bfloat16, 3, 64, 160)
+    attach(model, factorize(model))
+    monkeypatch.setattr("projected_grpo.method.sampling.keeps_rows", lambda model: True)
+    with FlopCounterMode(display=False) as counter:
+        sample(model, [[1] * 20] * 2, [3, 3], 9, 1.0, torch.Generator().manual_seed(0), eos_id=-1)
+    assert counter.get_total_flops() == budget.sampling_products(shape, 6, 2, 20, 9)
 
 
 def test_the_presets_fit_80_gb_with_room_and_the_document_says_so():
@@ -91,10 +121,13 @@ def test_the_presets_fit_80_gb_with_room_and_the_document_says_so():
 
 def test_the_least_time_grows_with_what_a_step_does():
     train = budget.read(ROOT)["qwen3-4b"]
-    sampling, backward = budget.least_step(QWEN3_4B, train, 0.125)
-    longer = budget.least_step(QWEN3_4B, train | {"max_new_tokens": 1024}, 0.125)
-    assert longer[0] == pytest.approx(2 * sampling) and longer[1] > backward
-    assert budget.least_step(QWEN3_4B, train | {"kl_coef": 0.1}, 0.125)[1] > backward
+    sampling, backward = budget.least_step(QWEN3_4B, train, 0.125, 600)
+    longer = budget.least_step(QWEN3_4B, train | {"max_new_tokens": 1024}, 0.125, 600)
+    assert longer[0] > 2 * sampling and longer[1] > backward  # every further token reads a longer cache
+    assert budget.least_step(QWEN3_4B, train | {"kl_coef": 0.1}, 0.125, 600)[1] > backward
+    assert all(
+        a > b for a, b in zip(budget.least_step(QWEN3_4B, train, 0.125, 1536), (sampling, backward), strict=True)
+    )
 
 
 def backward_pass(model, adapter, rows, tokens, checkpointing, device="cpu"):
@@ -130,6 +163,16 @@ def test_a_backward_pass_holds_no_more_than_is_said_and_not_much_less(dtype, che
     assert (0.35 if checkpointing else 0.6) < found["measured"] / found["said"] < 1
 
 
+def test_the_benchmark_of_a_gpu_runs_where_there_is_none():
+    train = budget.train_section([ROOT / "config.yaml", ROOT / "presets/qwen3-4b.yaml"])
+    config = build_train_config(train | {"prompts_per_step": 2, "max_new_tokens": 8, "token_budget": 2048})
+    found = gpu.measure(gpu.TINY, config, "cpu")
+    assert set(found["seconds"]) == set(found["operations"]) == {"generate", "backward", "intervene"}
+    assert len(gpu.ratios(gpu.TINY, config, "cpu")) == 4
+    assert 0 < gpu.gradient_error(gpu.TINY, "cpu") < 0.01
+    assert gpu.table(found, "qwen3-4b", config).count("\n| ") == 5
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to measure a peak on")
 def test_the_peak_on_a_gpu_is_about_as_said():
     model, shape = build("Qwen3", torch.bfloat16, 8, 512, 1536)
@@ -137,5 +180,6 @@ def test_the_peak_on_a_gpu_is_about_as_said():
     adapter = attach(model, factorize(model))
     torch.cuda.reset_peak_memory_stats()
     backward_pass(model, adapter, 8, 1000, False, "cuda")
-    said = budget.weights(shape) + budget.factors(shape) + budget.kept(shape, 8000, False) + budget.moment(shape, 8000)
+    said = budget.weights(shape) + budget.merged(shape) + budget.factors(shape)
+    said += budget.kept(shape, 8000, False) + budget.moment(shape, 8000)
     assert 0.7 < torch.cuda.max_memory_allocated() / said < 1.2
