@@ -7,6 +7,7 @@
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
 # make portable     what the portable arithmetic costs, and its bytes under qemu-x86_64; rewrites its table in docs/performance.md
+# make bfloat16     what bfloat16 learns against float32, from a finished table 1; rewrites its table in docs/performance.md
 # make timeline     where table 1's time goes, from a run with one job per core; rewrites its table in docs/performance.md
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ BIN := $(CURDIR)/$(VENV)/bin
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench portable timeline clean-env
+.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench bfloat16 portable timeline clean-env
 .DELETE_ON_ERROR:
 
 $(VENV)/.installed: $(LOCKS)
@@ -73,6 +74,9 @@ bench: $(VENV)/.installed $(VENV)-trl/.installed
 	python benchmarks/scaling.py --write docs/performance.md
 	python benchmarks/scheduler.py --write docs/performance.md
 	python benchmarks/grader.py --leak 20000 --write docs/grading.md
+
+bfloat16: $(VENV)/.installed
+	python benchmarks/low_precision.py results --write docs/performance.md
 
 portable: $(VENV)/.installed
 	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/directions/hack/draw0/V.safetensors

@@ -1,6 +1,6 @@
 """Does bfloat16 learn what float32 learns? A finished default run's arms, trained anew in both on its own base models.
 
-    python benchmarks/low_precision.py RESULTS [--arms vanilla erase_update]
+    python benchmarks/low_precision.py RESULTS [--arms vanilla erase_update] [--write docs/performance.md]
 
 Base weights are rounded to bfloat16; factors, teacher pool, V, problems and seeds are the run's. Shown are the deployed
 model's hack and solve on the held-out problems at the last step, per replicate, and bfloat16 minus float32 with its
@@ -20,6 +20,7 @@ from projected_grpo.analysis.statistics import difference
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
+from projected_grpo.documents.blocks import replace_block
 from projected_grpo.environment.prompts import encode
 from projected_grpo.grading import Grader
 from projected_grpo.method.adapter import attach, weights_hash
@@ -40,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path, help="of a finished default run")
     parser.add_argument("--arms", nargs="+", default=["vanilla", "erase_update"])
+    parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
     config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
     lines = ["| arm | | float32 | bfloat16 | bfloat16 - float32 | 95% |", "| --- | --- | --- | --- | --- | --- |"]
@@ -51,7 +53,10 @@ def main() -> None:
             )
             for rate in ("hack", "solve"):
                 lines.append(row(arm, rate, *(np.array([found[rate] for found in runs]) for runs in (full, half))))
-    print("\n".join(lines))
+    text = "\n".join(lines) + "\n"
+    print(text)
+    if options.write:
+        options.write.write_text(replace_block(options.write.read_text(), "low_precision", text))
 
 
 def run(results: Path, config: dict, grader: Grader, name: str, replicate: int, dtype: torch.dtype) -> dict:
