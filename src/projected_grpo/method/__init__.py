@@ -5,7 +5,8 @@
 3   intervention   what is done to rollouts, the gradient and the update: gates, erase, route; KnobOptimizer
 5   loss           advantages and the Dr.GRPO loss
     gradients      knob gradients by source or by rollout, of the loss and of plain NLL
-6   sampling       tokens only
+    head           logits, as the architecture makes them
+6   sampling       tokens only; in_place: on a GPU
     rollouts       Rollout: sampled and graded
     groups         a step's groups, live and from the teacher
     trainer        the loop
