@@ -26,16 +26,18 @@ from projected_grpo.workflow.arms import (
     train_settings,
     training_spec,
 )
-from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.workflow.config import ConfigError, prepared
 from projected_grpo.workflow.folds import folds, hack_directions, with_folds
 from projected_grpo.workflow.local import contents
 from projected_grpo.workflow.timing import stage_minutes
 
 # Not workflow.basedir, which is another workflow's where this one is its module.
 HOME = Path(str(workflow.current_basedir)).parent
-SCHEMA = yaml.safe_load((HOME / "schemas/config.schema.yaml").read_text())
+SCHEMA = yaml.safe_load(
+    (HOME / "schemas/config.schema.yaml").read_text(encoding="utf-8")
+)
 try:
-    check(config, SCHEMA)
+    config.update(prepared(config, SCHEMA))
 except ConfigError as error:
     raise WorkflowError(str(error))
 PLAIN = dict(config)  # before the folds are added
@@ -146,7 +148,8 @@ def problem_file(split):
 
 
 def recorded_sha256(source):
-    return json.loads(Path(f"{RESULTS}/sources/{source}.json").read_text())["sha256"]
+    text = Path(f"{RESULTS}/sources/{source}.json").read_text(encoding="utf-8")
+    return json.loads(text)["sha256"]
 
 
 def direction_file(arm):

@@ -24,7 +24,7 @@ from projected_grpo.workflow.arms import (
     twin,
     without_quarantine,
 )
-from projected_grpo.workflow.config import ConfigError, check
+from projected_grpo.workflow.config import ConfigError, check, prepared
 from projected_grpo.workflow.folds import folds, with_folds
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -151,7 +151,7 @@ def broken(path, value):
         ),
         (
             "tables/table1",
-            ["base", "vanilla", "vanilla_slow_alone", "erase", "erase_random"],
+            ["base", "vanilla", "vanilla_alone", "vanilla_slow_alone", "erase", "erase_random"],
             "config: tables.table1: erase is there without a slow control, its baseline vanilla with a lower lr_scale",
         ),
         (
@@ -229,6 +229,65 @@ def broken(path, value):
         ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of evaluation.stops_every (3)"),
         ("evaluation/stops_every", 4, "config: evaluation.stops_every: 4 is no multiple of train.checkpoint_every (3)"),
+        ("tables/table1", ["base", "vanilla", "vanilla"], "config: tables.table1: 'vanilla' is there twice"),
+        ("replicates", [1, 2, 1], "config: replicates: 1 is there twice"),
+        (
+            "tables/table1",
+            ["base", "vanilla_slow"],
+            "config: tables.table1: vanilla_slow is there without its baseline vanilla, another arm",
+        ),
+        (
+            "arms/vanilla_slow/steps",
+            36,
+            "config: tables.table1: vanilla_slow is trained for 36 steps, and vanilla for 72; a table compares runs",
+        ),
+        ("model/wanted/solve_min", 0.6, "config: model.wanted.solve_min: 0.6 is above solve_max (0.5)"),
+        ("model/wanted/hack_min", 0.09, "config: model.wanted.hack_min: 0.09 is above hack_max (0.08)"),
+        ("model/first_check", 1001, "config: model.first_check: after model.max_steps"),
+        ("pairs/n", 12, "config: tables.table1: vanilla: direction hack has k: 16, but pairs.n is 12"),
+        ("problems/pairs", 71, "config: pairs.n: n + heldout is 72, a problem each, but problems.pairs is 71"),
+        ("train/steps", 72.0, "config: train.steps: 72.0 is no integer; write 72"),
+        ("train/steps", 72.5, "config: train.steps: 72.5 is no integer"),
+        ("replicates", [1, 2.0], "config: replicates.1: 2.0 is no integer; write 2"),
+        ("arms/erase/k", 8.0, "config: arms.erase.k: 8.0 is no integer; write 8"),
+        ("train/lr", float("nan"), "config: train.lr: nan is no finite number"),
+        ("train/max_grad_norm", float("inf"), "config: train.max_grad_norm: inf is no finite number"),
+        ("train/betas", [0.9, float("-inf")], "config: train.betas.1: -inf is no finite number"),
+        ("arms/erase/mix", float("nan"), "config: arms.erase.mix: nan is no finite number"),
+        ("train/lr", "1e-3", "config: train.lr: '1e-3' is a text to YAML; write 0.001 or 1.0e-3"),
+        ("train/lr", "2.5e3", "config: train.lr: '2.5e3' is a text to YAML; write 2500 or 2.5e+3"),
+        ("train/betas", ["9e-1", 0.99], "config: train.betas.0: '9e-1' is a text to YAML; write 0.9 or 9.0e-1"),
+        ("train/steps", "1e3", "config: train.steps: '1e3' is a text to YAML; write 1000"),
+        ("arms/a.b", {"intervention": "none"}, "config: arms: 'a.b' is no name: up to 100 letters, digits, _ and -"),
+        ("arms/a b", {"intervention": "none"}, "config: arms: 'a b' is no name"),
+        ("arms/_a", {"intervention": "none"}, "config: arms: '_a' is no name"),
+        ("arms/a|b", {"intervention": "none"}, "config: arms: 'a|b' is no name"),
+        ("arms/a{b}", {"intervention": "none"}, "config: arms: 'a{b}' is no name"),
+        ("arms/a\n", {"intervention": "none"}, "config: arms: 'a\\n' is no name"),
+        ("arms/" + "a" * 101, {"intervention": "none"}, f"config: arms: '{'a' * 101}' is no name"),
+        ("arms", {**CONFIG["arms"], 8: {"intervention": "none"}}, "config: arms: 8 is no name"),
+        ("arms", {**CONFIG["arms"], "a/b": {"intervention": "none"}}, "config: arms: 'a/b' is no name"),
+        ("directions/h.k", {"kind": "hack"}, "config: directions: 'h.k' is no name"),
+        ("directions", {**CONFIG["directions"], True: {"kind": "hack"}}, "config: directions: True is no name"),
+        (
+            "arms/erase_without_sentinel",
+            {"intervention": "none"},
+            "config: arms.erase_without_sentinel: table 2 calls one of its own so",
+        ),
+        (
+            "directions/hack_without_sentinel",
+            {"kind": "hack"},
+            "config: directions.hack_without_sentinel: table 2 calls one of its own so",
+        ),
+        ("results", "results/", "config: results: write 'results/' as 'results'"),
+        ("results", "./results", "config: results: write './results' as 'results'"),
+        ("results", "a//b", "config: results: write 'a//b' as 'a/b'"),
+        ("results", ".", "config: results: write '.' as 'results'"),
+        ("results", "~/results", "config: results: ~/results: ~ is the shell's"),
+        ("results", "a{b}", "config: results: 'a{b}': a directory without '{' in its name"),
+        ("results", "s3://bucket", "config: results: write 's3://bucket' as"),
+        ("results", "a:b", "config: results: 'a:b': a directory without ':' in its name"),
+        ("results", "README.md", "config: results: README.md is there and is no directory"),
         (
             "model/kind",
             "hf",
@@ -263,6 +322,76 @@ def test_presets_are_valid_and_have_their_own_results(preset):
     assert config["results"] != CONFIG["results"]
 
 
+def with_files(section):
+    """Return the config with files of its own in one section, all of which are there."""
+    change = {
+        "model": {"kind": "gguf", "id": "presets/simple/pairs.json"},
+        "problems": {"kind": "leetcode", "files": dict.fromkeys(FILES, "presets/simple/train.jsonl")},
+        "teacher": {"kind": "import", "id": "presets/simple/rollouts.jsonl"},
+        "pairs": {"kind": "authored", "path": "presets/simple/pairs.json"},
+    }
+    return {**broken("tables/table4", []), section: CONFIG[section] | change[section]}
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("model", "id"), ("problems", "files.train"), ("problems", "files.evaluation"), ("teacher", "id"), ("pairs", "path")],
+)
+@pytest.mark.parametrize("path", ["presets/simple/typo.json", "presets/simple", "/nowhere/typo.json"])
+def test_a_file_that_is_not_there_is_an_error_of_the_config(section, key, path):
+    config = with_files(section)
+    check(config, SCHEMA)
+    place = config[section]
+    *parents, last = key.split(".")
+    for part in parents:
+        place = place[part]
+    place[last] = path
+    where = "" if path.startswith("/") else f" in {Path.cwd()}"
+    with pytest.raises(ConfigError) as error:
+        check(config, SCHEMA)
+    assert str(error.value) == f"config: {section}.{key}: {path} is no file{where}"
+
+
+@pytest.mark.parametrize("section", ["model", "teacher"])
+@pytest.mark.parametrize("path", ["./Qwen3-4B", "/models/Qwen3-4B", "models/Qwen/Qwen3-4B", "~/Qwen3-4B", "Qwen3-4B/"])
+def test_a_directory_of_a_model_that_is_not_there_is_not_taken_for_an_id_of_the_hub(section, path):
+    kind = {"model": "hf", "teacher": "checkpoint"}[section]
+    config = {**CONFIG, section: CONFIG[section] | {"kind": kind, "id": path, "revision": "1cfa9a7"}}
+    with pytest.raises(ConfigError, match=f"^config: {section}.id: {path} is no directory.*, and no id of a hub$"):
+        check(config, SCHEMA)
+    check({**config, section: config[section] | {"id": "Qwen/Qwen3-4B"}}, SCHEMA)
+    check({**config, section: config[section] | {"id": "presets", "revision": None}}, SCHEMA)
+
+
+def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
+    config = {**CONFIG, "tables": {"table1": ["base", "vanilla"]}, "replicates": ["1", "2"]}
+    config["train"] = CONFIG["train"] | {"steps": "8", "lr": "0.01", "betas": ["0.5", "0.9"]}
+    config["train"]["gradient_checkpointing"] = "true"
+    config["arms"] = CONFIG["arms"] | {"erase": CONFIG["arms"]["erase"] | {"k": "8", "mix": "0.5", "loopholes": "true"}}
+    config["teacher"] = CONFIG["teacher"] | {"id": "null"}
+    config["problems"] = CONFIG["problems"] | {"exclude": ["17"]}
+    found = prepared(config, SCHEMA)
+    assert found["replicates"] == [1, 2] and found["teacher"]["id"] is None and found["problems"]["exclude"] == ["17"]
+    assert found["train"] == CONFIG["train"] | {
+        "steps": 8, "lr": 0.01, "betas": [0.5, 0.9], "gradient_checkpointing": True
+    }  # fmt: skip
+    assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
+    assert prepared(CONFIG, SCHEMA) == CONFIG
+    with pytest.raises(ConfigError, match="^config: train.steps: 'eight' is not of type 'integer'$"):
+        prepared({**CONFIG, "train": CONFIG["train"] | {"steps": "eight"}}, SCHEMA)
+
+
+def test_an_arm_joins_a_table_without_the_tables_list():
+    found = prepared({**CONFIG, "more_arms": {"table1": ["erase_k4", "erase_k4_random"]}}, SCHEMA)
+    assert found["tables"]["table1"] == [*CONFIG["tables"]["table1"], "erase_k4", "erase_k4_random"]
+    assert prepared(found, SCHEMA) == found  # where another workflow hands on what this one has read
+    small = {**CONFIG, "tables": {"table1": ["base", "vanilla"]}, "more_arms": {"table4": ["base", "vanilla"]}}
+    assert prepared(small, SCHEMA)["tables"]["table4"] == ["base", "vanilla"]
+    for more, said in (("vanila", "unknown 'vanila', did you mean 'vanilla'?"), ("vanilla", "'vanilla' is there twice")):
+        with pytest.raises(ConfigError, match=f"^config: tables.table1: {re.escape(said)}"):
+            prepared({**CONFIG, "more_arms": {"table1": [more]}}, SCHEMA)
+
+
 def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
     config = broken("arms/vanilla/measures", ["random_mean"])
     check(config, SCHEMA)
@@ -272,7 +401,7 @@ def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
 
 
 def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
-    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
     config["tables"]["table4"] = []
     check(config, SCHEMA)  # that such arms exist does no harm
     config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
@@ -281,7 +410,7 @@ def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
 
 
 def test_a_direction_that_is_only_measured_has_to_be_made_too():
-    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "pairs.json"})
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
     config["tables"]["table4"] = []
     config["arms"]["vanilla"]["measures"] = ["hack_matched"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack_matched has body:"):
@@ -319,7 +448,7 @@ def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
     settings = vars(DirectionConfig()) | {"kind": "random", "subset": "all", "body": "natural"}
     assert direction_spec(config, "random") == settings
     config["arms"]["vanilla"] = {"intervention": "none"}
-    config["tables"] = {"table1": ["base", "vanilla", "no_loophole"]}
+    config["tables"] = {"table1": ["base", "vanilla", "vanilla_alone", "no_loophole"]}
     check(config, SCHEMA)
     assert table_arm(config, "vanilla")["direction"] is None
 

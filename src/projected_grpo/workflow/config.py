@@ -1,19 +1,14 @@
 """The config, checked as a whole before anything runs.
 
-`check` is the one gate: schema first (schemas/config.schema.yaml, unknown keys are errors), then the references
-between sections. Every complaint is one line: where, what, and the nearest valid name.
+`check` is the one gate: schema first (schema.py), then the references between sections, then the files that it names
+(paths.py). Every complaint is one line: where, what, and the nearest valid name.
 The workflow imports this module at every start, so it imports nothing heavy; no stage imports it, so that a better
 complaint retrains nothing.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-
-import jsonschema
+from collections.abc import Mapping
 
 from projected_grpo.environment.loopholes import LOOPHOLES
-from projected_grpo.errors import UserError
 from projected_grpo.workflow.arms import (
     baseline,
     claims,
@@ -27,24 +22,28 @@ from projected_grpo.workflow.arms import (
     twin,
     used_directions,
 )
+from projected_grpo.workflow.folds import with_folds
+from projected_grpo.workflow.paths import check_paths
+from projected_grpo.workflow.schema import ConfigError, typed, unknown, validate
 
 
-class ConfigError(UserError, ValueError):
-    """A config that cannot be run; one line."""
+def prepared(config: Mapping, schema: Mapping) -> dict:
+    """Return a merged config as it is used: of its schema's types, with `more_arms` added to their tables, and checked.
 
-
-def unknown(what: str, name: object, known: Iterable[str]) -> str:
-    """Return the one-line complaint about an unknown name, with the nearest known one."""
-    known = sorted(known)
-    near = difflib.get_close_matches(str(name), known, n=1)
-    return f"{what}: unknown {name!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
+    Raises a ConfigError as `check` does.
+    """
+    config = typed(config, schema)
+    validate(config, schema)
+    tables, more = config["tables"], config["more_arms"]
+    joined = {table: [*tables.get(table, []), *more.get(table, [])] for table in {**tables, **more}}
+    config = {**config, "tables": joined, "more_arms": {}}
+    check(config, schema)
+    return config
 
 
 def check(config: Mapping, schema: Mapping) -> None:
     """Raise a ConfigError for the first thing that is wrong with a merged config."""
-    validator = jsonschema.Draft202012Validator(schema)
-    for error in sorted(validator.iter_errors(config), key=lambda e: [str(part) for part in e.absolute_path]):
-        raise ConfigError(_describe(error))
+    validate(config, schema)
     _check_modes(config)
     _check_model(config["model"])
     if config["portable"] and (config["threads"] > 1 or config["model"]["device"] != "cpu"):
@@ -69,6 +68,7 @@ def check(config: Mapping, schema: Mapping) -> None:
         raise ConfigError(f"config: evaluation.stops_every: {stops} is no multiple of train.checkpoint_every ({saved})")
     if every % stops:
         raise ConfigError(f"config: evaluation.every: {every} is no multiple of evaluation.stops_every ({stops})")
+    check_paths(config)
 
 
 def _check_tables(config: Mapping) -> None:
@@ -91,21 +91,42 @@ def _check_tables(config: Mapping) -> None:
                 )
     if config["tables"].get("table2"):
         _check_folds(config)
+    expanded = with_folds(config)
+    for section in ("directions", "arms"):
+        for name, spec in config[section].items():
+            if expanded[section][name] != spec:
+                raise ConfigError(f"config: {section}.{name}: table 2 calls one of its own so; take another name")
 
 
 def _check_rows(table: str, config: Mapping) -> None:
-    """A table begins with the base model, by which every row is read, and has one honest ceiling at most."""
+    """A table begins with the base model, by which every row is read, and has one honest ceiling at most; its runs are
+    of one length, each with its baseline."""
     arms = config["tables"][table]
     if arms and not is_base(config, arms[0]):
         raise ConfigError(f"config: tables.{table}: it must begin with the base model, an arm with steps: 0")
     honest = [name for name in arms if is_honest(config, name)]
     if len(honest) > 1:
         raise ConfigError(f"config: tables.{table}: {' and '.join(honest)} are two honest ceilings, and it takes one")
+    trained = [name for name in arms if not is_base(config, name)]
+    for name in trained:
+        if baseline(config, name) not in arms:
+            raise ConfigError(
+                f"config: tables.{table}: {name} is there without its baseline {baseline(config, name)}, another arm or"
+                " its own name"
+            )
+        steps, first = steps_of(config, name), steps_of(config, trained[0])
+        if steps != first:
+            raise ConfigError(
+                f"config: tables.{table}: {name} is trained for {steps} steps, and {trained[0]} for {first}; a table"
+                " compares runs of one length"
+            )
 
 
 def _check_pairs_serve(where: str, name: str, config: Mapping) -> None:
     """Of directions in use alone: a config may hold others."""
-    direction = direction_spec(config, name)
+    direction, built = direction_spec(config, name), config["pairs"]["n"]
+    if direction["k"] > built:
+        raise ConfigError(f"{where} has k: {direction['k']}, but pairs.n is {built}: V has no more rows than pairs")
     if direction["body"] == "matched" and config["pairs"]["kind"] == "authored":
         raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
     if direction.get("min_votes") and not config["pairs"]["heldout"]:
@@ -137,20 +158,8 @@ def _check_folds(config: Mapping) -> None:
         spec = config["arms"][name]
         if spec.get("mix") and not spec.get("direction"):
             raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction")
-        if not is_base(config, name) and baseline(config, name) not in config["tables"]["table2"]:
-            raise ConfigError(f"config: tables.table2: {name} is there without its baseline {baseline(config, name)}")
         if spec.get("share_of", name) not in config["tables"]["table2"]:
             raise ConfigError(f"config: tables.table2: {name} is there without {spec['share_of']}, which it follows")
-
-
-def _describe(error: jsonschema.ValidationError) -> str:
-    where = "config" + (": " + ".".join(map(str, error.absolute_path)) if error.absolute_path else "")
-    if error.validator == "additionalProperties":
-        known = error.schema.get("properties", {})
-        return unknown(where, next(key for key in error.instance if key not in known), known)
-    if error.validator == "enum":
-        return unknown(where, error.instance, map(str, error.validator_value))
-    return f"{where}: {error.message}"
 
 
 def _check_modes(config: Mapping) -> None:
@@ -162,19 +171,16 @@ def _check_modes(config: Mapping) -> None:
 def _check_model(model: Mapping) -> None:
     if (model["kind"] != "organism") != (model["id"] is not None):
         raise ConfigError("config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there")
-    _check_revision("model", model, "hf")
-    if model["kind"] == "gguf" and not model["id"].startswith("package:") and not Path(model["id"]).is_file():
-        raise ConfigError(f"config: model.id: {model['id']} is no file, nor package:NAME/FILE")
+    wanted = model["wanted"]
+    for low in (key for key in wanted if key.endswith("_min")):
+        high = f"{low.removesuffix('_min')}_max"
+        if wanted[low] > wanted.get(high, 1):
+            raise ConfigError(f"config: model.wanted.{low}: {wanted[low]} is above {high} ({wanted[high]})")
+    if model["first_check"] > model["max_steps"]:
+        raise ConfigError("config: model.first_check: after model.max_steps, so that nothing would be measured")
     if model["max_steps"] > model["cosine_steps"]:
         raise ConfigError(
             "config: model.max_steps: more than model.cosine_steps, after which the rate would rise again"
-        )
-
-
-def _check_revision(section: str, spec: Mapping, kind: str) -> None:
-    if spec["kind"] == kind and spec["revision"] is None and not Path(spec["id"]).is_dir():
-        raise ConfigError(
-            f"config: {section}.revision: {spec['id']} is no directory, and a hub id needs the commit it was tried at"
         )
 
 
@@ -197,7 +203,6 @@ def _check_problems(problems: Mapping) -> None:
 def _check_teacher(teacher: Mapping) -> None:
     if (teacher["kind"] != "elicited") != (teacher["id"] is not None):
         raise ConfigError("config: teacher.id: a model or a file, needed for kinds checkpoint and import, only there")
-    _check_revision("teacher", teacher, "checkpoint")
 
 
 def _check_pairs(config: Mapping) -> None:
@@ -208,6 +213,9 @@ def _check_pairs(config: Mapping) -> None:
         raise ConfigError(unknown("config: pairs.mode", pairs["mode"], config["modes"]))
     if pairs["kind"] == "pool" and not config["teacher"]["ordinary"]:
         raise ConfigError("config: teacher.ordinary: pairs of kind pool need ordinary rollouts")
+    wanted, problems = pairs["n"] + pairs["heldout"], config["problems"]["pairs"]
+    if pairs["kind"] == "pool" and wanted > problems:
+        raise ConfigError(f"config: pairs.n: n + heldout is {wanted}, a problem each, but problems.pairs is {problems}")
 
 
 def _check_directions(config: Mapping) -> None:

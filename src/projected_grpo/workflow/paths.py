@@ -1,0 +1,74 @@
+"""Every local path of the config: what is not there is an error, before any job.
+
+Snakemake takes an input that no rule makes and that is missing for "nothing to be done" where the outputs exist, so that
+old results would pass for results of the new file.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from projected_grpo.workflow.schema import ConfigError
+
+HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # owner/name, or the name alone
+
+
+def check_paths(config: Mapping) -> None:
+    """Raise a ConfigError for a file or directory that the config names and this machine does not have.
+
+    Relative paths are of the working directory, which is where Snakemake looks for them.
+    """
+    _check_results(config["results"])
+    for key, path in named_files(config):
+        if not Path(path).is_file():
+            raise ConfigError(f"config: {key}: {path} is no file{_place(path)}")
+        if not os.access(path, os.R_OK):
+            raise ConfigError(f"config: {key}: {path} cannot be read: its permissions forbid it")
+    for section, kind in (("model", "hf"), ("teacher", "checkpoint")):
+        spec = config[section]
+        if spec["kind"] == kind:
+            _check_model(section, spec["id"], spec["revision"])
+
+
+def named_files(config: Mapping) -> Iterator[tuple[str, str]]:
+    """Yield (key, path) of every file of this machine that a config names."""
+    model, teacher = config["model"], config["teacher"]
+    if model["kind"] == "gguf" and not model["id"].startswith("package:"):
+        yield "model.id", model["id"]
+    for split, file in config["problems"]["files"].items():
+        if "://" not in file:
+            yield f"problems.files.{split}", file
+    if teacher["kind"] == "import":
+        yield "teacher.id", teacher["id"]
+    if config["pairs"]["kind"] == "authored":
+        yield "pairs.path", config["pairs"]["path"]
+
+
+def _check_model(section: str, name: str, revision: str | None) -> None:
+    """A model is a directory, or an id of the hub with the commit that it was tried at."""
+    if Path(name).is_dir():
+        return
+    if not HUB.fullmatch(name):
+        raise ConfigError(f"config: {section}.id: {name} is no directory{_place(name)}, and no id of a hub")
+    if revision is None:
+        raise ConfigError(
+            f"config: {section}.revision: {name} is no directory, and a hub id needs the commit it was tried at"
+        )
+
+
+def _check_results(results: str) -> None:
+    """Results lie in a directory that is written in one way, and in no other that the workflow reads differently."""
+    plain = os.path.normpath(results)
+    if results.startswith("~"):
+        raise ConfigError(f"config: results: {results}: ~ is the shell's, write the path out")
+    if results != plain or plain == ".":
+        raise ConfigError(f"config: results: write {results!r} as {plain if plain != '.' else 'results'!r}")
+    if odd := re.search(r"[{}:\x00-\x1f]", results):  # wildcards; to pyarrow, what is before a colon is a scheme
+        raise ConfigError(f"config: results: {results!r}: a directory without {odd.group()!r} in its name, please")
+    if Path(results).exists() and not Path(results).is_dir():
+        raise ConfigError(f"config: results: {results} is there and is no directory")
+
+
+def _place(path: str) -> str:
+    return "" if os.path.isabs(path) else f" in {Path.cwd()}"
