@@ -214,7 +214,7 @@ def train_section(files: Iterable[Path]) -> dict:
     """Return config.train of configs on top of each other: as for --configfile, later ones replace earlier ones."""
     train: dict = {}
     for path in files:
-        train |= yaml.safe_load(path.read_text())["train"]
+        train |= yaml.safe_load(path.read_text(encoding="utf-8"))["train"]
     return train
 
 
@@ -231,8 +231,8 @@ def read(root: Path) -> dict[str, dict]:
 
 if __name__ == "__main__":
     page = Path(sys.argv[1])
-    text, presets = page.read_text(), read(page.parents[1])
+    text, presets = page.read_text(encoding="utf-8"), read(page.parents[1])
     checkpointed = {name: train for name, train in presets.items() if train["gradient_checkpointing"]}
     for name, content in (("memory", table(presets)), ("time", time_table(checkpointed)), ("disk", disk_table())):
         text = replace_block(text, name, content)
-    page.write_text(text)
+    page.write_text(text, encoding="utf-8")

@@ -51,7 +51,9 @@ def main() -> None:
     text += " three sources, from the same inputs.\n"
     print(text)
     if options.write:
-        options.write.write_text(replace_block(options.write.read_text(), "gpu", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "gpu", text), encoding="utf-8"
+        )
 
 
 def plain(shape: budget.Shape, device: str) -> nn.Module:

@@ -71,7 +71,9 @@ def main() -> None:
         text += "\n" + growth(options.leak)
     print(text)
     if options.write:
-        options.write.write_text(replace_block(options.write.read_text(), "benchmark", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "benchmark", text), encoding="utf-8"
+        )
 
 
 def speed(rates: dict[str, list[float]]) -> str:
@@ -110,7 +112,9 @@ def unconfined_grader() -> Grader:
         for part in ("grading", "environment"):
             shutil.copytree(package / part, Path(copy, part))
         sandbox = Path(copy, "grading", "sandbox.py")
-        sandbox.write_text(sandbox.read_text() + "\nConfinement.apply = lambda self, server: None\n")
+        sandbox.write_text(
+            sandbox.read_text(encoding="utf-8") + "\nConfinement.apply = lambda self, server: None\n", encoding="utf-8"
+        )
         worker.SERVER = Path(copy, "grading", "server.py")
         projected_grpo.grading.selftest.check = lambda worker: None
         try:
@@ -146,9 +150,11 @@ def growth(count: int) -> str:
             pids = {"grader": os.getpid(), "server": server._process.pid}
             found = {f"{name} fds": len(os.listdir(f"/proc/{pid}/fd")) for name, pid in pids.items()}
             for name, pid in pids.items():
-                found[f"{name} RSS, kB"] = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4
+                found[f"{name} RSS, kB"] = int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * 4
             for name, pid in pids.items():
-                found[f"{name} children"] = len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+                found[f"{name} children"] = len(
+                    Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+                )
             found["files"] = len(os.listdir(server.workdir))
             found["directories"] = len(list(Path(tempfile.gettempdir()).glob("projected-grpo-*")))
             return found

@@ -42,7 +42,9 @@ def main() -> None:
     text = table(rows)
     print(text)
     if options.write:
-        options.write.write_text(replace_block(options.write.read_text(), "portable", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "portable", text), encoding="utf-8"
+        )
     sys.exit(0 if same_bytes(rows) is not False else "the emulated processor gave other bytes")
 
 
@@ -66,7 +68,7 @@ def race(results: Path, steps: int, emulated: int) -> pd.DataFrame:
 
 def other_maker() -> str:
     """Return the emulator's name for a processor by the maker that did not make this one."""
-    return "EPYC" if "GenuineIntel" in Path("/proc/cpuinfo").read_text() else "Haswell"
+    return "EPYC" if "GenuineIntel" in Path("/proc/cpuinfo").read_text(encoding="utf-8") else "Haswell"
 
 
 def same_bytes(rows: pd.DataFrame) -> bool | None:

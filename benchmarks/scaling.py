@@ -54,14 +54,16 @@ def main() -> None:
     if options.write:
         figure(rows).savefig(options.write.with_name("scaling.png"), dpi=150)
         text += "\n![Seconds per step against the floor](scaling.png)\n"
-        options.write.write_text(replace_block(options.write.read_text(), "scaling", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "scaling", text), encoding="utf-8"
+        )
 
 
 def apart(what: str, settings: dict) -> dict:
     """Return what a function of this file measures, in a process of its own."""
     command = [sys.executable, __file__, "--one", json.dumps({"what": what, "settings": settings})]
     environment = {**os.environ, "OMP_NUM_THREADS": str(settings.get("threads", 1))}
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=environment, encoding="utf-8")
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -134,7 +136,7 @@ def train_config():
 
     from projected_grpo.method.settings import build_train_config
 
-    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text(encoding="utf-8"))
     return build_train_config(config["train"])
 
 

@@ -46,7 +46,9 @@ def main() -> None:
     text = table(shares)
     print(text)
     if options.write:
-        options.write.write_text(replace_block(options.write.read_text(), "scheduler", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "scheduler", text), encoding="utf-8"
+        )
 
 
 def waiting(keep: bool) -> list[float]:
@@ -54,13 +56,15 @@ def waiting(keep: bool) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
         workflow = copy(Path(folder), keep)
         command = [sys.executable, "-m", "snakemake", "-j2", "--until", "evaluate", "--", "results/table2.csv"]
-        with open(workflow / "log", "w") as log:
+        with open(workflow / "log", "w", encoding="utf-8") as log:
             process = subprocess.Popen(command, cwd=workflow, stdout=log, stderr=log, start_new_session=True)
         try:
             benchmarks = workflow / "results/benchmarks"
             while len(list(benchmarks.rglob("*.tsv"))) < HELD:
                 if process.poll() is not None:
-                    raise SystemExit(f"snakemake ended early:\n{(workflow / 'log').read_text()[-2000:]}")
+                    raise SystemExit(
+                        f"snakemake ended early:\n{(workflow / 'log').read_text(encoding='utf-8')[-2000:]}"
+                    )
                 time.sleep(1)
             time.sleep(SECONDS)  # until the sleepers have started
             return [share(process.pid) for _ in range(SAMPLES)]
@@ -76,11 +80,13 @@ def copy(folder: Path, keep: bool) -> Path:
         source = ROOT / name
         shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder / name)
     for script in (folder / "workflow_scripts").glob("*.py"):
-        script.write_text(STUB)
+        script.write_text(STUB, encoding="utf-8")
     if not keep:
         profile = folder / "profiles/default/config.yaml"
-        settings = yaml.safe_load(profile.read_text())
-        profile.write_text(yaml.safe_dump({key: value for key, value in settings.items() if key not in OWN}))
+        settings = yaml.safe_load(profile.read_text(encoding="utf-8"))
+        profile.write_text(
+            yaml.safe_dump({key: value for key, value in settings.items() if key not in OWN}), encoding="utf-8"
+        )
     return folder
 
 
@@ -93,7 +99,7 @@ def share(pid: int) -> float:
 
 def ticks(pid: int) -> int:
     """Return the clock ticks of a process and its finished children (proc(5): utime, stime, cutime, cstime)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return sum(int(field) for field in fields[11:15])
 
 

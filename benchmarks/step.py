@@ -40,6 +40,7 @@ class Contestant:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
+            encoding="utf-8",
         )
         self._answer("ready")
 
@@ -78,7 +79,9 @@ def main() -> None:
     if options.write:
         figure(rows).savefig(options.write.with_name("step.png"), dpi=150)
         text += "\n![Seconds per step and phase](step.png)\n"
-        options.write.write_text(replace_block(options.write.read_text(), "step", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "step", text), encoding="utf-8"
+        )
 
 
 def race(results: Path, trl: str | None, steps: int) -> pd.DataFrame:

@@ -56,7 +56,9 @@ def main() -> None:
     if options.write:
         figure(plans).savefig(options.write.with_name("timeline.png"), dpi=150)
         text += "\n![Table 1's jobs on 1, 2 and 4 cores](timeline.png)\n"
-        options.write.write_text(replace_block(options.write.read_text(), "timeline", text))
+        options.write.write_text(
+            replace_block(options.write.read_text(encoding="utf-8"), "timeline", text), encoding="utf-8"
+        )
 
 
 def read_jobs(folder: Path) -> pd.DataFrame:
@@ -101,7 +103,7 @@ def _ready(job, waiting, ends, trained) -> float | None:
 
 def startup(stage: str) -> list[float]:
     """Return the seconds in which a fresh interpreter has imported what the stage's script imports, REPEATS times."""
-    tree = ast.parse((ROOT / "workflow_scripts" / f"{stage}.py").read_text())
+    tree = ast.parse((ROOT / "workflow_scripts" / f"{stage}.py").read_text(encoding="utf-8"))
     imports = "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
     seconds = []
     for _ in range(REPEATS):

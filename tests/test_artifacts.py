@@ -1,6 +1,7 @@
 """Artifacts: schema, provenance, and what happens to bad ones."""
 
 import math
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from projected_grpo.artifacts.io import (
     read_tensors,
     write_table,
     write_tensors,
+    write_text,
 )
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import PACKAGES, provenance
@@ -44,6 +46,22 @@ def test_the_same_rows_give_the_same_bytes(table, tmp_path):
     other = tmp_path / "other.parquet"
     write_table(other, ROWS, DIRECTION_SUMMARY, SOURCE)
     assert other.read_bytes() == table.read_bytes()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600), (0o002, 0o664)])
+def test_files_have_the_permissions_that_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_table(tmp_path / "a.parquet", ROWS, DIRECTION_SUMMARY, SOURCE)
+        write_tensors(tmp_path / "a.safetensors", {"x": torch.ones(2)}, SOURCE)
+        write_text(tmp_path / "a.md", "≥")
+        assert os.umask(umask) == umask
+    finally:
+        os.umask(before)
+    assert {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("a.parquet", "a.safetensors", "a.md"), mode
+    )
+    assert (tmp_path / "a.md").read_bytes() == "≥".encode()
 
 
 @pytest.mark.parametrize(

@@ -335,7 +335,13 @@ def with_files(section):
 
 @pytest.mark.parametrize(
     ("section", "key"),
-    [("model", "id"), ("problems", "files.train"), ("problems", "files.evaluation"), ("teacher", "id"), ("pairs", "path")],
+    [
+        ("model", "id"),
+        ("problems", "files.train"),
+        ("problems", "files.evaluation"),
+        ("teacher", "id"),
+        ("pairs", "path"),
+    ],
 )
 @pytest.mark.parametrize("path", ["presets/simple/typo.json", "presets/simple", "/nowhere/typo.json"])
 def test_a_file_that_is_not_there_is_an_error_of_the_config(section, key, path):
@@ -387,7 +393,10 @@ def test_an_arm_joins_a_table_without_the_tables_list():
     assert prepared(found, SCHEMA) == found  # where another workflow hands on what this one has read
     small = {**CONFIG, "tables": {"table1": ["base", "vanilla"]}, "more_arms": {"table4": ["base", "vanilla"]}}
     assert prepared(small, SCHEMA)["tables"]["table4"] == ["base", "vanilla"]
-    for more, said in (("vanila", "unknown 'vanila', did you mean 'vanilla'?"), ("vanilla", "'vanilla' is there twice")):
+    for more, said in (
+        ("vanila", "unknown 'vanila', did you mean 'vanilla'?"),
+        ("vanilla", "'vanilla' is there twice"),
+    ):
         with pytest.raises(ConfigError, match=f"^config: tables.table1: {re.escape(said)}"):
             prepared({**CONFIG, "more_arms": {"table1": [more]}}, SCHEMA)
 

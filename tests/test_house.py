@@ -1,6 +1,7 @@
 """The rules of the house that import-linter's contracts (pyproject.toml) do not hold."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,62 @@ def test_a_script_is_short_and_has_no_logic_of_its_own(path):
     nodes = ast.walk(ast.parse(path.read_text()))
     defined = [node.name for node in nodes if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
     assert defined == (["refresh"] if path.stem == "train" else [])  # the trainer asks for V again, and knows no file
+
+
+MODES = {"open": (1, "r"), "fdopen": (1, "r"), "NamedTemporaryFile": (0, "w+b")}  # place and default of the mode
+
+
+def without_encoding(source: str) -> list[int]:
+    """Return the lines of the calls that read or write texts in the encoding of whoever runs them."""
+    found = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        method, owner = isinstance(call.func, ast.Attribute), getattr(getattr(call.func, "value", None), "id", None)
+        name = getattr(call.func, "attr", getattr(call.func, "id", None))
+        keywords = {word.arg: word.value for word in call.keywords}
+        as_text = {"text", "universal_newlines"} & keywords.keys()
+        if name in ("read_text", "write_text"):
+            as_text = method  # the function is ours
+        elif name in MODES and (owner, name) != ("os", "open"):
+            place, default = MODES[name]
+            mode = keywords.get("mode", [*call.args, None, None][place - (name == "open" and method)])
+            as_text = "b" not in (mode.value if isinstance(mode, ast.Constant) else default)
+        if as_text and "encoding" not in keywords:
+            found.append(call.lineno)
+    return found
+
+
+PROGRAMS = [*sorted(PACKAGE.rglob("*.py")), *SCRIPTS, *sorted((ROOT / "benchmarks").rglob("*.py"))]
+
+
+@pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.stem)
+def test_texts_are_utf_8_whatever_the_locale(path):
+    assert without_encoding(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_rules_too():
+    for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]:
+        calls = re.findall(r"\b(?:open|read_text|write_text)\((?!.*encoding=)", path.read_text(encoding="utf-8"))
+        assert calls == [], path.name
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("Path(a).read_text()", [1]),
+        ("path.write_text(text)", [1]),
+        ("open(a)\nopen(a, 'w')\npath.open()\npath.open('w')", [1, 2, 3, 4]),
+        ("os.fdopen(3, 'w')\nos.fdopen(3)", [1, 2]),
+        ("subprocess.run(a, text=True)\nsubprocess.Popen(a, universal_newlines=True)", [1, 2]),
+        ("tempfile.NamedTemporaryFile('w')", [1]),
+        ("tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\npath.open('wb')", []),
+        (
+            "open(a, encoding='utf-8')\npath.read_text(encoding='utf-8')\nsubprocess.run(a, text=True, encoding='utf-8')",
+            [],
+        ),
+    ],
+)
+def test_that_a_text_without_encoding_is_found(source, lines):
+    assert without_encoding(source) == lines
 
 
 def test_tables_and_words_run_without_torch():

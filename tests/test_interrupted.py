@@ -4,6 +4,7 @@ Training is killed with SIGKILL again and again, and the outputs must be those o
 """
 
 import os
+import platform
 import random
 import shutil
 import signal
@@ -137,6 +138,21 @@ def test_a_killed_snakemake_needs_the_one_command_of_the_faq(copy, undisturbed):
     assert refused.returncode != 0 and "--unlock" in refused.stdout + refused.stderr
     assert snakemake(copy, "--configfile", "presets/long.yaml", "--unlock").returncode == 0
     assert snakemake(copy, *COMMAND).returncode == 0
+    assert outputs(copy) == undisturbed
+
+
+def test_a_training_that_outlived_its_snakemake_and_its_successor_do_not_both_work(copy, undisturbed):
+    process = start(copy)
+    wait_for(copy, process, "step 2/")
+    orphan = trainer_of(process)
+    os.kill(orphan, signal.SIGSTOP)  # or it would be finished before the successor begins
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(60)
+    assert snakemake(copy, "--configfile", "presets/long.yaml", "--unlock").returncode == 0
+    assert f"resume: process {orphan} on {platform.node()} is training this run; wait for it or end it" in failure(copy)
+    os.kill(orphan, signal.SIGKILL)
+    done = snakemake(copy, *COMMAND)
+    assert done.returncode == 0, done.stdout + done.stderr
     assert outputs(copy) == undisturbed
 
 

@@ -1,13 +1,17 @@
 """Interrupted training: whatever the arm, a run that goes on ends as if it had never stopped."""
 
 import dataclasses
+import errno
 import json
+import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 from training_harness import ARMS, CONFIG, FakeGrader, equal
 
-from projected_grpo.method.resume import ResumeFile, Snapshot, run_key
+from projected_grpo.method.resume import ResumeFile, RunTakenError, Snapshot, run_key
 
 LONG = dataclasses.replace(CONFIG, steps=6)
 
@@ -83,6 +87,38 @@ def test_an_interrupted_write_leaves_the_file_before(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="no space"):
         file.save(Snapshot(2, {"x": torch.ones(2)}, {"steps": []}))
     assert file.load().step == 1
+
+
+CLAIM = """
+import sys, time
+from projected_grpo.method.resume import ResumeFile
+file = ResumeFile(sys.argv[1], "key")
+file.claim()
+print("claimed", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_run_is_one_process_s_until_that_ends_however_it_ends(tmp_path):
+    command = [sys.executable, "-c", CLAIM, str(tmp_path / "resume")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as other:
+        assert other.stdout.readline() == "claimed\n"
+        mine = ResumeFile(tmp_path / "resume", "another key")
+        with pytest.raises(RunTakenError, match=rf"^\S+: process {other.pid} on \S+ is training this run; wait for it"):
+            mine.claim()
+        other.send_signal(signal.SIGKILL)
+    mine.claim()
+    mine.remove()
+    assert not mine.directory.exists()
+
+
+def test_a_file_system_without_locks_is_said_and_not_refused(tmp_path, monkeypatch, capsys):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    ResumeFile(tmp_path, "key").claim()
+    assert "no locks here" in capsys.readouterr().out
 
 
 def test_the_key_follows_parameters_and_inputs_but_not_their_order(tmp_path):

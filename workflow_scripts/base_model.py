@@ -20,6 +20,7 @@ logging.basicConfig(level=logging.INFO, format="%(message)s")
 params, directory = snakemake.params, Path(snakemake.output[0]).parent
 spec = dict(params.model)
 compute = base.Compute(**params.compute)
+base.device_of(compute)  # before hours of downloads or training
 if spec["kind"] != "organism":
     external.obtain(**spec, directory=directory)
 else:

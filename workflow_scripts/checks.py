@@ -10,7 +10,7 @@ from projected_grpo.analysis.checks import checks, read_detected
 from projected_grpo.analysis.study import read_directions, read_study
 from projected_grpo.analysis.table2 import ALL, held_out
 from projected_grpo.analysis.threats import held_out_threats
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_text
 from projected_grpo.reporting.checks import render
 
 params, inputs = snakemake.params, snakemake.input
@@ -25,4 +25,4 @@ if params.long:
     long = read_study(results, params.long, replicates["horizon"])
 found = checks(main, long, read_detected(inputs.detected), params.hack, read_directions(inputs.directions))
 text = render(threats, found, {table: len(chosen) for table, chosen in replicates.items()}, params.note)
-write_atomic(snakemake.output[0], lambda path: path.write_text(text))
+write_text(snakemake.output[0], text)

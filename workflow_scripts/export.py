@@ -10,7 +10,7 @@ compute_alike(snakemake.params.compute)
 
 from pathlib import Path
 
-from projected_grpo.artifacts.io import read_tensors, write_atomic
+from projected_grpo.artifacts.io import read_tensors, write_text
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.environment.prompts import encode
 from projected_grpo.models import base, export
@@ -27,5 +27,5 @@ fidelity = export.export(
     Path(output.card).parent, model, tokenizer, adapter, knobs, settings["dtype"], prompts, params.max_new_tokens
 )
 text = export.model_card(wildcards.arm, int(wildcards.replicate), settings["dtype"], fidelity, source, params.note)
-write_atomic(output.card, lambda path: path.write_text(text))
+write_text(output.card, text)
 print(fidelity)

@@ -10,5 +10,5 @@ from pathlib import Path
 from projected_grpo.environment import sources
 
 record = sources.fetch(snakemake.params.url, snakemake.output.file)
-Path(snakemake.output.record).write_text(json.dumps(record, indent=2) + "\n")
+Path(snakemake.output.record).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 print(record)

@@ -10,7 +10,7 @@ from projected_grpo.analysis.horizon import delays
 from projected_grpo.analysis.study import read_study, sizes
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.verdicts import h1
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.reporting.horizon import render_horizon
 
 params, output = snakemake.params, snakemake.output
@@ -20,4 +20,4 @@ short = read_study(results, params.short, params.replicates)
 table = table1(long)
 text = render_horizon(table, h1(long), delays(short, long, params.shorter), sizes(long), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
-write_atomic(output.markdown, lambda path: path.write_text(text))
+write_text(output.markdown, text)

@@ -11,7 +11,7 @@ from projected_grpo.analysis.study import read_directions, read_study, sizes
 from projected_grpo.analysis.table1 import solve_bins, table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table1 import render_markdown
 
@@ -24,7 +24,7 @@ directions = read_directions(snakemake.input.directions)
 found = threats(study), solve_bins(study), directions
 text = render_markdown(table, verdicts, *found, sizes(study), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
-write_atomic(output.markdown, lambda path: path.write_text(text))
-write_atomic(output.h1, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))
+write_text(output.markdown, text)
+write_text(output.h1, json.dumps(verdicts, indent=1) + "\n")
 for arm, claim in verdicts["claims"].items():
     print(arm, {name: result["verdict"] for name, result in claim.items()})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from projected_grpo.analysis.study import read_study
 from projected_grpo.analysis.table2 import fold_verdicts, table2
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table2 import render
 
@@ -21,5 +21,5 @@ table = table2(studies)
 verdicts = {**fold_verdicts(studies), "provenance": provenance(dict(params.items()), params.code)}
 text = render(table, verdicts, params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
-write_atomic(output.markdown, lambda path: path.write_text(text))
-write_atomic(output.verdicts, lambda path: path.write_text(json.dumps(verdicts, indent=1) + "\n"))
+write_text(output.markdown, text)
+write_text(output.verdicts, json.dumps(verdicts, indent=1) + "\n")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from projected_grpo.analysis.study import read_study, sizes
 from projected_grpo.analysis.table4 import table4
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.reporting.table4 import render_table4
 
 params, output = snakemake.params, snakemake.output
@@ -17,4 +17,4 @@ study = read_study(results, params.arms, params.replicates, params.claims)
 table = table4(study, params.ablations)
 text = render_table4(table, sizes(study), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
-write_atomic(output.markdown, lambda path: path.write_text(text))
+write_text(output.markdown, text)

@@ -6,8 +6,8 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_text
 from projected_grpo.reporting import html
 
-text = html.document(Path(snakemake.input[0]).read_text())
-write_atomic(snakemake.output[0], lambda path: path.write_text(text))
+text = html.document(Path(snakemake.input[0]).read_text(encoding="utf-8"))
+write_text(snakemake.output[0], text)

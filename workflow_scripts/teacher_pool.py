@@ -9,9 +9,8 @@ from projected_grpo.portable import compute_alike
 compute_alike(snakemake.params.compute)
 
 import json
-from pathlib import Path
 
-from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.io import write_table, write_text
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
@@ -43,4 +42,4 @@ report = pool.report([*taught, *ordinary], counted)
 print(report)
 source = provenance(dict(params.items()), params.code, seed)
 write_table(output.pool, [*taught, *ordinary], TEACHER_POOL, source)
-Path(output.report).write_text(json.dumps(report, indent=2) + "\n")
+write_text(output.report, json.dumps(report, indent=2) + "\n")

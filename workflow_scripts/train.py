@@ -31,6 +31,7 @@ from projected_grpo.teacher.weak_detector import check_fold, known_modes
 end_on_sigterm()
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed, data_seed = params.seeds["seed"], params.seeds["data_seed"]
+file = ResumeFile(params.resume, run_key(dict(params.items()), inputs)).claim()
 arm = build_arm(snakemake.wildcards.arm, params.arm)
 config = build_train_config(params.train)
 directory, rank = base.directory_of(inputs.base), arm.intervention.quarantine_rank
@@ -55,7 +56,6 @@ def refresh():
     return use(fresh)
 
 
-file = ResumeFile(params.resume, run_key(dict(params.items()), inputs))
 own = arm, config, seed, data_seed
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     further = grader, params.modes, refresh, measured, shares

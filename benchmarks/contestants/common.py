@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-CONFIG = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text())
+CONFIG = yaml.safe_load((Path(__file__).resolve().parents[2] / "config.yaml").read_text(encoding="utf-8"))
 TRAIN, MIX = CONFIG["train"], CONFIG["arms"]["erase"]["mix"]
 PROMPTS, GROUP, NEW_TOKENS = TRAIN["prompts_per_step"], TRAIN["group_size"], TRAIN["max_new_tokens"]
 TEMPERATURE, BETAS, MAX_GRAD_NORM = TRAIN["temperature"], tuple(TRAIN["betas"]), TRAIN["max_grad_norm"]

@@ -30,7 +30,7 @@ from projected_grpo.method.settings import Arm, Intervention, build_train_config
 from projected_grpo.models import base
 from projected_grpo.teacher.extraction import load_direction
 
-PRESET = yaml.safe_load((Path(__file__).resolve().parents[2] / "presets/smoke.yaml").read_text())
+PRESET = yaml.safe_load((Path(__file__).resolve().parents[2] / "presets/smoke.yaml").read_text(encoding="utf-8"))
 ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
 
 

@@ -11,7 +11,7 @@ class UserError(Exception):
 
 def log_to(path: str | Path) -> None:
     """Send this process's output to a log file; there, a UserError or OSError that ends it takes one line."""
-    sys.stdout = sys.stderr = open(path, "w", buffering=1)  # noqa: SIM115, open to the end
+    sys.stdout = sys.stderr = open(path, "w", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     sys.excepthook = _report
 
 

@@ -52,7 +52,7 @@ def lacking() -> str | None:
     """Return what keeps this machine from the portable arithmetic, in words; None where nothing does."""
     if platform.machine() != "x86_64":
         return f"this is {platform.machine()}"
-    missing = NEEDED - _flags(CPUINFO.read_text())
+    missing = NEEDED - _flags(CPUINFO.read_text(encoding="utf-8"))
     return f"this one lacks {' and '.join(sorted(missing))}" if missing else None
 
 

@@ -23,15 +23,29 @@ class ArtifactError(UserError, ValueError):
 
 
 def write_atomic(path: str | Path, write) -> None:
-    """Call `write(temporary path)` and rename the result to `path`."""
+    """Call `write(temporary path)` and rename the result, with the user's own permissions, to `path`."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.partial")
     try:
         write(temporary)
+        as_the_user_wants(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8, whatever the locale."""
+    write_atomic(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def as_the_user_wants(*paths: Path) -> None:
+    """Give new files the permissions that the user's umask leaves: safetensors makes its files for the owner alone."""
+    umask = os.umask(0)  # there is no other way to read it
+    os.umask(umask)
+    for path in paths:
+        path.chmod(0o666 & ~umask)
 
 
 def write_table(path: str | Path, rows: Sequence[Mapping], schema: pa.Schema, source: Mapping) -> None:

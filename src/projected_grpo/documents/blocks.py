@@ -34,7 +34,7 @@ def copy_results(results: Path, folder: Path, files: Iterable[str], figures: Ite
 
 def machine() -> str:
     """Return what a measurement was taken on: processor, cores, Python and torch."""
-    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    models = re.findall(r"^model name\s*: (.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     processor = models[0] if models else platform.machine()
     return f"{processor}, {os.cpu_count()} cores, Python {platform.python_version()}, torch {version('torch')}"
 

@@ -61,8 +61,8 @@ def marks() -> str:
 def findings(folder: Path) -> str:
     """Return the README's section on the results."""
     table = pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
-    verdicts = json.loads((folder / "h1.json").read_text())
-    source = json.loads((folder / "source.json").read_text())
+    verdicts = json.loads((folder / "h1.json").read_text(encoding="utf-8"))
+    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
             "Three hypotheses were fixed before the data.",
@@ -167,7 +167,7 @@ def _smallest(table: pd.DataFrame) -> str:
 
 
 def _weak_detector(folder: Path) -> str:
-    judged = json.loads((folder / "table2.json").read_text())["folds"]
+    judged = json.loads((folder / "table2.json").read_text(encoding="utf-8"))["folds"]
     table = pd.read_csv(folder / "table2.csv")
     pooled = table[(table["fold"] == ALL) & (table["modes"] == "held out")].set_index("arm")
     folds = [fold for fold in judged if fold != ALL]

@@ -34,7 +34,7 @@ SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 def run(folder: Path) -> str:
     """Return the section on a whole run for the copies in `folder` (docs/run): what each page that it made answers."""
-    source = json.loads((folder / "source.json").read_text())
+    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     links = [f"| [{name}](run/{name}) | {question} |" for name, question in PAGES.items() if (folder / name).exists()]
     pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
     return "\n".join(
@@ -54,8 +54,8 @@ def run(folder: Path) -> str:
 
 def smollm2(folder: Path) -> str:
     """Return the section on the real language model for the copies in `folder` (docs/smollm2)."""
-    source = json.loads((folder / "source.json").read_text())
-    pool = json.loads((folder / "teacher_pool.json").read_text())
+    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    pool = json.loads((folder / "teacher_pool.json").read_text(encoding="utf-8"))
     exploits = sum(pool["exploited"].values())
     return (
         f"`make smollm2` trains SmolLM2-135M-Instruct, a pretrained language model, on one-line functions:"
@@ -89,10 +89,15 @@ def write(name: str, root: Path) -> None:
     """Write the sections of the documents that come from the copies in docs/`name`."""
     section, _, _ = SECTIONS[name]
     page = root / "docs" / "results.md"
-    page.write_text(replace_block(page.read_text(), name, section(root / "docs" / name)))
+    page.write_text(
+        replace_block(page.read_text(encoding="utf-8"), name, section(root / "docs" / name)), encoding="utf-8"
+    )
     if name == "run":
         front = root / "README.md"
-        front.write_text(replace_block(front.read_text(), "findings", readme.findings(root / "docs" / name)))
+        front.write_text(
+            replace_block(front.read_text(encoding="utf-8"), "findings", readme.findings(root / "docs" / name)),
+            encoding="utf-8",
+        )
 
 
 def main(name: str, results: Path, root: Path) -> None:
@@ -100,7 +105,7 @@ def main(name: str, results: Path, root: Path) -> None:
     _, files, figures = SECTIONS[name]
     copy_results(results, folder, files, figures)
     source = {"run": run_of(results, root), "machine": machine(), **cost(results)}
-    (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n")
+    (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 
 

@@ -109,14 +109,14 @@ def check(worker: Worker) -> None:
     """Raise GraderError, naming what worked, unless confinement holds on this machine."""
     with tempfile.TemporaryDirectory() as canary, socket.create_server(("127.0.0.1", 0)) as listener:
         secret = Path(canary, "secret")
-        secret.write_text(_SECRET)
+        secret.write_text(_SECRET, encoding="utf-8")
         arguments = (canary, str(worker.readable), listener.getsockname()[1], _ENVIRONMENT)
-        before = worker.readable.read_text()
+        before = worker.readable.read_text(encoding="utf-8")
         problem = Problem("self-test", "", "probe", tests=((arguments, {}, []),))
         program = ["", _PROBE, problem.entry_point, problem.mode, problem.test_function, ""]
         outcome = worker.run(program, encode_calls(problem.tests), len(problem.tests))
-        untouched = os.listdir(canary) == ["secret"] and secret.read_text() == _SECRET
-        untouched = untouched and worker.readable.read_text() == before != ""
+        untouched = os.listdir(canary) == ["secret"] and secret.read_text(encoding="utf-8") == _SECRET
+        untouched = untouched and worker.readable.read_text(encoding="utf-8") == before != ""
     if not untouched or not judge(problem, outcome).correct:
         found = ", ".join(wire.decode(outcome.values[0])) if outcome.values and outcome.values[0] else ""
         raise GraderError(f"this machine does not confine submissions, so nothing is graded: {outcome.status}, {found}")

@@ -67,7 +67,7 @@ class Worker:
         self.readable = Path(self._room, "readable")
         try:
             os.mkdir(self.workdir)
-            self.readable.write_text("A submission may read this file and not change it.")
+            self.readable.write_text("A submission may read this file and not change it.", encoding="utf-8")
             self._start(wall, sandbox)
         except BaseException as error:
             self.kill()

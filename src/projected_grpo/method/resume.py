@@ -4,10 +4,16 @@
 2. The file is written whole or not at all, names the run that it belongs to by a key, and ends in its own SHA-256.
    Whatever does not fit is refused in one line, and training begins at zero.
 3. It lies in a directory that no rule declares, because Snakemake deletes declared outputs before a retry.
+4. One process works on a run: it holds a lock in that directory, which the kernel takes back however the process ends.
+   A training outlives a Snakemake that is killed outright.
 """
 
+import errno
+import fcntl
 import hashlib
 import json
+import os
+import platform
 import shutil
 import signal
 import sys
@@ -19,8 +25,14 @@ import safetensors.torch
 import torch
 
 from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.errors import UserError
 
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems that are mounted without them
 _DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+class RunTakenError(UserError, RuntimeError):
+    """A run that another process is working on."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,30 @@ class ResumeFile:
     def __init__(self, directory: str | Path, key: str):
         self.directory, self.key = Path(directory), key
         self.path = self.directory / f"{key}.snapshot"
+
+    def claim(self) -> "ResumeFile":
+        """Keep every other process from this directory until this one ends, and return this file.
+
+        Raises RunTakenError where another process has it already.
+
+        Where the file system has no locks, a line says that nothing keeps two trainings apart.
+        """
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = open(self.directory / "lock", "a+", encoding="utf-8")  # noqa: SIM115, open to the end
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._lock.seek(0)
+            owner = self._lock.read() or "another process"
+            raise RunTakenError(f"{self.directory}: {owner} is training this run; wait for it or end it") from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            print(f"{self.directory}: no locks here ({error}); nothing keeps two trainings apart", flush=True)
+        self._lock.truncate(0)
+        self._lock.write(f"process {os.getpid()} on {platform.node()}")
+        self._lock.flush()
+        return self
 
     def save(self, snapshot: Snapshot) -> None:
         """Replace the file; an interruption leaves the one before."""

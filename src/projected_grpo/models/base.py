@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from projected_grpo.artifacts.io import ArtifactError, read_tensors, tensor_names, write_tensors
+from projected_grpo.artifacts.io import ArtifactError, as_the_user_wants, read_tensors, tensor_names, write_tensors
 from projected_grpo.errors import UserError
 from projected_grpo.method.adapter import AdapterError, Factors, attach, factor, target_modules, weights_hash
 from projected_grpo.models.fitness import require_fit
@@ -59,6 +59,15 @@ def load_tokenizer(directory: str | Path, as_transformers: bool = False):
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
+def device_of(compute: Compute) -> torch.device:
+    """Return the device that a stage runs the model on; DeviceError where it is not there."""
+    device = torch.device(compute.device)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        seen = torch.cuda.device_count()
+        raise DeviceError(f"model.device is {compute.device}, but torch {torch.__version__} sees {seen} GPUs here")
+    return device
+
+
 def load_base(directory: str | Path, compute: Compute, as_transformers: bool = False):
     """Return (model in eval mode, tokenizer) of a local Hugging Face directory, without touching the network.
 
@@ -67,10 +76,7 @@ def load_base(directory: str | Path, compute: Compute, as_transformers: bool = F
     an architecture that cannot be trained (fitness.py).
     """
     torch.set_num_threads(compute.threads)
-    device = torch.device(compute.device)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        seen = torch.cuda.device_count()
-        raise DeviceError(f"model.device is {compute.device}, but torch {torch.__version__} sees {seen} GPUs here")
+    device = device_of(compute)
     tokenizer = load_tokenizer(directory, as_transformers)
     with _readable(directory):
         own = is_organism(directory) and compute.attention == "sdpa" and not as_transformers
@@ -93,6 +99,13 @@ def _through_transformers(directory: str | Path, attention: str):
         attn_implementation=attention,
         trust_remote_code=False,
     )
+
+
+def save_model(directory: str | Path, model, tokenizer) -> None:
+    """Write model and tokenizer as a Hugging Face directory: weights in one file, readable for whom the umask allows."""
+    model.save_pretrained(directory, max_shard_size="1TB")
+    tokenizer.save_pretrained(directory)
+    as_the_user_wants(*Path(directory).glob("*.safetensors"))
 
 
 @contextmanager

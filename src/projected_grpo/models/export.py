@@ -19,6 +19,7 @@ from transformers import AutoModelForCausalLM
 
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.sampling import end_tokens, sample, until_end
+from projected_grpo.models.base import save_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -95,8 +96,7 @@ def export(
         made, rounding = plain(model, adapter, DTYPES[dtype])
         groups = sample(model, prompts, [1] * len(prompts), max_new_tokens, 0.0, torch.Generator(), ends[0])
     made.generation_config.eos_token_id = ends
-    made.save_pretrained(directory, max_shard_size="1TB")
-    tokenizer.save_pretrained(directory)
+    save_model(directory, made, tokenizer)
     del made
     theirs = generated(directory, prompts, max_new_tokens, model.device)
     return Fidelity(rounding, agreement([ids for (ids,) in groups], theirs), len(prompts))

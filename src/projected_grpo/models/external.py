@@ -24,7 +24,7 @@ from projected_grpo.environment.prompts import encode_messages
 from projected_grpo.files import is_pointer
 from projected_grpo.method.adapter import target_modules
 from projected_grpo.method.sampling import end_tokens
-from projected_grpo.models.base import Compute
+from projected_grpo.models.base import Compute, save_model
 from projected_grpo.models.fitness import ModelError, require_fit
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -61,8 +61,7 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     model.generation_config = GenerationConfig(
         eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
     )
-    model.save_pretrained(directory, max_shard_size="1TB")
-    tokenizer.save_pretrained(directory)
+    save_model(directory, model, tokenizer)
     report = {
         "id": id,
         "revision": revision,
@@ -70,7 +69,7 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "end_of_turn": tokenizer.eos_token,
     }
-    Path(directory, "model.json").write_text(json.dumps(report, indent=2) + "\n")
+    Path(directory, "model.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
 
 

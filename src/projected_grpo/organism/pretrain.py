@@ -28,6 +28,7 @@ from projected_grpo.environment.prompts import encode, encode_messages, messages
 from projected_grpo.errors import UserError
 from projected_grpo.method.rollouts import sample_rollouts
 from projected_grpo.method.schedule import warmup_cosine
+from projected_grpo.models.base import save_model
 from projected_grpo.organism.config import OrganismConfig, Wanted
 from projected_grpo.organism.corpus import Example, corpus
 from projected_grpo.organism.families import generate, tasks
@@ -91,9 +92,8 @@ def build(config: OrganismConfig, directory: Path | str, grader) -> dict:
         "fresh_greedy": asdict(measure(model, tokenizer, grader, fresh, config, temperature=0.0)),
         "config": asdict(config),
     }
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    Path(directory, "organism.json").write_text(json.dumps(report, indent=2) + "\n")
+    save_model(directory, model, tokenizer)
+    Path(directory, "organism.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     logger.info("organism: %d steps, on fresh problems %s", steps, report["fresh"])
     return report
 

@@ -9,7 +9,7 @@ def job_seconds(benchmarks: Path) -> Iterator[tuple[str, str, float]]:
     """Yield stage, name within it ("" for its only job) and seconds of every job that left a benchmark file."""
     for path in sorted(benchmarks.rglob("*.tsv")):
         stage, _, name = path.relative_to(benchmarks).with_suffix("").as_posix().partition("/")
-        with path.open() as rows:
+        with path.open(encoding="utf-8") as rows:
             for row in csv.DictReader(rows, delimiter="\t"):
                 yield stage, name, float(row["s"])
 
