@@ -383,7 +383,7 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     }  # fmt: skip
     assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
     assert prepared(CONFIG, SCHEMA) == CONFIG
-    with pytest.raises(ConfigError, match="^config: train.steps: 'eight' is not of type 'integer'$"):
+    with pytest.raises(ConfigError, match=r"^config: train.steps: 'eight' is not of type 'integer'$"):
         prepared({**CONFIG, "train": CONFIG["train"] | {"steps": "eight"}}, SCHEMA)
 
 

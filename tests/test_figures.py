@@ -1,6 +1,10 @@
+import matplotlib
 import numpy as np
 import pytest
 import synthetic_study as synthetic
+from cycler import cycler
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.transforms import Bbox
 
 from projected_grpo.analysis.curves import last_of_replicates, path, profile
 from projected_grpo.reporting.figures import draw, save
@@ -55,6 +59,39 @@ def test_every_replicate_is_a_dot_where_its_path_ends():
     for arm in study.arms:
         solve, hack = last_of_replicates(study, arm)
         assert len(solve) == 2 and set(zip(solve, hack, strict=True)) <= drawn
+
+
+@pytest.mark.parametrize("hack", [0.01, 0.05, 0.3])
+def test_no_label_lies_on_the_star_of_the_ceiling(hack, monkeypatch):
+    arms = ("base", "vanilla", "erase", "erase_update", "route", "no_loophole")
+    for arm in ("erase", "erase_update", "route"):
+        solve = {"erase": 0.46, "erase_update": 0.6, "route": 0.52}[arm]
+        monkeypatch.setitem(synthetic.ENDS, arm, (hack, solve, 0.6, 0.45))
+    monkeypatch.setitem(synthetic.ENDS, "no_loophole", (hack, 0.58, 0.9, 0.44))
+    study = synthetic.make(arms=arms, replicates=(41, 42), claims={})
+    figure = draw(study, "A note.")["hack_against_solve"]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    checked = 0
+    for panel in (panel for panel in figure.axes if panel.texts):
+        (star,) = (line for line in panel.lines if line.get_marker() == "*")
+        (x, y), radius = panel.transData.transform(star.get_xydata()[0]), 0.4 * 14 * figure.dpi / 72
+        middle = Bbox([[x - radius, y - radius], [x + radius, y + radius]])
+        for text in panel.texts:
+            if "honest ceiling" not in text.get_text():  # which stands above it
+                checked += 1
+                assert not middle.overlaps(text.get_window_extent()), text.get_text()
+    assert checked > 5
+
+
+def test_the_users_matplotlibrc_changes_no_byte(tmp_path):
+    study = synthetic.make(arms=("vanilla", "erase"), replicates=(41,))
+    plain = write(study, tmp_path / "plain")
+    own = {"lines.linewidth": 9, "figure.facecolor": "red", "savefig.facecolor": "black", "svg.fonttype": "none"}
+    own |= {"axes.grid": True, "font.size": 20, "axes.prop_cycle": cycler(color="rgb"), "savefig.bbox": "tight"}
+    with matplotlib.rc_context(own):
+        assert write(study, tmp_path / "own") == plain
+        assert matplotlib.rcParams["font.size"] == 20
 
 
 def test_the_profile_falls_by_a_replicate_at_its_hack_rate():

@@ -93,7 +93,7 @@ def test_the_rules_too():
         ("tempfile.NamedTemporaryFile('w')", [1]),
         ("tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\npath.open('wb')", []),
         (
-            "open(a, encoding='utf-8')\npath.read_text(encoding='utf-8')\nsubprocess.run(a, text=True, encoding='utf-8')",
+            "open(a, encoding='utf-8')\npath.read_text(encoding='utf-8')\nrun(a, text=True, encoding='utf-8')",
             [],
         ),
     ],

@@ -102,7 +102,7 @@ def _through_transformers(directory: str | Path, attention: str):
 
 
 def save_model(directory: str | Path, model, tokenizer) -> None:
-    """Write model and tokenizer as a Hugging Face directory: weights in one file, readable for whom the umask allows."""
+    """Write model and tokenizer as a Hugging Face directory: weights in one file, readable as the umask says."""
     model.save_pretrained(directory, max_shard_size="1TB")
     tokenizer.save_pretrained(directory)
     as_the_user_wants(*Path(directory).glob("*.safetensors"))

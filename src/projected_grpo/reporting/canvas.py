@@ -1,5 +1,9 @@
 """What the figures share: colours, panels, captions, bands, labels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -25,6 +29,15 @@ STYLE = {
     "axes.titlesize": TITLE,
     "axes.titlelocation": "left",
 }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in matplotlib's own style with STYLE on it, whatever the user's matplotlibrc says."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
 
 
 def ordered(study: Study) -> list[str]:

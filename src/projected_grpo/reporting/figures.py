@@ -9,7 +9,6 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -24,13 +23,13 @@ from projected_grpo.reporting.canvas import (
     GREEN,
     GREY,
     INK,
-    STYLE,
     VERMILLION,
     band,
     end_labels,
     evaluated,
     ordered,
     panel_grid,
+    style,
 )
 from projected_grpo.reporting.plane import hack_against_solve
 
@@ -43,7 +42,7 @@ SOURCES = (
 
 def draw(study: Study, note: str) -> dict[str, Figure]:
     """Return the four figures by file name; `note` (what the numbers are numbers of) stands under each."""
-    with matplotlib.rc_context(STYLE):
+    with style():
         return {
             "training_curves": training_curves(study, note),
             "hack_against_solve": hack_against_solve(study, note),
@@ -55,7 +54,7 @@ def draw(study: Study, note: str) -> dict[str, Figure]:
 def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
     """Write `stem`.png and `stem`.svg, with the provenance `source` as their description."""
     about = {"Description": json.dumps(source, sort_keys=True)}
-    with matplotlib.rc_context(STYLE):
+    with style():
         figure.savefig(f"{stem}.png", dpi=150, metadata={"Software": None, **about})
         figure.savefig(f"{stem}.svg", metadata={"Date": None, "Creator": None, **about})
 
@@ -154,7 +153,7 @@ def heat_map(table: pd.DataFrame, note: str) -> Figure:
     }
     panels = {name: [*base, *arms] for name, arms in panels.items() if arms}
     rows = part.set_index(["arm", "fold"])
-    with matplotlib.rc_context(STYLE):
+    with style():
         tallest = max(map(len, panels.values()))
         figure = Figure(figsize=(6.2 * len(panels), 0.42 * tallest + 1.7), layout="constrained")
         figure.suptitle(

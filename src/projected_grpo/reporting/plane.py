@@ -55,10 +55,11 @@ def _replicates(study: Study, panel: Axes, arm: str, colour: str) -> None:
 def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
     """Draw one group of arms, the early stops of the baseline that most of them have, and the ceiling."""
     baselines = [study.arms[arm].baseline for arm in arms if study.arms[arm].baseline in study.arms]
-    labels = []
+    labels, blocks = [], []
     if baselines:
         baseline = max(baselines, key=baselines.count)
         labels += _early_stops(study, panel, baseline, name_steps=baseline in arms)
+        blocks.append(_block(panel, 0, 0.92 * panel.get_ylim()[1], letters=len(baseline) + 14, lines=2))
     others = [arm for arm in arms if arm not in baselines]
     for arm, colour in zip(others, LINES * len(others), strict=False):
         solve, hack = path(study, arm)
@@ -66,11 +67,13 @@ def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
         _replicates(study, panel, arm, colour)
         panel.plot(solve[-1], hack[-1], "o", color=colour, ms=7, mec="white", mew=0.8, zorder=5)
         labels.append((solve[-1], hack[-1], arm, colour, "bold"))
+        blocks.append(_marker(panel, solve[-1], hack[-1], 7))
     if study.base is not None:
         (solve,), (hack,) = path(study, study.base)
         panel.plot(solve, hack, "o", color="white", mec=INK, ms=7, mew=1.3, zorder=6)
         low = -0.035 * panel.get_ylim()[1]
         panel.text(solve, low, "base model", ha="center", va="center", fontsize=7.5, path_effects=HALO, zorder=7)
+        blocks += [_marker(panel, solve, hack, 7), _block(panel, solve, low, letters=-10)]
     if study.ceiling in study.arms:
         solve, hack = path(study, study.ceiling)
         _replicates(study, panel, study.ceiling, ORANGE)
@@ -78,11 +81,13 @@ def _plane(study: Study, panel: Axes, name: str, arms: list[str]) -> None:
         panel.plot(solve[-1], hack[-1], "*", color=ORANGE, ms=14, mec=INK, mew=0.7, zorder=6)
         top = panel.get_ylim()[1]
         panel.text(solve[-1], 0.97 * top, f" honest ceiling:\n {study.ceiling}", fontsize=7.5, color=INK, va="top")
+        blocks.append(_block(panel, solve[-1], 0.9 * top, letters=16, lines=3))
+        blocks.append(_marker(panel, solve[-1], hack[-1], 14))
     panel.set_title(name, fontsize=10, color=INK)
     panel.set_xlabel("solve (% of completions)")
     panel.set_ylabel("hack (% of completions)")
     panel.tick_params(labelbottom=True)
-    _place(panel, labels)
+    _place(panel, labels, blocks)
 
 
 def _early_stops(study: Study, panel: Axes, baseline: str, name_steps: bool) -> list[tuple]:
@@ -108,20 +113,34 @@ def _early_stops(study: Study, panel: Axes, baseline: str, name_steps: bool) -> 
     return labels
 
 
-def _place(panel: Axes, labels: list[tuple]) -> None:
-    """Write labels beside their points, moved up where they would cover one another, with a line to the point."""
+def _marker(panel: Axes, x: float, y: float, points: float) -> tuple[float, float, float, float]:
+    """Return what a marker of this size covers: left, right, low, high."""
+    width, height = 0.0017 * points * panel.get_xlim()[1], 0.0026 * points * panel.get_ylim()[1]
+    return x - width, x + width, y - height, y + height
+
+
+def _block(panel: Axes, x: float, y: float, letters: int, lines: int = 1) -> tuple[float, float, float, float]:
+    """Return what a text covers that begins at x, or (`letters` below 0) has its middle there, as `_marker` does."""
+    width, height = 0.0165 * panel.get_xlim()[1] * abs(letters), 0.0275 * panel.get_ylim()[1] * lines
+    left = x if letters > 0 else x - width / 2
+    return left, left + width, y - height, y + height
+
+
+def _place(panel: Axes, labels: list[tuple], blocks: list[tuple]) -> None:
+    """Write labels beside their points, as near as the blocks and one another leave room, with a line to the point."""
     right, top = panel.get_xlim()[1], panel.get_ylim()[1]
-    taken = []
+    step = 0.0275 * top
+    shifts = sorted((sign * number * step for number in range(40) for sign in (1, -1)), key=abs)
     for x, y, text, colour, weight in sorted(labels, key=lambda label: label[1]):
-        width, gap = 0.0165 * right * len(text), 0.055 * top
+        width = 0.0165 * right * len(text)
         fits = x + 0.03 * right + width < right
         left = x + 0.03 * right if fits else max(0.01 * right, x - 0.03 * right - width)
-        at = y
-        for other_left, other_right, other in taken:
-            if left < other_right and other_left < left + width and at < other + gap:
-                at = other + gap
-        taken.append((left, left + width, at))
-        if at != y:
+        places = (_block(panel, left, y + shift, len(text)) for shift in shifts if -step < y + shift < top - step)
+        place = next((place for place in places if not any(_cover(place, block) for block in blocks)), None)
+        place = place or _block(panel, left, y, len(text))
+        blocks = [*blocks, place]
+        at = (place[2] + place[3]) / 2
+        if abs(at - y) > step / 2:
             panel.plot([x, left if fits else left + width], [y, at], color=colour, lw=0.7, zorder=4)
         panel.text(
             left if fits else left + width,
@@ -135,3 +154,8 @@ def _place(panel: Axes, labels: list[tuple]) -> None:
             path_effects=HALO,
             zorder=8,
         )
+
+
+def _cover(one: tuple, other: tuple) -> bool:
+    """Whether two blocks overlap."""
+    return one[0] < other[1] and other[0] < one[1] and one[2] < other[3] and other[2] < one[3]

@@ -1,7 +1,7 @@
 """Every local path of the config: what is not there is an error, before any job.
 
-Snakemake takes an input that no rule makes and that is missing for "nothing to be done" where the outputs exist, so that
-old results would pass for results of the new file.
+Where the outputs exist, Snakemake has nothing to do for an input that is missing and that no rule makes: old results
+would pass for results of the new file.
 """
 
 import os
