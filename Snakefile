@@ -9,7 +9,7 @@ from snakemake.utils import min_version
 min_version("9.0")
 
 
-configfile: "config.yaml"
+configfile: f"{workflow.current_basedir}/config.yaml"  # wherever it is run from
 
 
 report: "report/workflow.rst"

@@ -1,6 +1,7 @@
 """What the rules share: the checked config, the arm grid, code versions, collectors. The only place with functions."""
 
 import json
+import sys
 from pathlib import Path
 
 import yaml
@@ -12,6 +13,7 @@ from projected_grpo.workflow.arms import (
     canonical,
     ceiling,
     claims,
+    digest,
     direction_of,
     direction_spec,
     evaluation_settings,
@@ -29,6 +31,7 @@ from projected_grpo.workflow.arms import (
 from projected_grpo.workflow.config import ConfigError, prepared
 from projected_grpo.workflow.folds import folds, hack_directions, with_folds
 from projected_grpo.workflow.local import contents
+from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
 
 # Not workflow.basedir, which is another workflow's where this one is its module.
@@ -37,6 +40,9 @@ SCHEMA = yaml.safe_load(
     (HOME / "schemas/config.schema.yaml").read_text(encoding="utf-8")
 )
 try:
+    check_python(sys.executable)
+    if not workflow.modifier.skip_configfile:  # as in another workflow's module
+        check_own_config(workflow.configfiles)
     config.update(prepared(config, SCHEMA))
 except ConfigError as error:
     raise WorkflowError(str(error))

@@ -94,7 +94,7 @@ rule pages:
         arm=FIRST_ARM,
         replicates=config["replicates"],
         modes=config["modes"],
-        config=canonical(config),
+        config=digest(config),  # which the script reads; Snakemake would print it whole
         note=NOTE,
     script:
         "../workflow_scripts/pages.py"

@@ -48,8 +48,9 @@ def copy_with_results(smoke_folder, folder):
     return folder
 
 
-def snakemake(folder, *arguments, package=None):
+def snakemake(folder, *arguments, package=None, **variables):
     environment = {**os.environ, "PYTHONPATH": str(package or folder / "src"), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+    environment |= variables
     command = [sys.executable, "-m", "snakemake", *ELSEWHERE, *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 

@@ -134,6 +134,6 @@ def _sample(row, problem: Problem) -> dict[str, str]:
 def setup(config: Mapping, packages: Mapping[str, str], note: str) -> str:
     """Return the page of the config and the software versions."""
     versions = "".join(f"<tr><td>{name}</td><td>{version}</td></tr>" for name, version in sorted(packages.items()))
-    text = highlight(yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=False), YamlLexer(), _CODE)
+    text = highlight(yaml.safe_dump(json.loads(json.dumps(config)), sort_keys=True), YamlLexer(), _CODE)
     body = f"<p>{note}</p><h2>Software</h2><table>{versions}</table><h2>Config, as merged</h2>{text}"
     return page("How it was made", body)

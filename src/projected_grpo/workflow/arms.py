@@ -3,6 +3,8 @@
 Like config.py it imports nothing heavy, and no stage imports it.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 
 from projected_grpo.method.settings import build_arm
@@ -216,6 +218,11 @@ def canonical(section):
     if isinstance(section, Mapping):
         return {key: canonical(section[key]) for key in sorted(section)}
     return section
+
+
+def digest(section: Mapping) -> str:
+    """Return 16 hex digits for a config section, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(section, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def direction_spec(config: Mapping, name: str) -> dict:

@@ -6,7 +6,8 @@ would pass for results of the new file.
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from projected_grpo.workflow.schema import ConfigError
@@ -29,6 +30,22 @@ def check_paths(config: Mapping) -> None:
         spec = config[section]
         if spec["kind"] == kind:
             _check_model(section, spec["id"], spec["revision"])
+
+
+def check_own_config(read: Iterable[str | Path]) -> None:
+    """Raise a ConfigError for a config.yaml in the working directory that is none of the files that were read.
+
+    The defaults are this repository's config.yaml, wherever the workflow is run.
+    """
+    own = Path("config.yaml")
+    if own.is_file() and not any(own.samefile(file) for file in read):
+        raise ConfigError(f"config: config.yaml in {Path.cwd()} was not read; say --configfile config.yaml, or move it")
+
+
+def check_python(executable: str) -> None:
+    """Raise a ConfigError for a Python that Snakemake cannot start: it does not quote its path."""
+    if shlex.quote(executable) != executable:
+        raise ConfigError(f"{executable}: Snakemake starts no Python whose path has a space; put .venv elsewhere")
 
 
 def named_files(config: Mapping) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,68 @@
+"""What a run ends with on the screen: table 1 in short, the verdicts, where the rest is, and what to do next.
+
+    python -m projected_grpo.reporting [CONFIG]            of the experiment that a config file describes: config.yaml
+    python -m projected_grpo.reporting --files [CONFIG]    its files that are there, for snakemake --report
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from projected_grpo.reporting.format import interval, percent
+from projected_grpo.reporting.verdicts import said
+
+SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
+OF_TABLES = {"table2": "table2", "weak_detector": "table2", "table4": "table4", "horizon": "horizon"}
+
+
+def main(arguments: list[str]) -> int:
+    files = arguments[:1] == ["--files"]
+    config = dict(enumerate(arguments[files:])).get(0, "config.yaml")
+    default, own = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) for file in ("config.yaml", config))
+    results, tables = Path({**default, **own}["results"]), {**default["tables"], **own.get("tables", {})}
+    if not (results / "table1.csv").is_file():
+        print(f"error: {results}/table1.csv is not there yet: snakemake -j4 --configfile {config}", file=sys.stderr)
+        return 1
+    print("\n".join(shown(results, tables)) if files else screen(results, config))
+    return 0
+
+
+def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
+    """Return the files for a report that are there, without those of a table that the config does not ask for."""
+    found = [path for pattern in SHOWN for path in sorted(results.glob(pattern))]
+    return [str(path) for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
+
+
+def screen(results: Path, config: str) -> str:
+    """Return what stands on the screen at the end, from table1.csv and h1.json."""
+    table = pd.read_csv(results / "table1.csv")
+    verdicts = json.loads((results / "h1.json").read_text(encoding="utf-8"))
+    wide = max(map(len, table["arm"]))
+    rows = [
+        f"  {row['arm']:<{wide}} {percent(row['hack']):>7} {percent(row['solve']):>8}   {interval(row, 'hack_diff')}"
+        for _, row in table.iterrows()
+    ]
+    judged = [
+        f"  {arm}: " + ", ".join(f"{name} {said(result)}" for name, result in claim.items())
+        for arm, claim in verdicts["claims"].items()
+    ]
+    single = " (with one, nothing is decided)" if verdicts["n_replicates"] == 1 else ""
+    return "\n".join(
+        [
+            f"\nTable 1: deployed model, held-out problems, mean over {verdicts['n_replicates']} replicate(s){single}",
+            f"  {'arm':<{wide}} {'hack %':>7} {'solve %':>8}   hack minus its baseline's, in points",
+            *rows,
+            "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
+            *(judged or ["  no arm of this table is an intervention"]),
+            f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/samples.html",
+            f"Next: make report CONFIG={config}   (all of it as one page, report.html)",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+"""Every command of README and docs runs as it stands: what is short as it is, what is long as a dry run."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_harness import ROOT, copy_of_the_repository
+
+from projected_grpo.reporting.__main__ import screen, shown
+
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "results/README.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
+PROGRAMS = "make|snakemake|python|pytest|ruff|snakefmt|lint-imports|git|cd|source|hf|pip|.venv/bin/(?:python|pip)"
+# Only parsed: they need a network, a GPU or a whole run, or leave the directory that the others are run in.
+PARSED = (
+    "git ",
+    "cd ",
+    "source ",
+    "hf ",
+    ".venv/bin/",
+    "python -m projected_grpo.documents.results",
+    "python solution.py",
+)
+STANDS_FOR = {"FILE": "presets/evaluation.parquet", "ROWS.jsonl": "presets/simple/train.jsonl"}
+
+
+def commands(page: str) -> list[str]:
+    """Return the commands of a Markdown page: at a prompt, indented, or in the text as code with an argument."""
+    page = re.sub(r"<!--.*?-->", "", page)
+    lines = re.findall(r"^\$ ((?:.*\\\n)*.*)$", page, flags=re.MULTILINE)
+    lines += re.findall(rf"^    ((?:{PROGRAMS}) .*)$", page, flags=re.MULTILINE)
+    text = re.sub(r"^```.*?^```$", "", page, flags=re.MULTILINE | re.DOTALL)
+    lines += re.findall(rf"(?<!`)`((?:{PROGRAMS})\s[^`]+)`(?!`)", text)
+    plain = [re.sub(r"\s+", " ", re.sub(r"\s+#.*|\\\n", " ", line)).strip() for line in lines]
+    return [part for line in plain for part in line.split(" && ")]
+
+
+def tried(command: str) -> str:
+    """Return what is run for a command: the same, but dry where it would take long or write into the repository."""
+    for placeholder, file in STANDS_FOR.items():
+        command = re.sub(rf"\b{re.escape(placeholder)}\b", file, command)
+    program, _, rest = command.partition(" ")
+    if program == "make":
+        return f"make -n {rest}"
+    if program == "snakemake" and not re.search(r"(^| )(-n|--lint|--unlock)\b", rest):
+        return f"snakemake -n --quiet all {rest}"
+    if program == "pytest":
+        return f"pytest --collect-only -n 0 -q {rest}"
+    return re.sub("^snakefmt", "snakefmt --check", command)
+
+
+FOUND = {command: page.name for page in PAGES for command in commands(page.read_text(encoding="utf-8"))}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A clone with the README's own arm, an artifact, and a run's tables."""
+    folder = copy_of_the_repository(tmp_path_factory.mktemp("commands") / "repository")
+    for name in ("Makefile", "pyproject.toml", "tests", "docs", "benchmarks", "README.md", *ROOT.glob("*.lock")):
+        subprocess.run(["cp", "-r", str(ROOT / name), str(folder)], check=True)
+    (example,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    (folder / "mine.yaml").write_text(example)
+    made = "from projected_grpo.artifacts.io import write_table as w; from projected_grpo.artifacts.schemas.direction"
+    made += " import DIRECTION_SUMMARY as s; w('presets/evaluation.parquet', [], s, {})"
+    run(folder, f'python -c "{made}"; mv presets/evaluation.parquet presets/summary.parquet')
+    (folder / "presets/summary.parquet").rename(folder / "presets/evaluation.parquet")
+    return folder
+
+
+def run(folder, command):
+    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    environment = {"PATH": path, "PYTHONPATH": str(folder / "src"), "HOME": str(folder), "NO_COLOR": "1"}
+    return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_there_are_commands_of_every_kind():
+    assert len(FOUND) > 30
+    for program in ("make", "snakemake", "python", "git"):
+        assert any(command.startswith(program) for command in FOUND)
+    text = "$ a \\\n    b   # c\n    make x  # y\n`make z` and `snakemake\n-n`, not ``make w``, `snakemake`\n"
+    assert commands(text) == ["a b", "make x", "make z", "snakemake -n"]
+
+
+@pytest.mark.parametrize("command", sorted(FOUND))
+def test_a_command_of_the_documents_runs(clone, command):
+    done = run(clone, f"bash -n <<'END'\n{command}\nEND" if command.startswith(PARSED) else tried(command))
+    assert done.returncode == 0, f"{FOUND[command]}: {command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
+
+
+def test_the_readme_says_what_each_command_costs():
+    block = re.search(
+        r"^## Start$.*?^```console\n(.*?)^```$", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    lines = [line for line in block.group(1).splitlines() if re.match(r"\$ (make|snakemake)", line)]
+    assert len(lines) > 7
+    without = [line for line in lines if not re.search(r"#.*(second|minute|hour|day|as make smoke)", line)]
+    assert without == []
+
+
+def test_a_run_ends_with_its_table_its_verdicts_and_the_next_command():
+    said = screen(ROOT / "docs/run", "config.yaml")
+    table = (ROOT / "docs/run/table1.csv").read_text().splitlines()
+    assert len(re.findall(r"^  \w+ +\d+\.\d +\d+\.\d ", said, flags=re.MULTILINE)) == len(table) - 1
+    assert re.search(r"^  erase: H1 \w+.*, H1s \w+.*, H2 \w+", said, flags=re.MULTILINE)
+    assert "docs/run/table1.md" in said and said.endswith("(all of it as one page, report.html)")
+    assert all(Path(f"{ROOT}/docs/run/{name}").exists() for name in re.findall(r"docs/run/(\w+\.\w+)", said))
+
+
+def test_a_report_shows_what_is_there_and_was_asked_for(tmp_path):
+    for name in ("table1.csv", "pages/table1.html", "pages/table2.html", "figures/profile.png", "figures/horizon.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    tables = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())["tables"]
+    names = [str(Path(path).relative_to(tmp_path)) for path in shown(tmp_path, tables)]
+    assert names == ["table1.csv", "pages/table1.html", "figures/profile.png"]
+    names = [Path(path).name for path in shown(tmp_path, {**tables, "horizon": ["base"]})]
+    assert "horizon.png" in names and "table2.html" not in names
