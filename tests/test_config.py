@@ -26,6 +26,7 @@ from projected_grpo.workflow.arms import (
 )
 from projected_grpo.workflow.config import ConfigError, check, prepared
 from projected_grpo.workflow.folds import folds, with_folds
+from projected_grpo.workflow.paths import check_python
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
@@ -650,3 +651,11 @@ def test_portable_bytes_need_one_thread_of_the_processor(path, value):
     config = {**broken(path, value), "portable": True}
     with pytest.raises(ConfigError, match="config: portable: it needs threads: 1"):
         check(config, SCHEMA)
+
+
+def test_a_python_that_snakemake_cannot_start_is_said():
+    check_python("/home/me/projected_grpo/.venv/bin/python3")
+    with pytest.raises(
+        ConfigError, match=r"^/home/me/my clones/\.venv/bin/python: Snakemake starts no Python whose path"
+    ):
+        check_python("/home/me/my clones/.venv/bin/python")

@@ -398,3 +398,17 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
 def test_a_group_without_arms_is_not_shown():
     text = render(synthetic.make(arms=("vanilla", "erase_k4", "erase"), replicates=(1, 2)))
     assert "**interventions**" in text and "direction controls" not in text
+
+
+def test_a_small_table_claims_nothing_that_it_does_not_hold():
+    page = render(
+        synthetic.make(arms=("base", "vanilla", "vanilla_slow", "erase_random"), replicates=(41, 42), claims={})
+    )
+    assert "it claims nothing." in page
+    assert "## Verdicts" not in page and "What would show that we fool ourselves" not in page and "H1" not in page
+    arms = ("base", "vanilla", "vanilla_slow", "erase", "erase_random")
+    study = synthetic.make(
+        arms=arms, replicates=(41, 42), claims={"erase": Claim(("erase_random",), ("vanilla_slow",))}
+    )
+    judged = render(study).partition("## Verdicts")[2].partition("## Runs")[0]
+    assert {name for name in synthetic.ENDS if f"{name} " in judged or f"{name}," in judged} <= set(arms)

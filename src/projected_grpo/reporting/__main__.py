@@ -1,7 +1,7 @@
 """What a run ends with on the screen: table 1 in short, the verdicts, where the rest is, and what to do next.
 
-    python -m projected_grpo.reporting [CONFIG]            of the experiment that a config file describes: config.yaml
-    python -m projected_grpo.reporting --files [CONFIG]    its files that are there, for snakemake --report
+python -m projected_grpo.reporting [CONFIG]            of the experiment that a config file describes: config.yaml
+python -m projected_grpo.reporting --files [CONFIG]    its files that are there, for snakemake --report
 """
 
 import json

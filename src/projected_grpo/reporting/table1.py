@@ -51,11 +51,7 @@ def render_markdown(
         corrected(
             "the p of (a) in hack over all rows (in the CSV) and that of `beats` over all controls (in the verdicts)"
         ),
-        "## Verdicts",
-        _verdicts(verdicts),
-        "## What would show that we fool ourselves",
-        f"{THREATS_MEAN} {BEST_CONTROL} Held-out modes are decided by table 2 (checks.md), more steps by horizon.md.",
-        threat_grid(threats),
+        *_judged(verdicts, threats),
         "## Runs, onsets, twins and early stops",
         runs_grid(table),
         "## Training as slow as it takes, and a V of wrongness alone",
@@ -118,6 +114,20 @@ def _group(name: str, members: pd.DataFrame) -> str:
     baselines = ", ".join(members["baseline"].dropna().unique())
     steps = ", ".join(str(step) for step in sorted(members["last_step"].unique()))
     return f"**{name}** ({f'baseline {baselines}, ' if baselines else ''}{steps} steps)"
+
+
+def _judged(verdicts: Mapping, threats: Sequence[Threat]) -> tuple[str, ...]:
+    """Return the verdicts and what speaks against them, of a table that claims something."""
+    if not verdicts["claims"]:
+        return ("No arm of this table is an intervention with a hack direction: it claims nothing.",)
+    decided = "Held-out modes are decided by table 2 (checks.md), more steps by horizon.md."
+    return (
+        "## Verdicts",
+        _verdicts(verdicts),
+        "## What would show that we fool ourselves",
+        f"{THREATS_MEAN} {BEST_CONTROL} {decided}",
+        threat_grid(threats),
+    )
 
 
 def _verdicts(verdicts: Mapping) -> str:
