@@ -1,4 +1,5 @@
-# make setup        .venv with everything pinned. torch brings 5.5 GB of GPU packages: make setup TORCH=cpu leaves them out
+# make setup        .venv with everything pinned. torch brings 5.5 GB of GPU packages, unless TORCH_INDEX is the address of
+#                   its builds for processors (on PyTorch's page on how to start)
 # make smoke        the whole pipeline in miniature: two minutes
 # make table1       the default experiment, with its figures and pages: an hour or more (README says what it took)
 # make report       report.html of what is there; make report CONFIG=presets/smoke.yaml of another experiment
@@ -33,9 +34,9 @@ setup: $(VENV)/.installed
 $(VENV)/.installed: $(LOCKS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	@echo 'Installing into $(VENV): 2 GB with a torch for the processor alone (make setup TORCH=cpu), 7 GB with one for GPUs'
-ifeq ($(TORCH),cpu)
-	$(PIP) install --index-url https://download.pytorch.org/whl/cpu $$(grep '^torch==' requirements.lock)
+	@echo 'Installing into $(VENV): 2 GB with a torch for processors alone (TORCH_INDEX, see above), 7 GB with one for GPUs'
+ifdef TORCH_INDEX
+	$(PIP) install --index-url $(TORCH_INDEX) $$(grep '^torch==' requirements.lock)
 endif
 	$(PIP) install --requirement requirements.lock
 	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-sandbox.lock

@@ -157,5 +157,13 @@ def test_the_teachers_file_says_of_itself_what_the_grader_says():
 def test_the_teachers_share_is_the_same_in_every_arm_that_has_one():
     arms = yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]
     own = yaml.safe_load((ROOT / PRESET[0]).read_text())["arms"]
-    assert {name for name, spec in arms.items() if spec.get("mix")} == own.keys()
-    assert {spec["mix"] for spec in own.values()} == {0.125}
+    shared = {name: spec["mix"] for name, spec in own.items() if "mix" in spec}
+    assert {name for name, spec in arms.items() if spec.get("mix")} == shared.keys()
+    assert set(shared.values()) == {0.125}
+
+
+def test_no_slow_control_of_the_organism_is_taken_for_one_that_was_matched_here():
+    arms = yaml.safe_load((ROOT / "config.yaml").read_text())["arms"]
+    own = yaml.safe_load((ROOT / PRESET[0]).read_text())["arms"]
+    assert {name for name, spec in arms.items() if spec.get("slow")} == {n for n, spec in own.items() if "slow" in spec}
+    assert {spec["slow"] for spec in own.values() if "slow" in spec} == {None}

@@ -10,8 +10,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import DynamicCache, StaticCache
 
 from projected_grpo.method import in_place, sampling
+from projected_grpo.method.draws import sample_token, until_end
 from projected_grpo.method.rollouts import sample_rollouts
-from projected_grpo.method.sampling import cache_bytes, end_tokens, sample, sample_token, until_end
+from projected_grpo.method.sampling import cache_bytes, end_tokens, sample
 
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 

@@ -6,7 +6,7 @@
 5   loss           advantages and the Dr.GRPO loss
     gradients      knob gradients by source or by rollout, of the loss and of plain NLL
     head           logits, as the architecture makes them
-6   sampling       tokens only; in_place: on a GPU
+6   sampling       tokens only; draws: of one token; in_place: on a GPU
     rollouts       Rollout: sampled and graded
     groups         a step's groups, live and from the teacher
     trainer        the loop

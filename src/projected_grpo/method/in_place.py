@@ -9,7 +9,7 @@ import torch
 from transformers import StaticCache
 from transformers.cache_utils import StaticLayer
 
-from projected_grpo.method.sampling import Rows, next_tokens, until_end
+from projected_grpo.method.draws import Rows, next_tokens, until_end
 
 LOOK_EVERY = 16  # tokens between two looks at which rows have finished
 
@@ -21,9 +21,7 @@ def fits(model) -> bool:
     return all(type(layer) is StaticLayer for layer in StaticCache(config=model.config, max_cache_len=1).layers)
 
 
-def proceed(
-    model, rows: Rows, uniforms: torch.Tensor, temperature: float, ends: Sequence[int], told: Callable
-) -> None:
+def proceed(model, rows: Rows, uniforms: torch.Tensor, temperature: float, ends: Sequence[int], told: Callable) -> None:
     """Continue all rows to the end of the last one, and tell of each soon after it is complete."""
     step, grid = fixed_step(model, rows, uniforms, temperature)
     waiting, tokens = set(range(len(grid))), grid.shape[1]

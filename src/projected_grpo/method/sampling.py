@@ -8,25 +8,14 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import torch
 
-from projected_grpo.method.head import logit_chunk, logits
+from projected_grpo.method.draws import Rows, next_tokens
 
 CACHE_BYTES = 8 << 30  # of all rows sampled at a time, without a GPU
 GPU_SHARE = 0.25
-
-
-def sample_token(scores: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Sample one token per row of logits (B, V) by inverting the CDF at `uniforms` (B,); temperature 0 is greedy."""
-    if temperature == 0:
-        return scores.argmax(-1)
-    cdf = torch.softmax(scores.float() / temperature, -1).cumsum(-1)  # (B, V)
-    return (
-        torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True).squeeze(1).clamp(max=scores.shape[-1] - 1)
-    )
 
 
 def end_tokens(model, eos_id: int) -> list[int]:
@@ -35,11 +24,6 @@ def end_tokens(model, eos_id: int) -> list[int]:
     found = settings.eos_token_id if settings else None
     listed = found if isinstance(found, list) else [found]
     return list(dict.fromkeys([eos_id, *(id for id in listed if id is not None)]))
-
-
-def until_end(ids: Sequence[int], ends: Sequence[int]) -> list[int]:
-    """Return the ids up to the first end token, which belongs to them."""
-    return list(ids[: next((i for i, token in enumerate(ids) if token in ends), len(ids)) + 1])
 
 
 def sample(
@@ -103,18 +87,6 @@ def new_cache(model):
     return DynamicCache(config=model.config)
 
 
-@dataclass
-class Rows:
-    """Rows about to be continued: the prompts' cache, whose rows are still one per prompt; of each row its prompt
-    (B,), last hidden state (B, H), mask (B, longest prompt), left-padded, and last position (B, 1)."""
-
-    cache: object
-    prompt: torch.Tensor
-    hidden: torch.Tensor
-    mask: torch.Tensor
-    position: torch.Tensor
-
-
 @torch.no_grad()
 def _sample(
     model,
@@ -165,13 +137,6 @@ def prefill(model, prompts: Sequence[Sequence[int]], counts: Sequence[int], padd
     )
     spread = torch.arange(len(prompts), device=device).repeat_interleave(torch.tensor(counts, device=device))
     return Rows(cache, spread, out.last_hidden_state[:, -1][spread], mask[spread], positions[:, -1:][spread])
-
-
-def next_tokens(model, hidden: torch.Tensor, uniforms: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return one token per row (B,) from hidden states (B, H), the logits in chunks."""
-    chunk = logit_chunk(model)
-    parts = zip(hidden.split(chunk), uniforms.split(chunk), strict=True)
-    return torch.cat([sample_token(logits(model, h), u, temperature) for h, u in parts])
 
 
 def _dropping(

@@ -18,7 +18,8 @@ from torch import nn
 from transformers import AutoModelForCausalLM
 
 from projected_grpo.method.adapter import Adapter
-from projected_grpo.method.sampling import end_tokens, sample, until_end
+from projected_grpo.method.draws import until_end
+from projected_grpo.method.sampling import end_tokens, sample
 from projected_grpo.models.base import save_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}

@@ -17,8 +17,8 @@ from projected_grpo.environment.prompts import encode
 from projected_grpo.errors import UserError
 from projected_grpo.files import identity, read_rows
 from projected_grpo.grading.verdict import Verdict
+from projected_grpo.method.draws import until_end
 from projected_grpo.method.rollouts import Rollout, sample_rollouts
-from projected_grpo.method.sampling import until_end
 from projected_grpo.rng import torch_generator
 
 LABELS: dict[str, Callable[[Verdict], bool]] = {  # of a file of rollouts of the LeetCode benchmark: what they mean
