@@ -85,7 +85,7 @@ def test_weights_and_factors_are_counted(dtype):
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("kl_coef", [0.0, 0.1])
 def test_the_backward_pass_takes_the_products_that_are_said(kl_coef, checkpointing, monkeypatch):
-    monkeypatch.setattr("projected_grpo.method.loss.LOGITS_AT_A_TIME", 10 * 97)  # so that logits come in chunks
+    monkeypatch.setattr("projected_grpo.method.head.LOGITS_AT_A_TIME", 10 * 97)  # so that logits come in chunks
     model, shape = build("Qwen3", torch.bfloat16, 3, 64, 160)
     rows = [([1] * 20, [2] * 31)] * 4  # 50 of 51 tokens go through the model: the last has nothing to predict
     sources, advantage = ["student", "student", "teacher_hack", "teacher_rest"], [1.0, -1.0, 1.0, -1.0]

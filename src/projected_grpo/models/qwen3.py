@@ -251,7 +251,7 @@ def _mask(attention_mask: torch.Tensor | None, queries: int, past: int) -> torch
 class Qwen3(nn.Module):
     """A causal language model with tied embeddings; of transformers' interface what this project uses."""
 
-    is_activation_checkpointing = True  # in training mode
+    supports_gradient_checkpointing = is_activation_checkpointing = True  # in training mode
 
     def __init__(self, config: Qwen3Config):
         super().__init__()
