@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--arms", nargs="+", default=["vanilla", "erase_update"])
     parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
-    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+    config = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text(encoding="utf-8"))
     lines = ["| arm | | float32 | bfloat16 | bfloat16 - float32 | 95% |", "| --- | --- | --- | --- | --- | --- |"]
     with Grader() as grader:
         for arm in options.arms:
@@ -56,7 +56,8 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     if options.write:
-        options.write.write_text(replace_block(options.write.read_text(), "low_precision", text))
+        page = options.write.read_text(encoding="utf-8")
+        options.write.write_text(replace_block(page, "low_precision", text), encoding="utf-8")
 
 
 def run(results: Path, config: dict, grader: Grader, name: str, replicate: int, dtype: torch.dtype) -> dict:

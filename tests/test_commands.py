@@ -27,8 +27,14 @@ PARSED = (
     ".venv/bin/",
     "python -m projected_grpo.documents.results",
     "python solution.py",
+    "python benchmarks/gpu.py",
+    "python -m projected_grpo.validate problems.jsonl --model",
 )
-STANDS_FOR = {"FILE": "presets/evaluation.parquet", "ROWS.jsonl": "presets/simple/train.jsonl"}
+STANDS_FOR = {
+    "FILE": "presets/evaluation.parquet",
+    "ROWS.jsonl": "presets/simple/train.jsonl",
+    "PROBLEMS.jsonl": "problems.jsonl",
+}
 
 
 def commands(page: str) -> list[str]:
@@ -61,12 +67,16 @@ FOUND = {command: page.name for page in PAGES for command in commands(page.read_
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A clone with the README's own arm, an artifact, and a run's tables."""
+    """A clone with the README's own arm, the problem and completion that docs/problems.md shows, an artifact, and a
+    run's tables."""
     folder = copy_of_the_repository(tmp_path_factory.mktemp("commands") / "repository")
     for name in ("Makefile", "pyproject.toml", "tests", "docs", "benchmarks", "README.md", *ROOT.glob("*.lock")):
         subprocess.run(["cp", "-r", str(ROOT / name), str(folder)], check=True)
     (example,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     (folder / "mine.yaml").write_text(example)
+    page = (ROOT / "docs/problems.md").read_text(encoding="utf-8")
+    (folder / "problems.jsonl").write_text(re.search(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE).group(1))
+    (folder / "completions.jsonl").write_text(re.search(r"`({\"problem_id.*?})`", page).group(1))
     made = "from projected_grpo.artifacts.io import write_table as w; from projected_grpo.artifacts.schemas.direction"
     made += " import DIRECTION_SUMMARY as s; w('presets/evaluation.parquet', [], s, {})"
     run(folder, f'python -c "{made}"; mv presets/evaluation.parquet presets/summary.parquet')

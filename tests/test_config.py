@@ -173,12 +173,12 @@ def broken(path, value):
         (
             "arms/erase/slow",
             "vanilla_cold",
-            "config: arms.erase.slow: unknown 'vanilla_cold', did you mean 'vanilla_slow",
+            "config: arms.erase.slow: vanilla_cold is not vanilla with another lr_scale alone (null: none)",
         ),
         (
             "arms/erase/slow",
             "vanilla_slow_alone",
-            "config: arms.erase.slow: unknown 'vanilla_slow_alone', did you mean 'vanilla_slow",
+            "config: arms.erase.slow: vanilla_slow_alone is not vanilla with another lr_scale alone (null",
         ),
         (
             "problems/kind",
@@ -541,7 +541,7 @@ def test_what_works_without_the_teacher_is_the_same_gate_and_form(change, alike)
 
 def test_what_an_arm_is_compared_with_does_not_retrain_it():
     assert "baseline" not in training_spec(CONFIG, "erase_alone")
-    assert training_spec(CONFIG, "erase") == CONFIG["arms"]["erase"]
+    assert training_spec(CONFIG, "erase") | {"slow": "vanilla_slowest"} == CONFIG["arms"]["erase"]
 
 
 def pins(text):
@@ -572,12 +572,12 @@ def test_a_claim_is_held_against_all_that_the_table_has_for_it():
         *("erase", "erase_nogate", "erase_update", "erase_update_onesided"),
         *("route", "route_rollout", "screen_rollout", "erase_update_onesided_alone"),
     ]
-    slow = ["vanilla_slow", "vanilla_cold"]
+    slow = ["vanilla_slow", "vanilla_slower", "vanilla_slowest", "vanilla_cold"]
     controls = ["erase_random", "erase_shuffled", "erase_nonhack"]
     assert found["erase"] == {"controls": controls, "slow": slow, "alone": [], "screen": None}
     assert found["erase_update_onesided"]["alone"] == ["erase_update_onesided_alone"]
     assert found["route"]["screen"] == "erase_nogate" and found["route_rollout"]["screen"] == "screen_rollout"
-    assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone"]
+    assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_slower_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
     more = claims(study, "table1")
     assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]

@@ -147,6 +147,21 @@ def _simpler(table: pd.DataFrame, claims: dict) -> str:
     return (
         f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping its"
         f" baseline early would; training that only learns more slowly or samples colder: {simple}."
+        + _slowed(table, claims)
+    )
+
+
+def _slowed(table: pd.DataFrame, claims: dict) -> str:
+    """Hold each intervention against the slow control that was matched to it in hack; nothing where none was."""
+    matched = [arm for arm in claims if pd.notna(table.at[arm, "slow_matched"])]
+    if not matched:
+        return ""
+    less = [arm for arm in matched if table.at[arm, "slow_solve_diff_high"] < 0]
+    more = [arm for arm in matched if table.at[arm, "slow_solve_diff_low"] > 0]
+    return (
+        f" Of {len(matched)} held against training so slow that it hacks about as little (matched on other replicates),"
+        f" {_listed(less)} {_verb(less, 'solves', 'solve')} less, and {_listed(more)} {_verb(more, 'solves', 'solve')}"
+        " more, by the decision interval."
     )
 
 

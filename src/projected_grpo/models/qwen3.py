@@ -279,7 +279,7 @@ class Qwen3(nn.Module):
 
 def read_qwen3(directory: str | Path) -> Qwen3:
     """Return the model of an organism's directory, frozen and in eval mode; errors as in `read_tensors`."""
-    spec = json.loads(Path(directory, "config.json").read_text())
+    spec = json.loads(Path(directory, "config.json").read_text(encoding="utf-8"))
     spec |= spec["rope_parameters"]
     tensors, _ = read_tensors(Path(directory, "model.safetensors"))
     with torch.device("meta"):  # or every weight would be drawn first

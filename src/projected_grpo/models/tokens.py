@@ -13,10 +13,10 @@ class OrganismTokenizer:
     def __init__(self, directory: str | Path):
         directory = Path(directory)
         self._bpe = Tokenizer.from_file(str(directory / "tokenizer.json"))
-        self.eos_token = json.loads((directory / "tokenizer_config.json").read_text())["eos_token"]
+        self.eos_token = json.loads((directory / "tokenizer_config.json").read_text(encoding="utf-8"))["eos_token"]
         self.eos_token_id = self._bpe.token_to_id(self.eos_token)
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)  # as transformers renders it
-        self._template = environment.from_string((directory / "chat_template.jinja").read_text())
+        self._template = environment.from_string((directory / "chat_template.jinja").read_text(encoding="utf-8"))
 
     def encode(self, text: str, add_special_tokens: bool = False) -> list[int]:
         return self._bpe.encode(text, add_special_tokens=add_special_tokens).ids

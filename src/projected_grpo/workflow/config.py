@@ -144,6 +144,11 @@ def _check_claims(table: str, config: Mapping) -> None:
                 f"config: tables.{table}: {name} is there without a slow control, its baseline {against} with a lower"
                 " lr_scale or temperature"
             )
+        matched = config["arms"][name].get("slow")
+        if matched in config["tables"][table] and matched not in slower(config, name):
+            raise ConfigError(
+                f"config: arms.{name}.slow: {matched} is not {against} with another lr_scale alone (null: none)"
+            )
 
 
 def _check_folds(config: Mapping) -> None:
@@ -309,5 +314,5 @@ def _check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         )
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
-    if spec.get("slow") and spec["slow"] not in slower(config, name):
+    if spec.get("slow") and spec["slow"] not in config["arms"]:
         raise ConfigError(unknown(f"{where}.slow", spec["slow"], slower(config, name)))
