@@ -101,7 +101,7 @@ EDITS = {
     "comments and docstrings": (comments_and_docstrings, {}),
     "a touch of every file": (touch_everything, {}),
     "the order of the preset's keys": (turned_around, {}),
-    "a better complaint": (edit("workflow/config.py", "did you mean", "perhaps"), {}),
+    "a better complaint": (edit("workflow/schema.py", "did you mean", "perhaps"), {}),
     "a figure's colour": (edit("reporting/canvas.py", "#0072B2", "#0072B3"), {"figures": 1}),
     "statistics": (edit("analysis/statistics.py", "LEVEL = 0.95", "LEVEL = 0.9"), TABLES),
     "a sentence of table 1": (edit("reporting/table1.py", "last step.", "end."), {"table1": 1, "pages": 1}),

@@ -134,7 +134,7 @@ def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
     done = snakemake(folder, "-j1", *PRESETS, "--", f"{SMOKE['results']}/replicate0/export/erase/README.md")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert (
-        "Greedy tokens\n  equal to the trainer's own deployed model: 100.00% on 16"
+        "of transformers' `generate` equal to the trainer's own deployed model:\n  100.00% on 16"
         in (exported / "README.md").read_text()
     )
     script = (

@@ -46,7 +46,7 @@ def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):
 
 def test_another_workflow_can_use_this_one_as_a_module(tmp_path):
     copy_of_the_repository(tmp_path / "repository")
-    settings = {**SMOKE, "results": "elsewhere", "tables": {"table1": ["base", "vanilla"]}}
+    settings = {**SMOKE, "results": "elsewhere", "tables": {**SMOKE["tables"], "table1": ["base", "vanilla"]}}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     (tmp_path / "Snakefile").write_text(
         """
