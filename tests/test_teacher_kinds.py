@@ -227,7 +227,7 @@ ROLLOUT = '{"problem_id": 1, "completion": "x"'
         ('{"problem_id": 1, "completion": "caf\u00e9"}\n'.encode("latin-1"), r"is not UTF-8 \(byte 36\); convert it"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a git-lfs pointer; fetch the file"),
         (b"<!DOCTYPE html><title>Sign in</title>", "is HTML or XML, perhaps a page about the file"),
-        (gzip.compress(f"{ROLLOUT}}}\n".encode())[:-12], "cannot be read"),
+        (gzip.compress(f"{ROLLOUT}}}\n".encode(), mtime=0)[:-12], "cannot be read"),
     ],
 )
 def test_what_is_no_rollout_is_one_line(problems, grader, tmp_path, lines, message):
