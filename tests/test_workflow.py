@@ -102,7 +102,7 @@ def test_a_bad_config_gets_one_clear_line(tmp_path, change, message):
         ("pairs.path", {"pairs": {"kind": "authored", "path": "mistyped"}}),
         ("teacher.id", {"teacher": {"kind": "import", "id": "mistyped"}}),
         (
-            "problems.files.train",
+            "problems.files.evaluation",
             {"problems": {"kind": "leetcode", "files": dict.fromkeys(("train", "pairs", "evaluation"), "mistyped")}},
         ),
         ("model.id", {"model": {"kind": "gguf", "id": "mistyped"}}),
