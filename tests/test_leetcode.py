@@ -122,7 +122,7 @@ def test_splits_are_disjoint_balanced_and_repeatable(tmp_path):
     assert all(sum(p.mode == mode for p in part) == len(part) // 2 for part in drawn.values() for mode in modes)
     assert drawn == draw_splits(files, sizes, 0, modes)
     assert drawn["train"] != draw_splits(files, sizes, 1, modes)["train"]
-    with pytest.raises(ValueError, match="has 118 problems, but the splits want 119"):
+    with pytest.raises(ValueError, match="has 118 problems that can be used, and 1 others, but the splits want 119"):
         draw_splits(files, {**sizes, "train": 61}, 0, modes)
 
 

@@ -70,7 +70,7 @@ def test_another_model_or_teacher_in_its_place_reruns_what_it_made(tmp_path):
         tokenizer().save_pretrained(folder / name)
     preset = yaml.safe_load((folder / "presets/smoke.yaml").read_text())
     preset |= {"portable": False, "results": "results/local", "model": {"kind": "hf", "id": "model"}}
-    preset["problems"] = {"train": 4, "pairs": 2, "evaluation": 8, "chat": True}
+    preset["problems"] = {"train": 4, "pairs": 16, "evaluation": 8, "chat": True}
     preset["teacher"] = {"kind": "checkpoint", "id": "teacher", "elicited": 1, "ordinary": 1}
     preset["train"] = preset["train"] | {"max_new_tokens": 8}
     (folder / "preset.yaml").write_text(yaml.safe_dump(preset))

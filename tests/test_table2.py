@@ -216,8 +216,8 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
 def test_what_a_fold_cannot_change_is_trained_once():
     shared = {name for name in CONFIG["tables"]["table2"] if folds.fold_arm(CONFIG, name, "sentinel") == name}
     assert shared == {
-        "base", "vanilla_alone", "vanilla_slow_alone", "erase_random_alone", "erase_update_random_alone",
-        "route_random_alone",
+        "base", "vanilla_alone", "vanilla_slow_alone", "vanilla_slower_alone", "erase_random_alone",
+        "erase_update_random_alone", "route_random_alone",
     }  # fmt: skip
     follower = folds.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel")
     assert follower == "route_rollout_random_alone_without_sentinel"
