@@ -15,8 +15,13 @@ CANNOT_WORK = ("r2_ho_asyncio",)  # legal Python that is listed in docs/grading.
 
 @pytest.fixture(scope="module", params=sandboxes())
 def surroundings(request):
-    with Surroundings() as made, Grader(wall=WALL, sandbox=request.param) as grader:
-        yield made, grader
+    """What an attack could harm, a grader that soon ends what sleeps, and one in which a busy machine fails nobody."""
+    with (
+        Surroundings() as made,
+        Grader(wall=WALL, sandbox=request.param) as quick,
+        Grader(sandbox=request.param) as patient,
+    ):
+        yield made, quick, patient
 
 
 def _attacks():
@@ -32,7 +37,8 @@ def _attacks():
 
 @pytest.mark.parametrize("attack", _attacks())
 def test_attack_is_graded_as_wanted_and_harms_nothing(surroundings, attack):
-    made, grader = surroundings
+    made, quick, patient = surroundings
+    grader = patient if attack["want"]["gt_correct"] else quick
     verdict, harms = made.harms(grader, doubling(attack["mode"]), fenced(made.fill(attack["code"])))
     assert not harms
     got = {"gt_correct": verdict.correct, "passed": verdict.passed, "exploited": verdict.exploited, "harmed": False}

@@ -17,6 +17,24 @@ from projected_grpo.method.sampling import cache_bytes, end_tokens, sample
 PROMPTS = [[5, 9, 11], [7], [3, 3, 8, 20, 41]]
 
 
+class Tokenizer:
+    """One whose text shows the ids."""
+
+    eos_token_id = 17
+
+    def decode(self, ids, **_):
+        return str(ids)
+
+
+class Grader:
+    """One whose verdict shows what was graded, and whether it was audited."""
+
+    @contextlib.contextmanager
+    def batch(self, audit):
+        added = []
+        yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: [(audit, *a) for a in added])
+
+
 def greedy_one_by_one(model, prompt, steps, eos):
     ids = list(prompt)
     for _ in range(steps):
@@ -67,18 +85,6 @@ def test_end_tokens_are_the_tokenizers_and_those_of_the_generation_config(tiny):
 
 
 def test_a_rollout_that_another_end_token_ended_is_not_clipped_and_its_text_is_without(tiny):
-    class Tokenizer:
-        eos_token_id = 17
-
-        def decode(self, ids, **_):
-            return str(ids)
-
-    class Grader:
-        @contextlib.contextmanager
-        def batch(self, audit):
-            added = []
-            yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: added)
-
     model = tiny().model
     model.generation_config.eos_token_id = [17, 9]
     generator = torch.Generator().manual_seed(1)
@@ -109,18 +115,6 @@ def test_every_row_is_reported_once_as_soon_as_it_is_complete(tiny):
 
 
 def test_completions_are_graded_where_they_belong(tiny):
-    class Tokenizer:
-        eos_token_id = 17
-
-        def decode(self, ids, **_):
-            return str(ids)
-
-    class Grader:
-        @contextlib.contextmanager
-        def batch(self, audit):
-            added = []
-            yield SimpleNamespace(add=lambda *item: added.append(item), verdicts=lambda: [(audit, *a) for a in added])
-
     generator = torch.Generator().manual_seed(1)
     groups = sample_rollouts(tiny().model, Tokenizer(), Grader(), "abc", PROMPTS, [20, 0, 5], 10, 1.0, generator, True)
     assert [len(group) for group in groups] == [20, 0, 5]
