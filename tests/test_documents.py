@@ -100,8 +100,9 @@ def test_the_sentences_follow_the_numbers(copy):
     table.loc[["erase_update", "route"], "early_stop_diff_low"] = -0.01
     table["slow_matched"] = table["slow_matched"].astype(object)
     table.loc[["erase", "erase_update"], "slow_matched"] = "vanilla_slow"
-    table.loc["erase", ["slow_solve_diff_low", "slow_solve_diff_high"]] = -0.3, -0.1
-    table.loc["erase_update", ["slow_solve_diff_low", "slow_solve_diff_high"]] = -0.1, 0.1
+    ends = ["slow_diff_low", "slow_diff_high", "slow_solve_diff_low", "slow_solve_diff_high"]
+    table.loc["erase", ends] = -0.1, 0.1, -0.3, -0.1
+    table.loc["erase_update", ends] = 0.02, 0.1, -0.3, -0.1
     table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
     table.loc["base", ["hack", "solve", "hack_diff", "solve_diff"]] = 0.02, 0.4, -0.29, 0.2
     table.reset_index().to_csv(copy / "table1.csv", index=False)
@@ -119,7 +120,8 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "H2 is undecided for `erase`, `erase_update` and `route`." in text
     assert "3. `erase` of these is shown to buy more solving than stopping its baseline early" in text
     assert "samples colder: `vanilla_slow` hacks" in text
-    assert "Of 2 held against training so slow" in text and "`erase` solves less, and none solves more, by" in text
+    assert "Of 2 held against the slow training that hacked most like each on other replicates, `erase` solves" in text
+    assert "`erase` solves less without hacking less, `erase_update` solves less and hacks less, and none" in text
     assert "4. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
     assert "5. With 3 replicates a difference in hack of less than about" in text
     assert (

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
 from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
-from projected_grpo.reporting.table1 import render_markdown
+from projected_grpo.reporting.table1 import controls_grid, render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
 DIRECTIONS = pd.DataFrame(
@@ -94,6 +95,11 @@ def test_the_slow_control_that_was_matched_to_an_arm_stands_beside_it(study, tab
     assert row["slow_solve_diff"] == pytest.approx(row["solve"] - table.loc["vanilla_cold", "solve"], abs=2e-6)
     assert row["slow_diff_low"] < row["slow_diff"] < row["slow_diff_high"]
     assert "| erase | vanilla_cold | +" in render(matched)
+    (line,) = re.findall(r"\| erase \|.*", controls_grid(table1(matched)))
+    assert " § |" in line and row["slow_diff_low"] > 0  # 35 and 20% hack
+    alike = dataclasses.replace(study.arms["erase"], slow="erase_update")  # 23 and 20%
+    found = controls_grid(table1(dataclasses.replace(study, arms={**study.arms, "erase": alike})))
+    assert "| erase | erase_update |" in found and " § |" not in found
 
 
 def test_how_much_of_an_effect_a_v_of_wrongness_has_is_a_share_of_it(study, table):

@@ -156,12 +156,16 @@ def _slowed(table: pd.DataFrame, claims: dict) -> str:
     matched = [arm for arm in claims if pd.notna(table.at[arm, "slow_matched"])]
     if not matched:
         return ""
-    less = [arm for arm in matched if table.at[arm, "slow_solve_diff_high"] < 0]
-    more = [arm for arm in matched if table.at[arm, "slow_solve_diff_low"] > 0]
+    rows = table.loc[matched]
+    hacks_less, hacks_more = rows["slow_diff_low"] > 0, rows["slow_diff_high"] < 0
+    solves_less, solves_more = rows["slow_solve_diff_high"] < 0, rows["slow_solve_diff_low"] > 0
+    worse, paid = list(rows.index[solves_less & ~hacks_less]), list(rows.index[solves_less & hacks_less])
+    better = list(rows.index[solves_more & ~hacks_more])
     return (
-        f" Of {len(matched)} held against training so slow that it hacks about as little (matched on other replicates),"
-        f" {_listed(less)} {_verb(less, 'solves', 'solve')} less, and {_listed(more)} {_verb(more, 'solves', 'solve')}"
-        " more, by the decision interval."
+        f" Of {len(matched)} held against the slow training that hacked most like each on other replicates,"
+        f" {_listed(worse)} {_verb(worse, 'solves', 'solve')} less without hacking less, {_listed(paid)}"
+        f" {_verb(paid, 'solves', 'solve')} less and {_verb(paid, 'hacks', 'hack')} less, and {_listed(better)}"
+        f" {_verb(better, 'solves', 'solve')} more without hacking more, by the decision interval."
     )
 
 

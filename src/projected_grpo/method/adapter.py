@@ -3,7 +3,7 @@
 1. W is never rebuilt from its factors, so zero knobs give the base model's logits bit for bit.
 2. Between optimizer steps the knobs are constant: the model runs on the merged weight, one matrix product per Linear.
    In bfloat16 a plain sum would fall back onto W's own grid, so there it is rounded stochastically. The noise is the
-   module's own and always the same, so that equal knobs are the same policy wherever they are loaded.
+   module's own and always the same, so that equal knobs are the same policy in every stage, on one type of device.
 3. The backward pass returns the knob gradient of every SEGMENT of the batch (a segment is a run of rows: a source,
    or a single rollout) as the gradient of a `probe` of shape (segments, r). One backward, any number of segments.
 4. The quarantine lives in the basis of `delta` (U, Vh), or in a fixed random one of its own (P, Q) and any rank.

@@ -175,7 +175,7 @@ def controls_grid(table: pd.DataFrame) -> str:
         [
             row["arm"],
             _named(row["slow_matched"]),
-            interval(row, "slow_diff"),
+            interval(row, "slow_diff") + (" §" if row["slow_diff_low"] > 0 or row["slow_diff_high"] < 0 else ""),
             interval(row, "slow_solve_diff"),
             _named(row["nonhack"]),
             NOTHING if pd.isna(row["nonhack_share"]) else f"{percent(row['nonhack_share'])}%",
@@ -187,7 +187,8 @@ def controls_grid(table: pd.DataFrame) -> str:
         return "No arm here has a slow control that was matched to it, or a nonhack control."
     return grid(head, rows) + (
         "\n\nThe slow control is the one whose final hack was nearest to the arm's on tuning replicates: training "
-        "slowly enough to hack as little. Share: how much less than the baseline the nonhack control hacks, whose V "
+        "slowly enough to hack as little. § Here it does not hack alike: the interval excludes 0. Share: how much less "
+        "than the baseline the nonhack control hacks, whose V "
         "knows wrong programs from right ones and no hack, over how much less the arm does; without an interval."
     )
 
