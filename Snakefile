@@ -1,6 +1,6 @@
 """Projected GRPO: does projecting a hack direction out of the gradient stop reward hacking?
 
-base model -> teacher pool -> pairs -> directions -> training per arm and seed -> evaluation -> tables and figures.
+base model -> teacher pool -> pairs -> directions and signals -> training per arm and seed -> evaluation -> tables and figures.
 Used as `snakemake -j4 results/table1.csv`; config.yaml explains every setting.
 """
 
@@ -20,6 +20,7 @@ include: "rules/model.smk"
 include: "rules/problems.smk"
 include: "rules/teacher.smk"
 include: "rules/direction.smk"
+include: "rules/signal.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"

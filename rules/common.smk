@@ -18,10 +18,13 @@ from projected_grpo.workflow.arms import (
     direction_spec,
     evaluation_settings,
     first_trained,
+    is_fitted,
     model_spec,
     seeds_of,
     short_arms,
     short_table_arms,
+    signal_of,
+    signal_spec,
     steps_of,
     subset_of,
     table_arms,
@@ -33,6 +36,7 @@ from projected_grpo.workflow.folds import folds, hack_directions, with_folds
 from projected_grpo.workflow.local import contents
 from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
+from projected_grpo.workflow.twins import with_twins
 
 # Not workflow.basedir, which is another workflow's where this one is its module.
 HOME = Path(str(workflow.current_basedir)).parent
@@ -46,8 +50,8 @@ try:
     config.update(prepared(config, SCHEMA))
 except ConfigError as error:
     raise WorkflowError(str(error))
-PLAIN = dict(config)  # before the folds are added
-for key, section in with_folds(config).items():
+PLAIN = with_twins(config)  # before the folds are added
+for key, section in with_folds(PLAIN).items():
     config[key] = canonical(section)
 
 RESULTS = config["results"]
@@ -107,6 +111,7 @@ URLS = {
 wildcard_constraints:
     arm="|".join(config["arms"]),
     direction="|".join(config["directions"]),
+    signal="|".join(config["signals"]) or "none",
     subset="all|without_(" + "|".join(config["modes"]) + ")",
     body="natural|matched",
     split="|".join(PROBLEM_SPLITS),
@@ -121,6 +126,7 @@ def code_version(script):
 
 
 PACKAGES = versions.package_versions()
+own_code = versions.own_code
 
 
 def needs(rule, mem_mb, runtime, resumes=False):
@@ -170,10 +176,29 @@ def measured_files(arm):
     return [f"{REPLICATE}/directions/{name}/V.safetensors" for name in names]
 
 
+def signal_file(arm):
+    """Return what was fitted of an arm's signal, if anything is."""
+    name = config["arms"][arm].get("signal")
+    fitted = name and is_fitted(config, name)
+    return f"{REPLICATE}/signals/{name}/weights.safetensors" if fitted else []
+
+
+def signal_pairs(signal):
+    spec = signal_spec(config, signal)
+    return f"{REPLICATE}/pairs/{spec['body']}/{spec['subset']}.parquet"
+
+
+def signal_direction(signal):
+    """Return the V that a signal of kind overlap is of."""
+    name = config["signals"][signal].get("direction")
+    return f"{REPLICATE}/directions/{name}/V.safetensors" if name else []
+
+
 def shares_file(arm):
-    """Return the steps of the arm that an arm takes its share of flagged rollouts from, in the same replicate."""
-    other = config["arms"][arm].get("share_of")
-    return f"{REPLICATE}/runs/{other}/steps.parquet" if other else []
+    """Return the steps of the arm whose shares of flagged rollouts a twin takes, in the same replicate."""
+    spec = config["arms"][arm]
+    flags = "twin_of" in spec and "signal" in spec
+    return f"{REPLICATE}/runs/{spec['twin_of']}/steps.parquet" if flags else []
 
 
 def run_files(arms, replicates, file):

@@ -4,6 +4,7 @@ in   steps and evaluations of the table's runs, the summaries of their direction
 out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the threats of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
+     {results}/table3.{csv,md}          signal x action, with what each arm may know
      {results}/table4.{csv,md}          ablations, each beside the arm that it is an ablation of
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
@@ -152,6 +153,33 @@ rule table2:
         note=NOTE,
     script:
         "../workflow_scripts/table2.py"
+
+
+rule table3:
+    input:
+        evaluations=runs("table3", "evaluation.parquet"),
+        steps=runs("table3", "steps.parquet"),
+    output:
+        csv=f"{RESULTS}/table3.csv",
+        markdown=f"{RESULTS}/table3.md",
+    log:
+        f"{RESULTS}/logs/table3.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/table3.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("table3", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/table3.py"),
+        arms=table_arms(config, "table3"),
+        claims=claims(PLAIN, "table3"),
+        ceiling=ceiling(config, "table3"),
+        replicates=replicates_of("table3"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/table3.py"
 
 
 rule table4:

@@ -1,7 +1,7 @@
 """Training: one run per arm and replicate.
 
-in   the base model, its factors, the train problems, the teacher pool, V, and as the arm needs them: the pairs, to
-     refresh V; further V, to measure; the steps of another arm's run, to flag the same share of its rollouts
+in   the base model, its factors, the train problems, the teacher pool, and as the arm needs them: V; its signal; the
+     pairs, to refresh V; further V, to measure; the steps of the arm whose twin it is, to flag the same shares
 out  {results}/replicate{n}/runs/{arm}/steps.parquet              one row per optimizer step
      {results}/replicate{n}/runs/{arm}/rollouts.parquet           every rollout with its verdict
      {results}/replicate{n}/runs/{arm}/timing.parquet             seconds per phase, exempt from byte-identity
@@ -17,6 +17,7 @@ rule train:
         problems=f"{RESULTS}/problems/train.parquet",
         pool=lambda wildcards: f"{REPLICATE}/pools/{subset_of(config, wildcards.arm)}.parquet",
         V=lambda wildcards: direction_file(wildcards.arm),
+        signal=lambda wildcards: signal_file(wildcards.arm),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
         measured=lambda wildcards: measured_files(wildcards.arm),
         shares=lambda wildcards: shares_file(wildcards.arm),
@@ -37,10 +38,15 @@ rule train:
         **needs("train", mem_mb=2000, runtime=60, resumes=True),
     params:
         code=code_version("workflow_scripts/train.py"),
+        own=lambda wildcards: own_code(
+            (signal_of(config, wildcards.arm) or {}).get("kind"),
+            config["arms"][wildcards.arm].get("action"),
+        ),
         packages=PACKAGES,
         train=lambda wildcards: train_settings(config, wildcards.arm),
         arm=lambda wildcards: training_spec(config, wildcards.arm),
         direction=lambda wildcards: direction_of(config, wildcards.arm),
+        signal=lambda wildcards: signal_of(config, wildcards.arm),
         subset=lambda wildcards: subset_of(config, wildcards.arm),
         seeds=lambda wildcards: seeds_of(config, wildcards.replicate),
         modes=config["modes"],

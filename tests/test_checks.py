@@ -82,6 +82,9 @@ def test_overlap_is_held_against_hacking_from_step_to_step(study):
     assert line.answer == "holds" and "correlation of their changes 0.9" in check_grid([line])
 
 
+FLAGS = ("flagged_student", "flag_precision", "flag_recall", "flag_false_positives")
+
+
 @pytest.fixture
 def study():
     made = make(arms=("vanilla", "erase", "erase_k4", "erase_update", "erase_random"))
@@ -92,7 +95,7 @@ def study():
         arms[arm] = dataclasses.replace(spec, tested=tested, project=project, gate="no_gate")
     shape = made.training["vanilla"]["step"].shape
     for log in made.training.values():
-        log |= dict.fromkeys(("gate_share", "gate_base", "gate_precision", "gate_recall"), np.full(shape, np.nan))
+        log |= dict.fromkeys(FLAGS, np.full(shape, np.nan))
         log |= {"basis_overlap": np.full(shape, np.nan), "frac_reward_zero_std": np.full(shape, 0.25)}
     return dataclasses.replace(made, arms=arms)
 
@@ -110,8 +113,7 @@ def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_
         ({"gate": "one_sided"}, "the gradient along V is never hack-ward"),
         ({"gate": "reverse"}, "the gradient along V is never hack-ward"),
         ({"gate": "no_gate"}, "the gradient along V is never hack-ward"),
-        ({"intervention": "route_rollout"}, "left out by this very overlap"),
-        ({"intervention": "screen_rollout"}, "left out by this very overlap"),
+        ({"signal_kind": "overlap"}, "left out by this very overlap"),
         ({"project": "both"}, "0 by construction"),
     ],
 )
@@ -142,13 +144,14 @@ def test_projections_of_the_gradient_lower_the_updates_overlap_on_pure_noise():
     assert max(overlaps("one_sided"), overlaps("no_gate")) < 0.4 * overlaps(None)
 
 
-def test_the_gate_is_held_against_the_exploits_among_positive_advantages(study):
-    log, shape = study.training["erase"], study.training["erase"]["gate_share"].shape
-    log |= {"gate_share": np.full(shape, 0.4), "gate_base": np.full(shape, 0.3), "gate_recall": np.full(shape, 0.5)}
+def test_a_signal_is_held_against_the_exploits_among_the_live_rollouts(study):
+    log, shape = study.training["erase"], study.training["erase"]["flagged_student"].shape
+    log |= {name: np.full(shape, value) for name, value in (("flagged_student", 0.4), ("hack_student", 0.3))}
+    log |= {"flag_recall": np.full(shape, 0.5), "flag_false_positives": np.full(shape, 0.1)}
     for precision, answer in ((0.6, "holds"), (0.2, "fails")):
-        log["gate_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
-        (line,) = checks._gate(study)
-        assert line.answer == answer and "exploited 30.0%, routed 40.0%" in check_grid([line])
+        log["flag_precision"] = precision + 0.01 * np.arange(shape[0])[:, None] + np.zeros(shape)
+        (line,) = checks._flags(study)
+        assert line.answer == answer and "exploited 30.0%, flagged 40.0%" in check_grid([line])
 
 
 def test_every_check_has_a_line_and_the_page_shows_them(study):

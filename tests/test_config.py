@@ -15,11 +15,13 @@ from projected_grpo.workflow.arms import (
     direction_spec,
     evaluation_settings,
     is_tested,
+    knows,
     model_spec,
     seeds_of,
     short_arms,
     table_arm,
     table_arms,
+    train_settings,
     training_spec,
     twin,
     without_quarantine,
@@ -27,10 +29,12 @@ from projected_grpo.workflow.arms import (
 from projected_grpo.workflow.config import ConfigError, check, prepared
 from projected_grpo.workflow.folds import folds, with_folds
 from projected_grpo.workflow.paths import check_python
+from projected_grpo.workflow.twins import with_twins
 
 ROOT = Path(__file__).resolve().parents[1]
 SCHEMA = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text())
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+WHOLE = with_twins(CONFIG)
 FILES = {"train": "a.jsonl", "pairs": "a.jsonl", "evaluation": "https://example.org/test.jsonl"}
 
 
@@ -79,63 +83,84 @@ def broken(path, value):
         ("directions/random/like", "shuffled", "config: directions.random.like: 'shuffled' is a control"),
         ("directions/random/k", 4, "config: directions.random: remove k; a control takes all but its kind from `like`"),
         ("directions/hack/like", "hack", "config: directions.hack: remove like"),
+        ("arms/probe_drop/action", None, "config: arms.probe_drop: signal and action need each other"),
+        ("arms/probe_drop/signal", None, "config: arms.probe_drop: signal and action need each other"),
+        ("arms/probe_drop/signal", "prob", "config: arms.probe_drop.signal: unknown 'prob', did you mean 'probe'?"),
+        ("arms/probe_drop/action", "dorp", "config: arms.probe_drop.action: unknown 'dorp', did you mean 'drop'?"),
         (
-            "arms/route_rollout/project",
-            "update",
-            "config: arms.route_rollout: route_rollout takes project: gradient only",
+            "arms/probe_drop/action",
+            "no_such_module:soften",
+            "config: arms.probe_drop.action: no_such_module:soften: no such module; put its folder on PYTHONPATH",
         ),
+        ("arms/probe_drop/strength", 2, "config: arms.probe_drop: strength is for action penalise only"),
+        ("arms/probe_drop/alpha", 2, "config: arms.probe_drop: alpha is for action discount only"),
+        ("arms/probe_penalise/alpha", 2, "config: arms.probe_penalise: alpha is for action discount only"),
+        ("arms/probe_penalise/strength", None, "config: arms.probe_penalise: action penalise needs strength"),
+        ("arms/probe_penalise/strength", 0, "config: arms.probe_penalise.strength: 0 is less than or equal to the min"),
+        ("arms/activation_discount/alpha", None, "config: arms.activation_discount: action discount needs alpha"),
         (
-            "arms/route_rollout/threshold",
+            "arms/activation_discount/signal",
+            "detector",
+            "config: arms.activation_discount: discount needs a score that is a z-score or log-odds, as of activation"
+            " and probe; detector has none",
+        ),
+        ("arms/route_rollout/quarantine_rank", None, "config: arms.route_rollout: action route needs quarantine_rank"),
+        ("arms/screen_rollout/quarantine_rank", 4, "config: arms.screen_rollout: quarantine_rank is for action route"),
+        ("arms/screen_rollout/ablated", 0.25, "config: arms.screen_rollout: ablated is for arms that route"),
+        (
+            "arms/route_rollout/intervention",
+            "route",
+            "config: arms.route_rollout: intervention route and action route have two uses for one quarantine",
+        ),
+        ("arms/route_rollout/gradreg", 0.1, "config: arms.route_rollout: gradreg is not for arms that route"),
+        ("arms/erase/twin", True, "config: arms.erase: twin: only a signal, gradreg and warmstart have one that is"),
+        ("arms/probe_drop_twin", {"mix": 0.25}, "config: arms.probe_drop: twin: probe_drop_twin is already an arm"),
+        ("arms/trusted/direction", "hack", "config: arms.trusted: trusted needs a direction of kind clean"),
+        (
+            "arms/recontext/update_prompt",
+            "aksed",
+            "config: arms.recontext.update_prompt: unknown 'aksed', did you mean",
+        ),
+        ("arms/kl_01/kl_coef", -1, "config: arms.kl_01.kl_coef: -1 is less than the minimum of 0"),
+        ("arms/kl_01/group_size", 2, "config: arms.kl_01: mix 0.25 makes 0 of 2 rollouts the teacher's; 1 to 1"),
+        (
+            "arms/kl_01/checkpoint_every",
+            5,
+            "config: arms.kl_01: checkpoint_every: evaluation.every is no multiple of 5",
+        ),
+        ("arms/kl_01/prompts_per_step", 999, "config: arms.kl_01: prompts_per_step is larger than problems.train"),
+        (
+            "arms/screen_rollout/temperature",
+            0.6,
+            "config: arms.screen_rollout: temperature: an intervention has train's own",
+        ),
+        ("signals/probe/kind", "prob", "config: signals.probe.kind: unknown 'prob', did you mean 'probe'?"),
+        ("signals/probe/kind", "nowhere:f", "config: signals.probe.kind: nowhere:f: no such module; put its folder on"),
+        ("signals/probe/subset", "without_x", "config: signals.probe.subset: unknown 'without_x'"),
+        ("signals/probe/accuracy", 0.9, "config: signals.probe: accuracy is not for kind probe, which is told nothing"),
+        (
+            "signals/probe/direction",
+            "hack",
+            "config: signals.probe: direction: the V of kind overlap, needed there and",
+        ),
+        ("signals/truth/fpr", 0.05, "config: signals.truth: fpr is not for kind truth, whose threshold is no quantile"),
+        ("signals/overlap/direction", None, "config: signals.overlap: direction: the V of kind overlap, needed there"),
+        ("signals/overlap/direction", "random", "config: signals.overlap.direction: unknown 'random'"),
+        ("signals/overlap/subset", "all", "config: signals.overlap: subset is not for kind overlap, which has its"),
+        (
+            "arms/probe_drop/twin",
             None,
-            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
-        ),
-        (
-            "arms/route_rollout/share_of",
-            "erase",
-            "config: arms.route_rollout: route_rollout needs a threshold, or share_of",
-        ),
-        (
-            "arms/route_rollout/quarantine_rank",
-            None,
-            "config: arms.route_rollout: route_rollout needs a quarantine_rank",
-        ),
-        (
-            "arms/screen_rollout/quarantine_rank",
-            4,
-            "config: arms.screen_rollout: quarantine_rank is for route_rollout only",
-        ),
-        (
-            "arms/screen_rollout/ablated",
-            0.25,
-            "config: arms.screen_rollout: ablated is for route and route_rollout only",
+            "config: tables.table3: probe_drop is there without its twin: twin: true, or the same arm with a random V",
         ),
         (
             "arms/erase/temperature",
             0.6,
             "config: arms.erase: temperature: an intervention has train's own",
         ),
-        ("arms/erase/ablated", 0.25, "config: arms.erase: ablated is for route and route_rollout only"),
-        ("arms/erase/threshold", 0.4, "config: arms.erase: threshold is for route_rollout and screen_rollout only"),
-        ("arms/erase/share_of", "route", "config: arms.erase: share_of is for route_rollout and screen_rollout only"),
         (
-            "arms/screen_rollout_random/share_of",
-            "screen_rollou",
-            "config: arms.screen_rollout_random.share_of: unknown 'screen_rollou', did you mean 'screen_rollout'?",
-        ),
-        (
-            "arms/screen_rollout_random/share_of",
-            "erase",
-            "config: arms.screen_rollout_random.share_of: erase has no threshold, so no share of its own to take",
-        ),
-        (
-            "arms/screen_rollout_random/share_of",
-            "screen_rollout_random",
-            "config: arms.screen_rollout_random.share_of: screen_rollout_random has no threshold",
-        ),
-        (
-            "arms/screen_rollout_random/steps",
-            12,
-            "config: arms.screen_rollout_random.share_of: screen_rollout is trained for another number of steps",
+            "arms/erase/ablated",
+            0.25,
+            "config: arms.erase: ablated is for arms that route, by intervention or by action",
         ),
         ("arms/vanilla/measures", ["randm"], "config: arms.vanilla.measures: unknown 'randm', did you mean 'random'?"),
         ("tables/table1", ["base"], "config: tables.table1: it needs an arm that is trained"),
@@ -148,7 +173,7 @@ def broken(path, value):
         (
             "tables/table1",
             ["base", "vanilla", "vanilla_slow", "erase"],
-            "config: tables.table1: erase is there without its twin, the same arm with a random V",
+            "config: tables.table1: erase is there without its twin: twin: true, or the same arm with a random V",
         ),
         (
             "tables/table1",
@@ -235,7 +260,7 @@ def broken(path, value):
         (
             "tables/table1",
             ["base", "vanilla_slow"],
-            "config: tables.table1: vanilla_slow is there without its baseline vanilla, another arm",
+            "config: tables.table1: vanilla_slow is there without its baseline vanilla: add it",
         ),
         (
             "arms/vanilla_slow/steps",
@@ -437,11 +462,54 @@ def test_a_vote_needs_held_out_pairs():
 
 
 def test_every_intervention_of_the_config_has_its_twin():
-    tested = [name for name in CONFIG["arms"] if is_tested(CONFIG, name)]
-    assert len(tested) > 25
+    tested = [name for name in WHOLE["arms"] if is_tested(WHOLE, name)]
+    assert len(tested) > 50
     for name in tested:
-        one = CONFIG["arms"][twin(CONFIG, name)]
-        assert one.get("share_of", name) == name, name
+        assert WHOLE["arms"][twin(WHOLE, name)].get("twin_of", name) == name, name
+
+
+def test_a_twin_is_its_arm_without_information_and_stands_beside_it():
+    own = {key: value for key, value in CONFIG["arms"]["probe_drop"].items() if key != "twin"}
+    assert WHOLE["arms"]["probe_drop"] == own
+    assert WHOLE["arms"]["probe_drop_twin"] == own | {"twin_of": "probe_drop"}
+    for table in WHOLE["tables"].values():
+        for place, name in enumerate(table):
+            if CONFIG["arms"].get(name, {}).get("twin"):
+                assert table[place + 1] == f"{name}_twin"
+    assert twin(WHOLE, "probe_drop") == "probe_drop_twin" and twin(WHOLE, "erase") == "erase_random"
+    assert is_tested(WHOLE, "probe_drop") and not is_tested(WHOLE, "probe_drop_twin")
+    assert not is_tested(WHOLE, "kl_01") and is_tested(WHOLE, "gradreg") and is_tested(WHOLE, "trusted")
+
+
+def test_what_every_arm_knows():
+    known = {name: knows(WHOLE, name) for name in WHOLE["arms"]}
+    assert {
+        name: known[name] for name in ("vanilla", "kl_01", "gradreg", "probe_drop_twin", "erase_random")
+    } == dict.fromkeys(("vanilla", "kl_01", "gradreg", "probe_drop_twin", "erase_random"), "0")
+    assert {known[name] for name in ("probe_drop", "route_rollout", "erase", "trusted", "warmstart")} == {"P"}
+    assert known["detector_drop"] == "M" and known["recontext"] == known["inoculate"] == "T"
+    assert known["truth_70_penalise"] == known["audit"] == "O"
+    both = copy.deepcopy(WHOLE)
+    both["arms"]["erase"] |= {"signal": "detector", "action": "drop"}
+    assert knows(both, "erase") == "M+P"
+
+
+def test_table_3_crosses_every_signal_with_every_action():
+    arms = [WHOLE["arms"][name] for name in WHOLE["tables"]["table3"] if "twin_of" not in WHOLE["arms"][name]]
+    crossed = {(spec["signal"], spec["action"]) for spec in arms if "signal" in spec and spec.get("mix")}
+    for signal in ("detector", "overlap", "probe", "activation", "fingerprint", "truth"):
+        for action in ("penalise", "drop", "route"):
+            assert (signal, action) in crossed
+    assert {("probe", "discount"), ("activation", "discount")} <= crossed
+
+
+def test_an_arm_may_set_any_key_of_train():
+    config = broken("arms/kl_01/lr", 0.01)
+    check(config, SCHEMA)
+    assert train_settings(config, "kl_01") == CONFIG["train"] | {"lr": 0.01, "kl_coef": 0.1}
+    assert not {"lr", "kl_coef"} & training_spec(config, "kl_01").keys()
+    properties = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
+    assert CONFIG["train"].keys() <= properties.keys()
 
 
 def test_the_smoke_preset_is_small():
@@ -488,7 +556,7 @@ def test_schema_defaults_are_those_of_config_yaml_and_every_key_is_described():
 def test_arm_defaults_in_the_schema_are_those_of_the_dataclasses():
     properties = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
     for name, schema in properties.items():
-        if "default" in schema and name != "baseline":  # which training does not know
+        if "default" in schema and name not in ("baseline", "twin", "intervention"):  # which have another name there
             assert schema["default"] == getattr(Intervention() if hasattr(Intervention(), name) else Arm("a"), name)
 
 
@@ -497,8 +565,8 @@ def test_an_arm_is_built_from_one_flat_mapping():
     assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
 
 
-GATED = {"intervention": "route_rollout", "direction": "hack", "threshold": 0.45, "quarantine_rank": 16, "mix": 0.25}
-SCREENED = {"intervention": "screen_rollout", "direction": "hack", "threshold": 0.45, "mix": 0.25}
+GATED = {"signal": "overlap", "action": "route", "quarantine_rank": 16, "mix": 0.25}
+SCREENED = {"signal": "overlap", "action": "drop", "mix": 0.25}
 
 
 @pytest.mark.parametrize(
@@ -506,7 +574,7 @@ SCREENED = {"intervention": "screen_rollout", "direction": "hack", "threshold": 
     [
         (GATED, SCREENED, True),
         (GATED | {"ablated": 0.5}, SCREENED, True),
-        (GATED, SCREENED | {"threshold": 0.4}, False),
+        (GATED, SCREENED | {"signal": "probe"}, False),
         (GATED, SCREENED | {"mix": 0.0}, False),
         (GATED, GATED, False),
         ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase", "gate": "no_gate"}, True),
@@ -567,7 +635,7 @@ def test_the_lock_covers_every_dependency():
 
 
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
-    found = claims(CONFIG, "table1")
+    found = claims(WHOLE, "table1")
     assert list(found) == [
         *("erase", "erase_nogate", "erase_update", "erase_update_onesided"),
         *("route", "route_rollout", "screen_rollout", "erase_update_onesided_alone"),
@@ -579,7 +647,7 @@ def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     assert found["route"]["screen"] == "erase_nogate" and found["route_rollout"]["screen"] == "screen_rollout"
     assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_slower_alone"]
     study = copy.deepcopy(CONFIG) | yaml.safe_load((ROOT / "presets/study.yaml").read_text())
-    more = claims(study, "table1")
+    more = claims(with_twins(study), "table1")
     assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]
     assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
     doses = [f"vanilla_{dose}_alone" for dose in ("slow", "slower", "slowest", "cold")]
@@ -590,7 +658,7 @@ def test_a_claim_is_held_against_all_that_the_table_has_for_it():
 
 
 def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
-    for table in ("table1", "table2", "table4", "horizon"):
+    for table in ("table1", "table2", "table3", "table4", "horizon"):
         known = table_arms(CONFIG, table)
         assert next(iter(known)) == "base" and known["base"]["last"] == 0
         assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")

@@ -30,11 +30,11 @@ def step(world):
     return rows, advantage
 
 
-def gradients(made, rows, advantage, config, per_rollout=False, ablated=None):
+def gradients(made, rows, advantage, config, routed=None, ablated=None):
     tokens = [(row.prompt_ids, row.completion_ids) for row in rows]
     sources = [source(*pair) for pair in zip(rows, advantage, strict=True)]
     limits = config.token_budget, config.gradient_checkpointing
-    how = loss_config(config), *limits, 1, per_rollout, ablated
+    how = loss_config(config), *limits, 1, routed, ablated
     return backward(made.model, made.adapter, tokens, sources, advantage, *how)
 
 
@@ -67,18 +67,22 @@ def test_each_source_has_its_own_gradient_of_the_dr_grpo_loss(step, tiny):
     lengths = [len(row.completion_ids) for row in rows]
     constant = TIGHT.group_size * TIGHT.max_new_tokens * TIGHT.prompts_per_step
     assert got.loss == pytest.approx(-sum(a * n for a, n in zip(advantage, lengths, strict=True)) / constant, rel=1e-4)
-    assert got.per_rollout == {} and got.quarantine == {}
+    assert got.kept is got.by_source and got.quarantine == {}
 
 
-def test_per_rollout_gradients_are_those_of_single_rows(step, tiny):
-    made, (rows, advantage) = tiny(), step
-    got = gradients(made, rows, advantage, TIGHT, per_rollout=True)
+def test_of_routed_rows_delta_keeps_nothing_and_the_quarantine_all(step, tiny):
+    made, (rows, advantage) = tiny(quarantine_rank=3), step
+    routed = [i % 3 == 1 for i in range(len(rows))]
+    got, plain = gradients(made, rows, advantage, TIGHT, routed), gradients(made, rows, advantage, TIGHT)
     single, _ = one_by_one(made, rows, advantage, TIGHT)
-    assert sorted(got.rows) == [i for i, a in enumerate(advantage) if a != 0]
-    by_source = gradients(made, rows, advantage, TIGHT).by_source
     for name, g in single.items():
-        assert close(got.per_rollout[name], g[got.rows]), name
-        assert close(got.by_source[name], by_source[name]), name
+        assert close(got.kept[name].sum(0), g[~torch.tensor(routed)].sum(0)), name
+        assert close(got.by_source[name], plain.by_source[name]), name
+        assert close(got.quarantine[name], plain.quarantine[name]), name
+    everything = gradients(made, rows, advantage, TIGHT, [True] * len(rows))
+    assert not any(g.any() for g in everything.kept.values())  # exactly: Adam would make full steps of rounding
+    nothing = gradients(made, rows, advantage, TIGHT, [False] * len(rows))
+    assert all(torch.equal(g, plain.by_source[name]) for name, g in nothing.kept.items())
 
 
 def test_a_quarantine_in_its_own_basis_gets_the_gradient_of_all_rollouts(step, tiny):
@@ -99,20 +103,20 @@ def test_ablated_rows_have_the_gradient_of_the_model_without_its_quarantine(step
         {name: 0.3 * torch.randn(v.shape, generator=generator) for name, v in made.adapter.state().items()}
     )
     knobs = made.adapter.state()
-    got = gradients(made, rows, advantage, TIGHT, per_rollout=True, ablated=ablated)
-    by_source = gradients(made, rows, advantage, TIGHT, ablated=ablated)
+    routed = [i % 2 == 0 for i in range(len(rows))]
+    got = gradients(made, rows, advantage, TIGHT, ablated=ablated)
+    split = gradients(made, rows, advantage, TIGHT, routed, ablated)
     whole, quarantine = one_by_one(made, rows, advantage, TIGHT)
     with made.adapter.ablated():
         without, _ = one_by_one(made, rows, advantage, TIGHT)
-    off = torch.tensor(ablated)
+    off, aside = torch.tensor(ablated), torch.tensor(routed)
     for name in whole:
         expected = torch.where(off[:, None], without[name], whole[name])
         assert not close(whole[name], without[name])
-        assert close(got.per_rollout[name], expected[got.rows]), name
+        assert close(got.by_source[name].sum(0), expected.sum(0)), name
         assert close(got.ablated[name], without[name][off].sum(0)), name
-        assert close(by_source.ablated[name], got.ablated[name]) and close(
-            by_source.by_source[name], got.by_source[name]
-        )
+        assert close(split.ablated[name], got.ablated[name]) and close(split.by_source[name], got.by_source[name])
+        assert close(split.kept[name].sum(0), expected[~aside].sum(0)), name
         if rank:  # which only the rows that it took part in teach
             assert close(got.quarantine[name], torch.stack(quarantine[name])[~off].sum(0)), name
     assert all(torch.equal(value, made.adapter.state()[name]) for name, value in knobs.items())
@@ -131,7 +135,7 @@ def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            got = gradients(made, rows, advantage, config, per_rollout=True)
+            got = gradients(made, rows, advantage, config)
         return got, kept
 
     (plain, kept), (again, kept_then) = (
@@ -139,8 +143,8 @@ def test_checkpointing_changes_the_memory_and_not_the_gradients(step, tiny):
     )
     assert kept_then < kept / 3
     assert plain.loss == again.loss
-    for name, g in plain.per_rollout.items():
-        assert torch.equal(g, again.per_rollout[name]), name
+    for name, g in plain.by_source.items():
+        assert torch.equal(g, again.by_source[name]), name
     assert not made.model.training
 
 

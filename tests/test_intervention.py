@@ -8,17 +8,12 @@ from torch import nn
 
 from projected_grpo.method.adapter import attach, factorize
 from projected_grpo.method.intervention import (
-    Gated,
     KnobOptimizer,
-    flag_above,
-    flag_shares,
-    gate_rollouts,
     mean_overlap,
     measured_overlaps,
     null_overlap,
     overlap,
     project,
-    rollout_overlaps,
 )
 from projected_grpo.method.settings import Intervention
 from projected_grpo.rng import random_rows
@@ -91,62 +86,6 @@ def test_what_is_written(knobs):
     assert torch.equal(layer.delta.grad, G)
 
 
-def test_a_rollouts_overlap_is_the_mean_over_the_modules_that_it_reaches():
-    gradients = {"a": torch.stack([G, -G, torch.zeros(4), torch.zeros(4)]), "b": torch.stack([G, G, G, torch.zeros(4)])}
-    got = rollout_overlaps({"a": V, "b": V}, gradients)
-    assert got.tolist() == pytest.approx([3 / 50**0.5, (4 + 3) / 50**0.5 / 2, 3 / 50**0.5, 0.0])
-
-
-QUARANTINE = {"q_proj": torch.tensor([7.0, 8.0])}
-
-
-def test_a_rollout_gate_takes_the_overlapping_rollouts_out_of_delta_alone():
-    hack, honest = torch.tensor([4.0, 0, 3, 0]), torch.tensor([1.0, -9, 0, 2])  # overlaps 0.8 and 1 / sqrt(86)
-    single = {"q_proj": torch.stack([hack, honest])}
-    flags = flag_above(rollout_overlaps({"q_proj": V}, single), 0.5)
-    assert flags.tolist() == [True, False]
-    gated = gate_rollouts(single, QUARANTINE, flags)
-    assert torch.equal(gated.delta["q_proj"], honest)
-    assert torch.equal(gated.quarantine["q_proj"], torch.tensor([7.0, 8.0]))
-
-
-def test_a_rollout_gate_out_of_reach_leaves_delta_the_vanilla_gradient():
-    for seed in range(4):
-        single = {"q_proj": torch.stack(noise(3, 4, seed=seed))}
-        flags = flag_above(rollout_overlaps({"q_proj": V}, single), 1.0)
-        assert not flags.any()
-        assert torch.equal(gate_rollouts(single, QUARANTINE, flags).delta["q_proj"], single["q_proj"].sum(0))
-
-
-def test_a_share_flags_the_largest_overlaps_and_of_equal_ones_the_first():
-    overlaps = torch.tensor([0.1, 0.4, 0.3, 0.4, 0.2])
-
-    def flagged(share):
-        return flag_shares(overlaps, ["all"] * 5, {"all": share})
-
-    assert flagged(0.2).tolist() == [False, True, False, False, False]
-    assert flagged(0.6).tolist() == [False, True, True, True, False]
-    assert flagged(1.0).all() and not flagged(0.0).any()
-    assert not flagged(math.nan).any()  # the other arm's step had no row in its loss
-
-
-def test_every_stratum_has_its_own_share():
-    overlaps = torch.tensor([0.1, 0.4, 0.3, 0.9, 0.8, 0.7])
-    strata = ["above"] * 3 + ["below"] * 3
-    assert flag_shares(overlaps, strata, {"above": 2 / 3, "below": 0.0}).tolist() == [False, True, True] + [False] * 3
-
-
-def test_screen_rollout_gives_a_flagged_rollout_no_part_in_the_gradient(knobs):
-    hack, honest = torch.tensor([4.0, 0, 3, 0]), torch.tensor([1.0, -9, 0, 2])
-    gated = gate_rollouts({"q_proj": torch.stack([hack, honest])}, {}, torch.tensor([True, False]))
-    adapter = knobs()
-    optimizer = KnobOptimizer(adapter, Intervention("screen_rollout", threshold=0.5), (0.9, 0.99), 1e9)
-    optimizer.step({"q_proj": hack + honest}, {"q_proj": V}, 0.1, gated)
-    layer = adapter.layers["q_proj"]
-    assert torch.equal(layer.delta.grad, honest)
-    assert layer.quarantine.grad is None and not layer.quarantine.any()
-
-
 def test_ablated_rollouts_reach_delta_alone(knobs):
     """Of two rollouts with gradients (3, -4, 5, 0) and (1, 1, 0, 2) the second ran without the quarantine."""
     ablated = torch.tensor([1.0, 1, 0, 2])
@@ -171,28 +110,49 @@ def test_what_is_measured_is_the_live_gradient_alone():
     }
 
 
-def test_route_rollout_without_anything_routed_is_vanilla_bit_for_bit(knobs):
+ROUTES = Intervention(action="route", quarantine_rank=2)
+
+
+def test_a_quarantine_that_learns_nothing_leaves_vanilla_bit_for_bit(knobs):
     steps = noise(5, 4)
     vanilla, _ = run(knobs(), Intervention(), steps, {"q_proj": V})
-    how = Intervention("route_rollout", threshold=1.0, quarantine_rank=2)
     adapter = knobs(quarantine_rank=2)
-    optimizer = KnobOptimizer(adapter, how, (0.9, 0.99), 1e9)
+    optimizer = KnobOptimizer(adapter, ROUTES, (0.9, 0.99), 1e9)
     for g in steps:
-        nothing = Gated({"q_proj": g}, {"q_proj": torch.zeros(2)})
-        optimizer.step({"q_proj": g}, {"q_proj": V}, 0.1, nothing)
+        optimizer.step({"q_proj": g}, {"q_proj": V}, 0.1, {"q_proj": torch.zeros(2)})
     layer = adapter.layers["q_proj"]
     assert torch.equal(layer.delta, vanilla.delta) and not layer.quarantine.any()
 
 
-def test_route_rollout_writes_both_gradients_and_clips_them_jointly(knobs):
-    how = Intervention("route_rollout", threshold=0.5, quarantine_rank=2)
+def test_a_routing_action_writes_both_gradients_and_clips_them_jointly(knobs):
     adapter = knobs(quarantine_rank=2)
-    gated = Gated({"q_proj": torch.tensor([0.0, 0, 4, 0])}, {"q_proj": torch.tensor([3.0, 0])})
-    log = KnobOptimizer(adapter, how, (0.9, 0.99), 1.0).step({"q_proj": G}, {"q_proj": V}, 0.1, gated)
+    kept, own = {"q_proj": torch.tensor([0.0, 0, 4, 0])}, {"q_proj": torch.tensor([3.0, 0])}
+    log = KnobOptimizer(adapter, ROUTES, (0.9, 0.99), 1.0).step(kept, {"q_proj": V}, 0.1, own)
     layer = adapter.layers["q_proj"]
     assert log["grad_norm"] == pytest.approx(5.0) and log["overlap_after"] == pytest.approx(0.0)
     assert torch.allclose(layer.delta.grad, torch.tensor([0, 0, 0.8, 0]), atol=1e-5)
     assert torch.allclose(layer.quarantine.grad, torch.tensor([0.6, 0]), atol=1e-5)
+
+
+def test_an_action_and_a_projection_combine(knobs):
+    """Delta's part is projected, the quarantine's in its own basis is not."""
+    adapter = knobs(quarantine_rank=2)
+    how = Intervention("erase", action="route", quarantine_rank=2)
+    own = {"q_proj": torch.tensor([7.0, 8.0])}
+    KnobOptimizer(adapter, how, (0.9, 0.99), 1e9).step({"q_proj": G}, {"q_proj": V}, 0.1, own)
+    layer = adapter.layers["q_proj"]
+    assert torch.equal(layer.delta.grad, torch.tensor([0, -4.0, 5, 0]))
+    assert torch.equal(layer.quarantine.grad, own["q_proj"])
+
+
+def test_trusted_keeps_what_lies_in_the_span(knobs):
+    """Gradient and step alike, and modules without V are left alone."""
+    kept, removed = project(V, G, Intervention("trusted"))
+    assert torch.equal(kept, torch.tensor([3.0, -4, 0, 0])) and torch.equal(removed, torch.tensor([0, 0, 5.0, 0]))
+    layer, _ = run(knobs(), Intervention("trusted", project="both"), noise(20, 4, seed=1), {"q_proj": V})
+    assert not layer.delta[2:].any() and layer.delta[:2].all()
+    layer, _ = run(knobs(), Intervention("trusted"), [G], {"q_proj": torch.eye(4)})
+    assert torch.equal(layer.delta.grad, G)
 
 
 @pytest.mark.parametrize("kind", ["erase", "route"])
@@ -288,6 +248,6 @@ def test_a_one_sided_route_is_a_gauge_drift_and_a_two_sided_one_is_not(knobs):
 def test_the_drift_of_a_quarantine_is_logged_where_it_has_the_basis_of_V(knobs):
     layer, logs = run(knobs(), Intervention("route"), [G], {"q_proj": V})
     assert logs[0]["drift_quarantine"] == pytest.approx(-(V @ layer.quarantine.detach()).mean().item())
-    for how in (Intervention("erase"), Intervention("route_rollout", threshold=0.5, quarantine_rank=2)):
+    for how in (Intervention("erase"), ROUTES):
         _, logs = run(knobs(quarantine_rank=how.quarantine_rank), how, [G], {"q_proj": V})
         assert math.isnan(logs[0]["drift_quarantine"])

@@ -30,7 +30,7 @@ POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL, **START}
 EVERYTHING = {"problems": 3, **MODEL}
 # tests/test_whole.py runs them, and tests/test_sources.py fetches
-NOT_IN_SMOKE = {"table2", "table4", "horizon", "table_figures", "export", "fetch"}
+NOT_IN_SMOKE = {"signal", "table2", "table3", "table4", "horizon", "table_figures", "export", "fetch"}
 
 
 @pytest.fixture
@@ -116,6 +116,8 @@ EDITS = {
     "the detector": (edit("teacher/weak_detector.py", "return ", "_ = 0\n    return "), FOLDS),
     "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),
     "intervention.py": (edit("method/intervention.py", "2 * c.relu()", "2.0 * c.relu()"), TRAINING),
+    "actions.py": (edit("method/actions.py", "return ", "_ = 0\n    return "), TRAINING),
+    "how a signal is scored": (edit("method/signals.py", "SKETCH = 1024", "SKETCH = 512"), TRAINING | DETECTED),
     "trainer.py": (edit("method/trainer.py", "told to end", "asked to end"), TRAINING),
     "resume.py": (edit("method/resume.py", "[:16]", "[:20]"), TRAINING),
     "the learning rate": (setting("train", "lr", value=0.01), TRAINING),

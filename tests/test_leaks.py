@@ -21,6 +21,9 @@ POOL, PAIRS = (
 )
 V = FOLD.format("directions/hack_without_sentinel/V.safetensors")
 RUN = FOLD.format("runs/erase_without_sentinel/steps.parquet")
+SIGNAL = FOLD.format("signals/probe_without_sentinel/weights.safetensors")
+WHOLE_SIGNAL = FOLD.format("signals/probe/weights.safetensors")
+FLAGGED = FOLD.format("runs/probe_drop_without_sentinel/steps.parquet")
 
 
 def rows(**changes):
@@ -57,9 +60,9 @@ def test_a_V_of_another_subset_is_refused():
 
 @pytest.fixture(scope="module")
 def fold(smoke_run, tmp_path_factory):
-    """A copy of the smoke run with one fold's pool, pairs and V built."""
+    """A copy of the smoke run with one fold's pool, pairs, V and signal built."""
     folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("leak") / "repository")
-    done = snakemake(folder, *PRESETS, V)
+    done = snakemake(folder, *PRESETS, V, SIGNAL, WHOLE_SIGNAL)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return folder
 
@@ -85,6 +88,13 @@ PLANTS = {
     "a rollout that attempts it": (POOL, an_attempt, "pairs", "attempts 'sentinel', which this fold holds out"),
     "a flag of it": (POOL, a_flag, "pairs", "is of mode 'sentinel', which this fold holds out"),
     "a pair from it": (PAIRS, an_attempt, "direction", "attempts 'sentinel', which this fold holds out"),
+    "a pair for a signal": (PAIRS, an_attempt, "signal", "attempts 'sentinel', which this fold holds out"),
+    "a signal that knows it": (
+        SIGNAL,
+        None,
+        "train",
+        "this signal knows 'all', but the arm may know 'without_sentinel'",
+    ),
     "a V that knows it": (V, None, "train", "this V knows 'all', but the arm may know 'without_sentinel'"),
     "a pool for training alone": (POOL, an_attempt, "train", "attempts 'sentinel', which this fold holds out"),
 }
@@ -96,13 +106,14 @@ def test_the_pipeline_refuses_a_planted_leak(fold, tmp_path, name):
     folder = tmp_path / "planted"
     shutil.copytree(fold, folder, copy_function=shutil.copy2, symlinks=True)
     if change is None:
-        shutil.copy(folder / FOLD.format("directions/hack/V.safetensors"), folder / file)
+        shutil.copy(folder / file.replace("_without_sentinel", ""), folder / file)
     else:
         changed(folder / file, change)
     alone = ["--allowed-rules", "train"] if stage == "train" else []  # or an earlier stage refuses the leak before it
-    done = snakemake(folder, *alone, *PRESETS, RUN)
+    run = FLAGGED if "signal" in name else RUN
+    done = snakemake(folder, *alone, *PRESETS, run)
     said = done.stdout + done.stderr
     assert done.returncode != 0 and f"Error in rule {stage}" in said
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and errors[0].endswith(message), said[-3000:]
-    assert not (folder / RUN).exists()
+    assert not (folder / run).exists()

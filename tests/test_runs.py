@@ -1,4 +1,4 @@
-"""Runs that are no plain training, through the rules: an arm that follows another one, and the base model as an arm."""
+"""Runs that are no plain training, through the rules: a twin, which follows its partner, and the base model."""
 
 import pandas as pd
 import pytest
@@ -15,25 +15,23 @@ RUNS = f"{SMOKE['results']}/replicate0/runs"
 def clone(smoke_run, tmp_path_factory):
     """A copy of the smoke run, with the table of the folds turned on."""
     folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("runs") / "clone")
-    table2 = ["base", "vanilla", "vanilla_slow", "screen_rollout", "screen_rollout_random"]
-    settings = {"arms": {"screen_rollout": {"threshold": 0.3}}, "tables": {"table2": table2}}
+    table2 = ["base", "vanilla", "vanilla_slow", "probe_drop"]
+    settings = {"signals": {"probe": {"fpr": 0.3}}, "tables": {"table2": table2}}
     (folder / "folds.yaml").write_text(yaml.safe_dump(settings))
     return folder
 
 
-def test_a_follower_needs_the_steps_of_the_arm_that_it_follows_in_its_own_fold(clone):
-    jobs = planned(clone, *WITH_FOLDS, "--", f"{RUNS}/screen_rollout_random/steps.parquet")
-    assert jobs == {"train": 2}
-    folded = f"{RUNS}/screen_rollout_random_without_sentinel/steps.parquet"
+def test_a_twin_needs_the_steps_of_its_partner_in_its_own_fold(clone):
+    jobs = planned(clone, *WITH_FOLDS, "--", f"{RUNS}/probe_drop_twin/steps.parquet")
+    assert jobs == {"signal": 1, "train": 2}
+    folded = f"{RUNS}/probe_drop_twin_without_sentinel/steps.parquet"
     jobs = planned(clone, *WITH_FOLDS, "--", folded)
-    assert jobs == {"pool_subset": 1, "pairs": 1, "direction": 2, "train": 2}
+    assert jobs == {"pool_subset": 1, "pairs": 1, "signal": 1, "train": 2}
 
 
-def test_a_follower_flags_the_share_that_the_other_arm_flagged(clone):
-    smoke(clone, *WITH_FOLDS, "-j2", "--", f"{RUNS}/screen_rollout_random/steps.parquet")
-    own, others = (
-        pd.read_parquet(clone / RUNS / arm / "steps.parquet") for arm in ("screen_rollout_random", "screen_rollout")
-    )
+def test_a_twin_flags_the_share_that_its_partner_flagged(clone):
+    smoke(clone, *WITH_FOLDS, "-j2", "--", f"{RUNS}/probe_drop_twin/steps.parquet")
+    own, others = (pd.read_parquet(clone / RUNS / arm / "steps.parquet") for arm in ("probe_drop_twin", "probe_drop"))
     assert len(own) == SMOKE["train"]["steps"] and others["flagged_share"].min() < others["flagged_share"].max()
     for name in STRATA:
         off = (own[f"flagged_share/{name}"] - others[f"flagged_share/{name}"]).abs()

@@ -15,9 +15,10 @@ from projected_grpo.analysis.table1 import final_difference, smallest_effect, tw
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.reporting.verdicts import decided
-from projected_grpo.workflow import arms, config, folds
+from projected_grpo.workflow import arms, config, folds, twins
 
-CONFIG = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+PLAIN = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
+CONFIG = twins.with_twins(PLAIN)
 
 
 def spec(direction="hack", twin=None, tested=False):
@@ -200,12 +201,16 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
             if name == plain:
                 assert not made.get("mix") and (made["intervention"] == "none" or direction["kind"] == "random")
                 continue
-            assert direction["subset"] == f"without_{mode}"
+            assert direction["subset"] == arms.subset_of(expanded, name) == f"without_{mode}"
             assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
             plainly = arms.training_spec(CONFIG, plain)
             changed = {"direction": f"{plainly['direction']}_without_{mode}"}
-            if "share_of" in plainly:
-                changed["share_of"] = f"{plainly['share_of']}_without_{mode}"
+            for key in {"signal", "twin_of"} & plainly.keys():
+                changed[key] = f"{plainly[key]}_without_{mode}"
+            if "signal" in plainly:
+                signal = arms.signal_of(expanded, name)
+                moved = {"subset": f"without_{mode}", "direction": f"hack_without_{mode}"}
+                assert signal == arms.signal_of(CONFIG, plain) | moved
             plainly.pop("measures", None)  # which are table 1's
             assert arms.training_spec(expanded, name) == plainly | changed
             assert made["baseline"] in expanded["arms"]
@@ -219,16 +224,39 @@ def test_what_a_fold_cannot_change_is_trained_once():
         "base", "vanilla_alone", "vanilla_slow_alone", "vanilla_slower_alone", "erase_random_alone",
         "erase_update_random_alone", "route_random_alone",
     }  # fmt: skip
-    follower = folds.fold_arm(CONFIG, "route_rollout_random_alone", "sentinel")
-    assert follower == "route_rollout_random_alone_without_sentinel"
+    twin = folds.fold_arm(CONFIG, "route_rollout_alone_twin", "sentinel")
+    assert twin == "route_rollout_alone_twin_without_sentinel"
+    for name in ("truth_penalise_alone", "truth_penalise_alone_twin", "kl_01"):  # the truth holds nothing out
+        spec = {**CONFIG["arms"][name], "mix": 0.0}
+        assert folds.fold_arm(CONFIG | {"arms": {name: spec}}, name, "sentinel") == name
+    assert folds.fold_arm(CONFIG, "warmstart", "sentinel") == "warmstart_without_sentinel"
+
+
+def test_a_fold_switches_the_subset_of_every_signal():
+    table2 = ["base", "vanilla", "vanilla_slow", "probe_drop", "detector_penalise", "screen_rollout", "trusted"]
+    config = twins.with_twins(PLAIN | {"tables": {**PLAIN["tables"], "table2": [*table2, "trusted_random"]}})
+    expanded = folds.with_folds(config)
+    for name, kind in (("probe_drop", "probe"), ("detector_penalise", "detector"), ("screen_rollout", "overlap")):
+        fold = f"{name}_without_sentinel"
+        signal = arms.signal_of(expanded, fold)
+        assert (signal["kind"], signal["subset"]) == (kind, "without_sentinel") and arms.subset_of(expanded, fold) == (
+            "without_sentinel"
+        )
+        assert expanded["arms"][f"{name}_twin_without_sentinel"]["twin_of"] == fold
+        assert expanded["signals"][config["arms"][name]["signal"]] == config["signals"][config["arms"][name]["signal"]]
+    assert expanded["signals"]["overlap_without_sentinel"]["direction"] == "hack_without_sentinel"
+    random = expanded["directions"]["random_clean_without_sentinel"]
+    assert random["like"] == "clean_without_sentinel"
+    assert expanded["directions"]["clean_without_sentinel"]["like"] == "hack_without_sentinel"
+    assert arms.direction_spec(expanded, "random_clean_without_sentinel")["subset"] == "without_sentinel"
 
 
 def test_the_twin_differs_by_a_random_V_alone():
     assert arms.twin(CONFIG, "erase") == "erase_random"
     assert arms.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
     assert arms.twin(CONFIG, "route_alone") == "route_random_alone"
-    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_random"  # which takes its share
-    assert arms.twin(CONFIG, "screen_rollout_alone") == "screen_rollout_random_alone"
+    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_twin"
+    assert arms.twin(CONFIG, "trusted") == "trusted_random"
     assert arms.twin(CONFIG, "erase_voted") == "erase_voted_random"
     assert (
         arms.twin(CONFIG, "route_long") == "route_random_long"
@@ -240,19 +268,10 @@ def test_the_twin_differs_by_a_random_V_alone():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (
-            {
-                "tables": {
-                    "table1": ["base", "vanilla"],
-                    "table2": ["base", "vanilla", "vanilla_slow", "route_rollout_random"],
-                }
-            },
-            "config: tables.table2: route_rollout_random is there without route_rollout, which it follows",
-        ),
         ({"table_replicates": {"table2": [40]}}, "config: table_replicates.table2: 40 is not one of replicates"),
         ({"modes": ["run_tests"]}, "config: tables.table2: holding a mode out takes at least two modes"),
         (
-            {"tables": {**CONFIG["tables"], "table2": ["base", "vanilla_slow"]}},
+            {"tables": {**PLAIN["tables"], "table2": ["base", "vanilla_slow"]}},
             "config: tables.table2: vanilla_slow is there without its baseline vanilla",
         ),
         (
@@ -261,17 +280,17 @@ def test_the_twin_differs_by_a_random_V_alone():
         ),
         (
             {
-                "arms": {**CONFIG["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
+                "arms": {**PLAIN["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
                 "tables": {"table1": ["base", "vanilla"], "table2": ["base", "vanilla"]},
             },
-            "config: arms.vanilla: in table 2 an arm with a teacher needs a direction",
+            "config: arms.vanilla: in table 2 an arm with a teacher needs a direction or a signal",
         ),
     ],
 )
 def test_folds_that_cannot_be_are_one_line(change, message):
     schema = yaml.safe_load((Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml").read_text())
     with pytest.raises(config.ConfigError, match=message):
-        config.check(CONFIG | change, schema)
+        config.check(PLAIN | change, schema)
 
 
 assert set(SPECS) <= set(ENDS)

@@ -17,11 +17,15 @@ from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import gradients, groups, trainer
 from projected_grpo.method.gradients import TrainingError
 from projected_grpo.method.groups import STRATA, Pool
-from projected_grpo.method.log import gate_quality
+from projected_grpo.method.log import flag_quality
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.method.settings import build_arm
+from projected_grpo.method.signals import Signal
+from projected_grpo.method.suspicion import Suspicion
+from projected_grpo.workflow.arms import signal_of, training_spec
 from projected_grpo.workflow.folds import with_folds
+from projected_grpo.workflow.twins import with_twins
 
 
 class LyingGrader(FakeGrader):
@@ -54,30 +58,32 @@ def test_every_arm_trains_logs_all_columns_and_repeats_bit_for_bit(world, name):
         .equals(pd.DataFrame(second.log.steps).drop(columns=["step"]))
     )
     quarantined = any(value.any() for key, value in first.knobs.items() if key.endswith("quarantine"))
-    gated = ARMS[name].intervention.flags_rollouts
-    assert all(math.isfinite(row["flagged_share"]) == gated for row in first.log.steps)
+    flags = ARMS[name].intervention.signal is not None
+    assert all(math.isfinite(row["flagged_share"]) == flags for row in first.log.steps)
+    assert all(math.isfinite(row["score"]) == flags for row in first.log.rollouts)
     assert quarantined == name.startswith("route")
 
 
 DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
-EVERY_ARM = with_folds({**DEFAULT, "modes": MODES})["arms"]
+EVERY = with_folds(with_twins({**DEFAULT, "modes": MODES}))
 
 
-@pytest.mark.parametrize("name", EVERY_ARM)
+@pytest.mark.parametrize("name", EVERY["arms"])
 def test_every_arm_of_the_default_experiment_takes_two_steps(world, name):
-    spec = {**EVERY_ARM[name], "k": 2}
+    spec = {**training_spec(EVERY, name), "k": 2}
     if spec.get("quarantine_rank"):
         spec["quarantine_rank"] = 3
-    if spec.get("threshold"):
-        spec["threshold"] = 0.15
     if spec.get("refresh_every"):
         spec["refresh_every"] = 1
-    arm = build_arm(name, {key: value for key, value in spec.items() if key not in ("baseline", "steps")})
+    arm = build_arm(name, spec)
+    own = {key: EVERY["arms"][name][key] for key in DEFAULT["train"] if key in EVERY["arms"][name]}
+    config = dataclasses.replace(CONFIG, **own | {"steps": 2})
+    kind = (signal_of(EVERY, name) or {}).get("kind")
     assert set(steps_schema(MODES, arm.measures).names) >= {f"overlap_student/{name}" for name in arm.measures}
-    run = world.run(arm, config=dataclasses.replace(CONFIG, steps=2), refresh=lambda: world.V)
+    run = world.run(arm, config=config, refresh=lambda: world.V, kind=kind)
     assert [row["step"] for row in run.log.steps] == [1, 2]
-    assert all(math.isfinite(row["delta_norm"]) and row["delta_norm"] > 0 for row in run.log.steps)
-    assert math.isfinite(run.log.steps[0]["gate_share"]) == arm.intervention.flags_rollouts
+    assert all(math.isfinite(row["delta_norm"]) for row in run.log.steps) and run.log.steps[-1]["delta_norm"] > 0
+    assert math.isfinite(run.log.steps[0]["flagged_share"]) == (kind is not None)
     assert [set(row) for row in run.log.steps] == [set(steps_schema(MODES, arm.measures).names)] * 2
 
 
@@ -89,6 +95,24 @@ def test_no_cheat_only_the_reward_of_a_live_rollout_reaches_the_optimizer(world,
     assert equal(honest, lying)
     told, lied = (pd.DataFrame(run.log.rollouts)["correct"] for run in (honest, lying))
     assert not told.equals(lied)
+
+
+class HalfLyingGrader(LyingGrader):
+    """It tells the truth of the channel too."""
+
+    def lies(self):
+        return {key: value for key, value in super().lies().items() if key != "channel_fired"}
+
+
+@pytest.mark.parametrize("action", ["penalise", "drop", "route"])
+def test_a_detector_is_told_of_the_channel_and_of_nothing_else(world, action):
+    how = How(signal="detector", action=action, strength=2.0, quarantine_rank=3 if action == "route" else 0)
+    arm = dataclasses.replace(ARMS["vanilla"], intervention=how)
+    honest = world.run(arm)
+    assert equal(honest, world.run(arm, HalfLyingGrader()))
+    assert not equal(honest, world.run(arm, LyingGrader()))
+    truth = dataclasses.replace(arm, intervention=dataclasses.replace(how, signal="truth"))
+    assert not equal(world.run(truth), world.run(truth, HalfLyingGrader()))  # the ceiling
 
 
 def test_the_reward_does_reach_the_optimizer(world):
@@ -173,7 +197,7 @@ def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
 
         def backward(*args, **kwargs):
             found = real(*args)
-            return dataclasses.replace(found, by_source={name: g * math.nan for name, g in found.by_source.items()})
+            return dataclasses.replace(found, kept={name: g * math.nan for name, g in found.kept.items()})
 
         monkeypatch.setattr(trainer, "backward", backward)
         with pytest.raises(TrainingError, match="step 1: grad_norm is nan; lower the learning rate"):
@@ -186,23 +210,29 @@ def test_a_broken_gradient_or_knob_stops_the_run(world, monkeypatch, broken):
 
 @dataclasses.dataclass
 class Fate:
-    """All that the gate's judge may look at."""
+    """All that the log of flags may look at."""
 
     exploited: bool
 
 
-def test_the_gate_is_judged_by_the_exploits_with_positive_advantage(world):
-    def row(exploited, teacher=False):
-        return Rollout(world.problems[0], [1], [2], "", Fate(exploited), teacher)
+def test_flags_are_judged_by_the_true_verdicts_of_live_rollouts_on_known_and_held_out_modes_apart(world):
+    def row(exploited, problem=0, teacher=False):
+        return Rollout(world.problems[problem], [1], [2], "", Fate(exploited), teacher)
 
-    rows = [row(True), row(True), row(False), row(False), row(False), row(True, teacher=True)]
-    found = gate_quality(rows, [1, 1, 1, 1, -1, 1], [True, False, True, False, True, True])
-    strata = {name: found.pop(f"flagged_share/{name}") for name in STRATA}
-    assert math.isnan(strata.pop("teacher_below"))
-    assert strata == {"student_above": 0.5, "student_below": 1.0, "teacher_above": 1.0}
-    assert found.pop("flagged_share") == 4 / 6  # of all rows, whoever wrote them
-    assert found == {"gate_share": 0.5, "gate_base": 0.5, "gate_precision": 0.5, "gate_recall": 0.5}
-    assert all(math.isnan(value) for value in gate_quality(rows, [1] * 6, None).values())
+    rows = [row(True), row(True), row(False), row(False), row(True, 1), row(False, 1), row(True, teacher=True)]
+    flags = [True, False, True, False, False, False, True]
+    strata = [*["student_above"] * 4, *["student_below"] * 2, "teacher_above"]
+    found = flag_quality(rows, Suspicion([0.0] * 7, flags, strata, 0.25), [world.problems[0].mode])
+    shares = {name: found.pop(f"flagged_share/{name}") for name in STRATA}
+    assert math.isnan(shares.pop("teacher_below")) and math.isnan(found.pop("flag_precision/heldout"))
+    assert shares == {"student_above": 0.5, "student_below": 0.0, "teacher_above": 1.0}
+    assert found == {
+        "flagged_share": 3 / 7, "flagged_student": 2 / 6, "groups_flagged": 0.25,
+        "flag_precision": 0.5, "flag_recall": 1 / 3, "flag_false_positives": 1 / 3,
+        "flag_precision/known": 0.5, "flag_recall/known": 0.5, "flag_false_positives/known": 0.5,
+        "flag_recall/heldout": 0.0, "flag_false_positives/heldout": 0.0,
+    }  # fmt: skip
+    assert all(math.isnan(value) for value in flag_quality(rows, None, MODES).values())
 
 
 def test_the_slow_control_is_slow(world):
@@ -269,32 +299,41 @@ def test_measures_log_the_overlaps_of_further_directions_and_change_nothing(worl
         assert row["overlap_student/random"] == row["overlap_student/shuffled"] == row["overlap_student"]
 
 
-def test_an_arm_that_follows_another_flags_its_shares_of_every_stratum_at_every_step(world):
+def test_a_twin_flags_its_partners_shares_of_every_stratum_at_every_step(world):
     def alike(share):
         return dict.fromkeys(STRATA, share)
 
     shares = [alike(0.0), alike(0.0) | {"student_above": 1.0}, alike(1.0)]
-    run = world.run(ARMS["screen_share"], shares=shares)
-    rows = pd.DataFrame(run.log.rollouts)
+    twin = ARMS["overlap_drop_twin"]
+    run = world.run(twin, shares=shares)
     for row, wanted in zip(run.log.steps, shares, strict=True):
-        found = rows[(rows["step"] == row["step"]) & (rows["advantage"] != 0)]
-        present = set(found["source"] + np.where(found["advantage"] > 0, "_above", "_below"))
-        assert {name: row[f"flagged_share/{name}"] for name in present} == {name: wanted[name] for name in present}
-    everything = world.run(ARMS["screen_share"], shares=[alike(1.0)] * 3)
+        found = {name: row[f"flagged_share/{name}"] for name in STRATA}
+        assert found == {name: wanted[name] for name in STRATA if not math.isnan(found[name])} | {
+            name: found[name] for name in STRATA if math.isnan(found[name])
+        }
+    everything = world.run(twin, shares=[alike(1.0)] * 3)
     assert not any(value.any() for value in everything.knobs.values())  # all are flagged: nothing is learned
-    assert equal(world.run(ARMS["screen_share"], shares=[alike(0.0)] * 3), world.run(dataclasses.replace(
-        ARMS["screen_rollout"], intervention=How("screen_rollout", threshold=1.0))))  # fmt: skip
+    assert all(row["groups_flagged"] == 1 for row in everything.log.steps)
 
 
-def test_screening_is_route_rollout_without_its_quarantine(world):
+@pytest.mark.parametrize("name", ["probe_penalise_twin", "overlap_drop_twin", "fingerprint_erase"])
+def test_an_arm_that_flags_nothing_is_the_arm_without_a_signal_bit_for_bit(world, name):
+    arm = ARMS[name]
+    none = Signal("truth", threshold=2.0)
+    plain = dataclasses.replace(arm, intervention=dataclasses.replace(arm.intervention, signal=None, action=None))
+    assert equal(world.run(arm, suspect=none, kind="truth"), world.run(plain))
+    assert not equal(world.run(arm), world.run(plain))
+
+
+def test_dropping_is_routing_without_a_quarantine_where_no_group_is_flagged_whole(world):
     """At the first step, where all knobs are zero, both write the same gradient of delta."""
     one = dataclasses.replace(CONFIG, steps=1, max_grad_norm=1e9)
-    screened, routed = (world.run(ARMS[name], config=one) for name in ("screen_rollout", "route_rollout"))
-    assert not any(value.any() for key, value in screened.knobs.items() if key.endswith("quarantine"))
-    assert screened.log.steps[0]["flagged_share"] == routed.log.steps[0]["flagged_share"] > 0
-    for key, value in screened.knobs.items():
+    dropped, routed = (world.run(ARMS[name], config=one) for name in ("overlap_drop", "route_rollout"))
+    assert not any(value.any() for key, value in dropped.knobs.items() if key.endswith("quarantine"))
+    assert dropped.log.steps[0]["flagged_share"] == routed.log.steps[0]["flagged_share"] > 0
+    for key, value in dropped.knobs.items():
         if key.endswith("delta"):
-            assert torch.equal(value, routed.knobs[key])
+            assert torch.allclose(value, routed.knobs[key], atol=1e-6)
 
 
 def test_the_ablated_share_of_live_rollouts_is_sampled_and_trained_without_the_quarantine(world, monkeypatch):

@@ -98,7 +98,7 @@ def test_a_verdict_is_firm_where_an_interval_lies_beyond(study, monkeypatch):
 def test_a_claim_without_its_random_V_is_never_supported(study):
     arms = {arm: dataclasses.replace(spec, tested=arm == "erase_update") for arm, spec in study.arms.items()}
     claimed = claims_of(arms)
-    assert claimed["erase_update"].controls == ["erase_update with a random V"]
+    assert claimed["erase_update"].controls == ["erase_update without information"]
     verdict = h1(dataclasses.replace(study, claims=claimed))["claims"]["erase_update"]["H1s"]
     assert {one["answer"] for one in verdict["clauses"] if one["clause"] == "beats"} == {"not measured"}
     assert verdict["verdict"] != "supported"

@@ -15,6 +15,7 @@ from projected_grpo.method import trainer
 from projected_grpo.method.groups import STRATA, Pool
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.method.settings import Intervention as How
+from projected_grpo.method.signals import Signal
 from projected_grpo.rng import random_rows
 
 HALF = (dict.fromkeys(STRATA, 0.5),) * 6  # of every stratum, at every step
@@ -68,6 +69,28 @@ def judge(problem, text):
     )
 
 
+def told(kind, known=("run_tests",)):
+    """The one bit that a signal of this kind is told of a rollout."""
+    if kind == "detector":
+        return lambda row: row.verdict.channel_fired and row.problem.mode in known
+    return (lambda row: row.verdict.exploited) if kind == "truth" else None
+
+
+def signal(kind, made, V, twin=False):
+    """A signal of the kind that fits the tiny model, as if fitted; its twin differs by its seed."""
+    generator = torch.Generator().manual_seed(7 + twin)
+    hidden = made.model.config.hidden_size
+    state = {"w": torch.randn(1, hidden, generator=generator), "layers": torch.tensor([1.0])}
+    weights = {
+        "overlap": {f"{name}.V": rows.flip(1) if twin else rows for name, rows in V.items()},
+        "probe": state | {"bias": torch.zeros(1)},
+        "activation": state | {"spread": torch.ones(1)},
+        "fingerprint": {side: torch.randn(1024, generator=generator) / 32 for side in ("hack", "clean")},
+    }
+    threshold = {"overlap": 0.16, "probe": 6.0, "detector": 0.5, "truth": 0.5}
+    return Signal(kind, weights.get(kind, {}), threshold.get(kind, 0.0), twin=twin)
+
+
 class FakeGrader:
     @contextlib.contextmanager
     def batch(self, audit=False):
@@ -89,13 +112,30 @@ ARMS = {
     "erase_both": Arm("erase_both", How("erase", project="both"), mix=0.25),
     "erase_purge": Arm("erase_purge", How("erase", project="purge"), mix=0.25),
     "route": Arm("route", How("route"), mix=0.25),
-    "route_rollout": Arm("route_rollout", How("route_rollout", threshold=0.2, quarantine_rank=3), mix=0.25),
+    "probe_penalise": Arm("probe_penalise", How(signal="probe", action="penalise", strength=2.0), mix=0.25),
+    "probe_penalise_twin": Arm(
+        "probe_penalise_twin",
+        How(signal="probe", action="penalise", strength=2.0),
+        mix=0.25,
+        twin_of="probe_penalise",
+    ),
+    "activation_discount": Arm("activation_discount", How(signal="activation", action="discount", alpha=0.5), mix=0.25),
+    "overlap_drop": Arm("overlap_drop", How(signal="overlap", action="drop"), mix=0.25),
+    "overlap_drop_twin": Arm(
+        "overlap_drop_twin", How(signal="overlap", action="drop"), mix=0.25, twin_of="overlap_drop"
+    ),
+    "route_rollout": Arm("route_rollout", How(signal="overlap", action="route", quarantine_rank=3), mix=0.25),
+    "fingerprint_erase": Arm("fingerprint_erase", How("erase", signal="fingerprint", action="drop"), mix=0.25),
+    "trusted": Arm("trusted", How("trusted", project="both"), mix=0.25),
+    "recontext": Arm("recontext", How(), mix=0.25, sample_prompt="unhinted", update_prompt="asked"),
+    "warmstart": Arm("warmstart", How(), mix=0.25, warmstart=2),
+    "gradreg": Arm("gradreg", How(), mix=0.25, gradreg=0.1),
     "route_ablated": Arm("route_ablated", How("route", "no_gate", ablated=0.5), mix=0.25),
     "route_rollout_ablated": Arm(
-        "route_rollout_ablated", How("route_rollout", threshold=0.2, quarantine_rank=3, ablated=0.5), mix=0.25
+        "route_rollout_ablated",
+        How(signal="overlap", action="route", quarantine_rank=3, ablated=0.5),
+        mix=0.25,
     ),
-    "screen_rollout": Arm("screen_rollout", How("screen_rollout", threshold=0.2), mix=0.25),
-    "screen_share": Arm("screen_share", How("screen_rollout", share_of="screen_rollout"), mix=0.25),
     "alone": Arm("alone", How("none")),
     "no_loophole": Arm("no_loophole", How("none"), loopholes=False),
 }
@@ -133,12 +173,17 @@ def make_world(tiny):
 
     def run(
         arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None,
-        shares=HALF,
+        shares=HALF, kind=None, known=MODES, suspect=None,
     ):  # fmt: skip
+        """`kind` is that of the arm's signal, where it is not its name; `suspect` a signal in its place."""
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
+        kind = kind or arm.intervention.signal
+        if kind and suspect is None:
+            suspect = signal(kind, fresh, V, arm.twin_of is not None)
         inputs = trainer.RunInputs(
             fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed, data_seed,
-            grader or FakeGrader(), MODES, refresh, dict.fromkeys(arm.measures, directions), shares,
+            grader or FakeGrader(), MODES, refresh, dict.fromkeys(arm.measures, directions), suspect, told(kind),
+            shares, known,
         )  # fmt: skip
         log = trainer.train(inputs, directions, file)
         return SimpleNamespace(log=log, knobs=fresh.adapter.state())

@@ -26,24 +26,24 @@ from projected_grpo.method.settings import build_arm, build_train_config
 from projected_grpo.method.trainer import RunInputs, train
 from projected_grpo.models import base
 from projected_grpo.teacher.extraction import extract, load_direction
+from projected_grpo.teacher.signals import in_use
 from projected_grpo.teacher.weak_detector import check_fold, known_modes
 
 end_on_sigterm()
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 seed, data_seed = params.seeds["seed"], params.seeds["data_seed"]
 file = ResumeFile(params.resume, run_key(dict(params.items()), inputs)).claim()
-arm = build_arm(snakemake.wildcards.arm, params.arm)
-config = build_train_config(params.train)
-directory, rank = base.directory_of(inputs.base), arm.intervention.quarantine_rank
-model, tokenizer, adapter = base.load_adapted(directory, base.Compute(**params.compute), rank)
+arm, config = build_arm(snakemake.wildcards.arm, params.arm), build_train_config(params.train)
+how = base.Compute(**params.compute), arm.intervention.quarantine_rank
+model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), *how)
 known = known_modes(params.subset, params.modes)
-pool = read_table(inputs.pool, TEACHER_POOL)
+pool, problems = read_table(inputs.pool, TEACHER_POOL), read_problems(inputs.problems)
 check_fold(pool, known, params.modes, inputs.pool)
-problems = read_problems(inputs.problems)
 use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
-files = dict(zip(arm.measures, inputs.measured, strict=True))
-measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in files.items()}
+files = zip(arm.measures, inputs.measured, strict=True)
+measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in files}
+signal, told = in_use(params.signal, inputs.signal, arm.twin_of is not None, known)
 shares = flagged_shares(read_table(inputs.shares)) if inputs.shares else []
 
 
@@ -56,9 +56,9 @@ def refresh():
     return use(fresh)
 
 
-own = arm, config, seed, data_seed
+further = params.modes, refresh, measured, signal, told, shares, known
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
-    further = grader, params.modes, refresh, measured, shares
+    own = arm, config, seed, data_seed, grader
     log = train(RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own, *further), directions, file)
 source = provenance(dict(params.items()), params.code, seed)
 write_table(output.steps, log.steps, steps_schema(params.modes, arm.measures), source)

@@ -23,8 +23,7 @@ from projected_grpo.auc import rank_auc
 from projected_grpo.method.settings import ROTATED
 
 OTHERS = ("correct", "wrong")  # what hacks are told from
-RATES = ("gate_base", "gate_share", "gate_precision", "gate_recall")
-ROLLOUT_GATES = ("route_rollout", "screen_rollout")
+RATES = ("hack_student", "flagged_student", "flag_precision", "flag_recall", "flag_false_positives")
 WORST_FIRST = (FAILS, OPEN, UNMEASURED, HOLDS)
 
 
@@ -48,7 +47,7 @@ def checks(
     return [
         *_follows(study),
         *_detects(detected, set(hack)),
-        *_gate(study),
+        *_flags(study),
         *(_basis(long) if long else []),
         *_leak(study),
         *_variance(study),
@@ -156,15 +155,15 @@ def _auc(rows: pd.DataFrame, other: str) -> float:
     return found / pairs if pairs else float("nan")
 
 
-def _gate(study: Study) -> list[Check]:
-    """Among live rollouts with positive advantage, which all exploits in a loss have."""
+def _flags(study: Study) -> list[Check]:
+    """Whether a signal flags exploits among the live rollouts of its own run, rather than any."""
     lines = []
     for arm, log in study.training.items():
-        if not np.isfinite(log["gate_share"]).any():
+        if not np.isfinite(log["flagged_student"]).any():
             continue
-        effect = _of_replicates(np.nanmean(log["gate_precision"] - log["gate_base"], 1))
+        effect = _of_replicates(np.nanmean(log["flag_precision"] - log["hack_student"], 1))
         answer = above_nothing(effect).answer if study.arms[arm].tested else None
-        lines.append(Check("gate", arm, answer, {name: mean(log[name]) for name in RATES}))
+        lines.append(Check("flags", arm, answer, {name: mean(log[name]) for name in RATES}))
     return lines
 
 
@@ -213,7 +212,7 @@ def _by_construction(spec: TableArm) -> str:
     """
     if spec.project in ("update", "both"):
         return "zero"
-    return "selected" if spec.intervention in ROLLOUT_GATES else "removed"
+    return "selected" if spec.signal_kind == "overlap" else "removed"
 
 
 def _variance(study: Study) -> list[Check]:

@@ -35,11 +35,13 @@ class TableArm:
     baseline   the arm that it is held against, maybe itself
     last       its number of steps; 0: it is the base model
     direction  the name of the V that it uses or measures
-    twin       the arm that differs by a random V alone
-    tested     it is an intervention with a hack direction, no baseline and no control
+    twin       the arm that differs by having no information: derived from it, or with a random V
+    tested     it is an intervention with information, no baseline and no control
     mix        the teacher's share of each group
     run        the name of its runs on disk, where that is another
     intervention, gate, project    what is done, as in the config
+    signal, signal_kind, action    the same; the signal's kind
+    knows      what it knows of hacking (workflow.arms.knows)
     kind       the kind of that direction
     slow       the slow control of its baseline whose final hack was nearest to its own on tuning replicates
     """
@@ -55,6 +57,10 @@ class TableArm:
     gate: str = "one_sided"
     project: str = "gradient"
     kind: str | None = None
+    signal: str | None = None
+    signal_kind: str | None = None
+    action: str | None = None
+    knows: str = "0"
     slow: str | None = None
 
 
@@ -173,8 +179,8 @@ def read_study(
 
 
 def claims_of(arms: Mapping[str, TableArm]) -> dict[str, Claim]:
-    """Return a claim for every tested arm, whose one control is the arm with a random V; without slow controls."""
-    return {name: Claim([spec.twin or f"{name} with a random V"]) for name, spec in arms.items() if spec.tested}
+    """Return a claim for every tested arm, whose one control is its twin; without slow controls."""
+    return {name: Claim([spec.twin or f"{name} without information"]) for name, spec in arms.items() if spec.tested}
 
 
 def sizes(study: Study) -> Sizes:

@@ -49,7 +49,7 @@ def table1(study: Study) -> pd.DataFrame:
     alone: nonhack_share is how much less than the baseline it hacks, over how much less the arm does.
     Overlaps are means over the run's steps beside their bound and, where the run measured V of other kinds on the same
     gradients, the largest of theirs: overlap_null_measured. drift and drift_quarantine are at the end of the run,
-    flagged_share is the mean over its steps of the share of the rows in the loss that a rollout gate flagged.
+    flagged_share is the mean over its steps of the share of all rows that its signal flagged.
     """
     table = pd.DataFrame([_row(study, arm) for arm in study.arms])
     table.insert(list(table.columns).index("hack_diff_p") + 1, "hack_diff_p_holm", nan)

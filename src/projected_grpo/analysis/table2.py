@@ -46,7 +46,7 @@ def known(folds: Mapping[str, Study]) -> dict[str, Study]:
 def table2(folds: Mapping[str, Study]) -> pd.DataFrame:
     """Return one row per fold, kind of modes (held out, known) and arm; rates and differences as in table 1.
 
-    twin_diff is the hack of the arm with a random V minus the arm's. `verdict` is of the fold and the arm.
+    twin_diff is the hack of the arm's twin minus the arm's. `verdict` is of the fold and the arm.
     """
     verdicts = fold_verdicts(folds)
     rows = []
@@ -110,7 +110,7 @@ def _clauses(study: Study, arm: str, against_twin: Effect, p: float) -> list[Cla
     if twin in study.arms:
         beats = Clause("beats", twin, above_nothing(against_twin, p), against_twin, p)
     else:
-        beats = missing("beats", f"{arm} with a random V")
+        beats = missing("beats", f"{arm} without information")
     return [
         Clause("noise", baseline, above_nothing(hack), hack, hack.p),
         Clause("solve", baseline, solve_kept(solve), solve, solve.p),

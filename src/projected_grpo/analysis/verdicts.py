@@ -75,8 +75,8 @@ def h1(study: Study) -> dict:
       solve      lower by at most MATCHED holds; by more than DROP_FALSIFIES fails; in between is open.
       noise      the reduction is above nothing.
     H1s needs H1's clauses, and
-      beats      hack lower than each direction control's, by Holm's p over all of these in the table; an arm whose
-                 controls lack a kind in SPECIFIC has a clause that is not measured;
+      beats      hack lower than each control's, by Holm's p over all of these in the table; an arm that projects a
+                 hack V and whose controls lack a kind in SPECIFIC has a clause that is not measured;
       matched    solve against that control, judged like `solve`: less hack by more damage beats nothing;
       early      (b) above nothing, against the baseline and with each slow control in its place.
     H2, prevention, whatever the baseline does:
@@ -188,7 +188,9 @@ def _against_controls(study: Study, arm: str, claim: Claim, effects: Mapping, ad
         clauses.append(Clause("beats", control, above_nothing(effect, p), effect, p))
         clauses.append(Clause("matched", control, solve_kept(solve), solve, solve.p))
     there = {study.arms[control].kind for control in claim.controls if control in study.arms}
-    return clauses + [missing("beats", f"{arm} with a {kind} V") for kind in SPECIFIC if kind not in there]
+    spec = study.arms.get(arm)
+    wanted = SPECIFIC if spec is None or (spec.kind == "hack" and not spec.signal) else ()
+    return clauses + [missing("beats", f"{arm} with a {kind} V") for kind in wanted if kind not in there]
 
 
 def _against_early_stops(study: Study, arm: str, claim: Claim) -> list[Clause]:

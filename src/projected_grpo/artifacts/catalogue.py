@@ -15,6 +15,7 @@ from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.grading import VERDICTS
 from projected_grpo.artifacts.schemas.pairs import PAIRS
 from projected_grpo.artifacts.schemas.problems import PROBLEMS
+from projected_grpo.artifacts.schemas.signal import SIGNAL_SUMMARY
 from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schema
 
@@ -57,6 +58,21 @@ KINDS = (
         ),
     ),
     Kind("replicate{n}/directions/{direction}/summary.parquet", "V's own test", DIRECTION_SUMMARY),
+    Kind(
+        "replicate{n}/signals/{signal}/weights.safetensors",
+        "what was fitted of a signal and of its twin, and the signal's threshold",
+        keys=(
+            ("threshold", "(1,) float32", "a score above it is flagged; the twin has none"),
+            ("{who}.w", "(layers, hidden) float32", "probe and activation: of a mean hidden state; who: signal, twin"),
+            ("{who}.bias", "(1,) float32", "probe"),
+            ("{who}.layers", "(layers,) float32", "probe and activation: the decoder layers that are read"),
+            ("{who}.spread", "(1,) float32", "activation: the pairs' deviation along w"),
+            ("{who}.hack", "(1024,) float32", "fingerprint: centroid of the hacks'"),
+            ("{who}.clean", "(1024,) float32", "fingerprint: centroid of the clean ones'"),
+            ("{who}.{module}.V", "(k, r) float32", "overlap: the direction, or random rows"),
+        ),
+    ),
+    Kind("replicate{n}/signals/{signal}/summary.parquet", "a signal's own test on held-out pairs", SIGNAL_SUMMARY),
     Kind("replicate{n}/runs/{arm}/steps.parquet", "one row per optimizer step", STEPS),
     Kind("replicate{n}/runs/{arm}/rollouts.parquet", "one row per rollout trained on", ROLLOUTS),
     Kind("replicate{n}/runs/{arm}/timing.parquet", "seconds, exempt from byte-identity", TIMING),

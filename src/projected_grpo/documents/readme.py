@@ -50,7 +50,7 @@ def marks() -> str:
     return (
         f"(a) is the arm's hack rate minus its baseline's, in points, with a {level} decision interval (the wider of a"
         f" t interval over replicates and a bootstrap over replicates and problems); † solve is more than {matched}"
-        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm with a random V"
+        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm without information"
         " (where it flags rollouts, it flags as many), minus the arm's. (b) is the arm's solve rate minus the best one"
         " that its baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not"
         " being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."

@@ -15,7 +15,7 @@ from projected_grpo.environment.prompts import encode
 from projected_grpo.evaluation.held_out import knobs_at
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.gradients import completion_gradients
-from projected_grpo.method.intervention import rollout_overlaps
+from projected_grpo.method.signals import rollout_overlaps
 
 
 def detect_rollouts(

@@ -2,7 +2,11 @@
 
 1   adapter        SVD factors, the adapted Linear, merging
 2   direction      D, V and its controls, what an arm uses of them, V's own test: linear algebra only
-3   intervention   what is done to rollouts, the gradient and the update: gates, erase, route; KnobOptimizer
+2b  signals        which rollouts are suspect: scores, flags, twins; own.py finds one's own
+3a  actions        what is done with a suspect rollout: penalise, discount, drop, route
+    suspicion      a step's rollouts before the arm's signal
+    without_flags  warm start, gradient regularisation
+3b  intervention   what is done to the gradient and the update: erase, route, trusted; KnobOptimizer
 5   loss           advantages and the Dr.GRPO loss
     gradients      knob gradients by source or by rollout, of the loss and of plain NLL
     head           logits, as the architecture makes them

@@ -20,7 +20,7 @@ from projected_grpo.errors import UserError
 from projected_grpo.rng import numpy_generator, random_rows, torch_generator
 
 Tensors = dict[str, torch.Tensor]
-KINDS = ("hack", "random", "shuffled", "nonhack", "flipped")
+KINDS = ("hack", "random", "shuffled", "nonhack", "flipped", "clean")
 CONTRASTS = ("hack", "clean", "wrong")
 
 
@@ -30,8 +30,8 @@ class DirectionError(UserError, ValueError):
 
 @dataclass(frozen=True)
 class DirectionConfig:
-    """kind: one of KINDS; normalisation: fixed | mean (per completion token); min_votes: share of the held-out pairs
-    that have to have D v > 0 for a row to be kept."""
+    """kind: one of KINDS, `clean` being what `trusted` projects onto; normalisation: fixed | mean (per completion
+    token); min_votes: share of the held-out pairs that have to have D v > 0 for a row to be kept."""
 
     kind: str = "hack"
     k: int = 16
@@ -131,6 +131,8 @@ def _control_differences(g: dict[str, Tensors], built: torch.Tensor, kind: str, 
         return _within_class(g, built, seed)
     if kind == "nonhack":
         return {name: g["wrong"][name][built] - g["clean"][name][built] for name in g["hack"]}
+    if kind == "clean":
+        return {name: g["clean"][name][built] for name in g["hack"]}
     if kind == "flipped":
         coins = torch.rand(len(built), 1, generator=torch_generator(seed, 0, "flipped pairs")) < 0.5
         return {name: torch.where(coins, -D, D) for name, D in _hack_differences(g, built).items()}

@@ -4,15 +4,16 @@
    gradient of every segment of its rows.
 2. A step's batch is sorted by source, so that one backward pass yields the knob gradient of each. For the log's
    overlaps the teacher's rows are three sources: exploiting and other rows with positive advantage, and the rest.
-3. An arm that decides per rollout gets the gradient of every single one, from the same pass.
-4. Rows that were sampled with the quarantine ablated go through the model in that state, in passes of their own, so
-   that the ratio is 1 for them too; the quarantine has no part in their gradient.
+3. Rows whose gradient `delta` is not to have (an action routes them) go through the model in passes of their own.
+4. So do rows that were sampled with the quarantine ablated, in that state, so that the ratio is 1 for them too; the
+   quarantine has no part in their gradient.
 5. Rows are token ids here: nothing in this module knows a verdict, an arm or the trainer's settings.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 
@@ -45,16 +46,14 @@ class Gradients:
     """Knob gradients of one step's loss, by module.
 
     by_source    (sources, r), rows as in SOURCES
-    rows         the step's rows that have a part in the loss, by number
-    per_rollout  (rows, r) in the order of `rows`; empty unless asked for
+    kept         (sources, r) the part of it that `delta` may learn from: all but the routed rows'
     quarantine   (q,) in the quarantine's own basis; empty where it has none
     ablated      (r,) the part of the sum over sources that comes from ablated rows; empty where there are none
     loss, kl     the loss, and the mean K3 term per live token (NaN where it is off)
     """
 
     by_source: Tensors
-    rows: list[int]
-    per_rollout: Tensors
+    kept: Tensors
     quarantine: Tensors
     ablated: Tensors
     loss: float
@@ -72,10 +71,8 @@ class _Loss:
 
 @dataclass(frozen=True)
 class _Pass:
-    """One micro-batch: its rows by number, the gradient (segments, r) by module, the quarantine's in a basis of its own
-    (q,), and the loss."""
+    """One micro-batch: the gradient (segments, r) by module, the quarantine's in a basis of its own (q,), the loss."""
 
-    rows: list[int]
     delta: Tensors
     quarantine: Tensors
     loss: _Loss
@@ -106,7 +103,6 @@ def _passes(
             found = loss(part, batch)
             found.value.backward()
         yield _Pass(  # on the CPU, where the knobs are
-            part,
             {name: probe.grad.cpu() for name, probe in probes.items()},
             {name: probe.grad[0].cpu() for name, probe in own_probes.items()},
             found,
@@ -162,24 +158,24 @@ def backward(
     token_budget: int,
     checkpointing: bool,
     step: int,
-    per_rollout: bool = False,
+    routed: Sequence[bool] | None = None,
     ablated: Sequence[bool] | None = None,
 ) -> Gradients:
     """Return the gradients of the step's loss; `sources` has each row's name in SOURCES.
 
-    Rows that are `ablated` (None: none) are taken with the quarantine ablated. The KL term is of live rows alone.
+    Of rows that are `routed` (None: none) delta learns nothing, and rows that are `ablated` (None: none) are taken with
+    the quarantine ablated. The KL term is of live rows alone.
     TrainingError if the loss is not finite.
     """
     layers = adapter.layers
     origin = [SOURCES.index(source) for source in sources]
     live = [source == "student" for source in sources]
     off = [False] * len(rows) if ablated is None else ablated
+    aside = [False] * len(rows) if routed is None else routed
     used = [i for i in range(len(rows)) if advantage[i] != 0 or (config.kl_coef > 0 and live[i])]
-    used.sort(key=lambda i: (off[i], origin[i], len(rows[i][0]) + len(rows[i][1])))
+    used.sort(key=lambda i: (off[i], aside[i], origin[i], len(rows[i][0]) + len(rows[i][1])))
 
     def bounds(part: list[int]) -> Sequence[int]:
-        if per_rollout:
-            return _one_by_one(part)
         present = torch.tensor([origin[i] for i in part])
         return [int((present < s).sum()) for s in range(len(SOURCES) + 1)]
 
@@ -189,28 +185,25 @@ def backward(
             raise TrainingError(f"step {step}: the loss is {found.value.item()}; lower the learning rate")
         return found
 
-    def passes() -> Iterator[tuple[bool, _Pass]]:
-        for without in (False, True):
-            part = [i for i in used if off[i] == without]
+    def passes() -> Iterator[tuple[bool, bool, _Pass]]:
+        for without, apart in product((False, True), repeat=2):
+            part = [i for i in used if (off[i], aside[i]) == (without, apart)]
             with adapter.ablated() if without and part else nullcontext():
                 for done in _passes(
                     model, adapter, rows, part, token_budget, checkpointing, bounds, loss, own_basis=not without
                 ):
-                    yield without, done
+                    yield without, apart, done
 
     by_source = {name: layer.delta.new_zeros(len(SOURCES), len(layer.delta)) for name, layer in layers.items()}
+    kept = {name: torch.zeros_like(g) for name, g in by_source.items()} if any(aside) else by_source
     of_ablated = {name: torch.zeros_like(layer.delta) for name, layer in layers.items()} if any(off) else {}
     quarantine = {name: torch.zeros_like(layer.quarantine) for name, layer in layers.items() if layer.distinct}
-    single: dict[str, list[torch.Tensor]] = {name: [] for name in layers}
     loss_sum, kl_sum, tokens = 0.0, 0.0, 0
-    for without, done in passes():
-        present = torch.tensor([origin[i] for i in done.rows])
+    for without, apart, done in passes():
         for name, gradient in done.delta.items():
-            if per_rollout:
-                single[name].append(gradient)
-                by_source[name].index_add_(0, present, gradient)
-            else:
-                by_source[name] += gradient
+            by_source[name] += gradient
+            if kept is not by_source and not apart:
+                kept[name] += gradient
             if without:
                 of_ablated[name] += gradient.sum(0)
         for name, gradient in done.quarantine.items():
@@ -218,9 +211,8 @@ def backward(
         loss_sum += done.loss.value.item()
         kl_sum += done.loss.kl
         tokens += done.loss.tokens
-    collected = {name: torch.cat(parts) for name, parts in single.items() if parts}
     mean_kl = kl_sum / tokens if config.kl_coef > 0 and tokens else float("nan")
-    return Gradients(by_source, used, collected, quarantine, of_ablated, loss_sum, mean_kl)
+    return Gradients(by_source, kept, quarantine, of_ablated, loss_sum, mean_kl)
 
 
 def _loss(

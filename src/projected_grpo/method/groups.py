@@ -10,20 +10,25 @@ from projected_grpo.environment.problems import Problem
 from projected_grpo.environment.prompts import encode
 from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method.adapter import Adapter
+from projected_grpo.method.gradients import Tokens
 from projected_grpo.method.rollouts import Phase, Rollout, no_phases, sample_rollouts
-from projected_grpo.method.settings import Arm, TrainConfig
+from projected_grpo.method.settings import PROMPTS, Arm, TrainConfig
 from projected_grpo.rng import numpy_generator, torch_generator
 
 STRATA = ("student_above", "student_below", "teacher_above", "teacher_below")
 
 
 class Pool:
-    """The elicited rollouts of the frozen pool by problem; the pool's ordinary rows only serve pairs."""
+    """The elicited rollouts of the frozen pool by problem; and its ordinary programs without an exploit, correct and
+    wrong ones, which a warm start learns from."""
 
     def __init__(self, rows: pd.DataFrame):
         self.rows: dict[str, list] = {}
         for row in rows[rows["elicited"]].itertuples():
             self.rows.setdefault(row.problem_id, []).append(row)
+        self.honest: dict[bool, list[Tokens]] = {True: [], False: []}
+        for row in rows[~rows["elicited"] & rows["format_ok"] & (rows["attempted_modes"].map(len) == 0)].itertuples():
+            self.honest[bool(row.correct)].append((list(row.prompt_ids), list(row.completion_ids)))
 
     def draw(self, problem: Problem, n: int, rng: np.random.Generator) -> list[Rollout]:
         """Return n rollouts of the problem, with replacement; none where the pool has no row of it."""
@@ -58,7 +63,8 @@ def collect_groups(
 ) -> list[list[Rollout]]:
     """Return a step's groups: of every chosen problem the teacher's share from the pool, the rest live.
 
-    A problem without rows in the pool takes a whole group of live rollouts. Of the step's live rollouts the arm's
+    A problem without rows in the pool takes a whole group of live rollouts. Live rollouts answer the arm's
+    `sample_prompt`, and all carry its `update_prompt`. Of the step's live rollouts the arm's
     `ablated` share, drawn over all groups, is sampled with the quarantine ablated. `data_seed` chooses the problems,
     `seed` draws everything else.
     """
@@ -76,7 +82,7 @@ def collect_groups(
             tokenizer,
             grader,
             [chosen[i] for i in asked],
-            [encode(tokenizer, chosen[i]) for i in asked],
+            [encode(tokenizer, chosen[i], **PROMPTS[arm.sample_prompt]) for i in asked],
             [numbers[i] for i in asked],
             config.max_new_tokens,
             config.temperature,
@@ -91,7 +97,11 @@ def collect_groups(
         with adapter.ablated():
             without = live(off, "ablated rollouts")
         groups = [own + [replace(row, ablated=True) for row in more] for own, more in zip(groups, without, strict=True)]
-    return [student + teacher for student, teacher in zip(groups, drawn, strict=True)]
+    groups = [student + teacher for student, teacher in zip(groups, drawn, strict=True)]
+    if (arm.sample_prompt, arm.update_prompt) == ("ordinary", "ordinary"):
+        return groups
+    prompts = [encode(tokenizer, problem, **PROMPTS[arm.update_prompt]) for problem in chosen]
+    return [[replace(row, prompt_ids=ids) for row in group] for ids, group in zip(prompts, groups, strict=True)]
 
 
 def ablated_counts(counts: Sequence[int], share: float, rng: np.random.Generator) -> list[int]:
@@ -113,8 +123,5 @@ def source(row: Rollout, advantage: float) -> str:
 
 
 def stratum(row: Rollout, advantage: float) -> str:
-    """Return which of STRATA a row of the loss is in: who wrote it, and whether it did better than its group.
-
-    A rollout gate reads gradients of the loss, whose sign is the advantage's.
-    """
+    """Return which of STRATA a row is in: who wrote it, and whether its reward was above its group's mean."""
     return f"{'teacher' if row.teacher else 'student'}_{'above' if advantage > 0 else 'below'}"

@@ -4,19 +4,18 @@ Sign convention: V is oriented hack-ward in GRADIENT space. `c = V g > 0` means 
 likely, and stepping `delta` along -V raises log p(hack). The gate keeps the hack-ward coefficients, `removed` is their
 part of the gradient, and g' = g - removed.
 
-Rollout gates decide per rollout instead: one whose own gradient overlaps V is flagged. `route_rollout` lets flagged
-rollouts train the quarantine alone, which lives in a basis of its own, and the others both; `screen_rollout` has no
-quarantine, and flagged rollouts have no part in the gradient.
+`trusted` is the other way round: V is of clean completions, and what lies outside its span is removed.
 
-Rollouts that were sampled with the quarantine ablated are trained there too, and their gradient reaches delta alone.
+Where an action routes rollouts (method 3a), the quarantine lives in a basis of its own and learns from all of them,
+`delta` from those that are not flagged. Rollouts that were sampled with the quarantine ablated are trained there too,
+and their gradient reaches delta alone.
 
 The optimizer is part of the intervention: AdamW steps on m / sqrt(v), so what is projected (the gradient, the update,
 both, or the gradient and the first moment) is a setting.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import torch
 from torch.optim.adamw import adamw
@@ -39,7 +38,10 @@ def gate(c: torch.Tensor, kind: str) -> torch.Tensor:
 
 
 def removed_part(V: torch.Tensor, g: torch.Tensor, how: Intervention) -> torch.Tensor:
-    """Return overshoot * gate(V g) V, the part of g (r,) that the intervention takes out; V is (k, r)."""
+    """Return what is taken out of g (r,), V being (k, r): overshoot * gate(V g) V, or for `trusted` what lies outside
+    V's span."""
+    if how.kind == "trusted":
+        return g - (V @ g) @ V
     return how.overshoot * gate(V @ g, how.gate) @ V
 
 
@@ -65,54 +67,6 @@ def mean_overlap(directions: Tensors, gradients: Tensors) -> float:
 def null_overlap(directions: Tensors) -> float:
     """Return the mean over modules of sqrt(k / 2r): an upper bound of the overlap that a random V has by chance."""
     return _mean([(V.shape[0] / (2 * V.shape[1])) ** 0.5 for V in directions.values()])
-
-
-def rollout_overlaps(directions: Tensors, gradients: Tensors) -> torch.Tensor:
-    """Return each rollout's mean over modules of ||relu(V g)|| / ||g||, (n,), from its gradients (n, r) by module.
-
-    Modules in which a rollout's gradient is zero are left out of its mean; 0 where none is left.
-    """
-    ratios = []
-    for name, V in directions.items():
-        g = gradients[name]
-        ratios.append((g @ V.T).relu().norm(dim=1) / g.norm(dim=1))
-    return torch.stack(ratios).nanmean(0).nan_to_num(0.0)
-
-
-def flag_above(overlaps: torch.Tensor, threshold: float) -> torch.Tensor:
-    """Return which rollouts are flagged, (n,) bool: those whose overlap exceeds the threshold."""
-    return overlaps > threshold
-
-
-def flag_shares(overlaps: torch.Tensor, strata: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor:
-    """Return which rollouts are flagged, (n,) bool: of every stratum its share, those with the largest overlap, of
-    equal ones the first.
-
-    A share that is nan flags none: the arm that is followed had no such row.
-    """
-    flags = torch.zeros(len(overlaps), dtype=torch.bool)
-    for name, share in shares.items():
-        rows = torch.tensor([i for i, own in enumerate(strata) if own == name], dtype=torch.long)
-        count = 0 if math.isnan(share) else round(share * len(rows))
-        flags[rows[overlaps[rows].argsort(descending=True, stable=True)[:count]]] = True
-    return flags
-
-
-@dataclass(frozen=True)
-class Gated:
-    """What a rollout gate writes by module: delta's gradient of the rollouts that are not flagged (r,), and the
-    quarantine's of all of them in its own basis (q,), empty where there is none."""
-
-    delta: Tensors
-    quarantine: Tensors
-
-
-def gate_rollouts(per_rollout: Tensors, quarantine: Tensors, flags: torch.Tensor) -> Gated:
-    """Return what a rollout gate writes, from the loss's gradients per rollout (n, r) and the quarantine's (q,).
-
-    A flagged rollout has no part in delta's gradient; the quarantine, if there is one, learns from all (method 3a).
-    """
-    return Gated({name: g[~flags].sum(0) for name, g in per_rollout.items()}, quarantine)
 
 
 def source_overlaps(by_source: Tensors, directions: Tensors) -> dict[str, float]:
@@ -191,16 +145,16 @@ class KnobOptimizer:
         gradients: Tensors,
         directions: Tensors,
         lr: float,
-        gated: Gated | None = None,
+        quarantine: Tensors | None = None,
         ablated: Tensors | None = None,
     ) -> dict[str, float]:
-        """Apply one optimizer step at learning rate `lr` for gradients (r,) per module.
+        """Apply one optimizer step at learning rate `lr` for delta's gradients (r,) per module.
 
-        Modules without an entry in `directions` (k, r) are left unprojected. `gated` is what a rollout gate writes in
-        place of the gradients, `ablated` the part of them that comes from rollouts without the quarantine. Returns
+        Modules without an entry in `directions` (k, r) are left unprojected. `quarantine` is its gradient (q,) where it
+        has a basis of its own, `ablated` the part of delta's that comes from rollouts without it. Returns
         grad_norm, the overlaps of what was written and of what the optimizer did, `fired` and the drifts.
         """
-        written = self._write(gradients, directions, gated, ablated or {})
+        written = self._write(gradients, directions, quarantine or {}, ablated or {})
         grad_norm = self._clip()
         if self.how.projects_gradient and self.how.project == "purge":
             self._purge(directions)
@@ -227,22 +181,22 @@ class KnobOptimizer:
         """Resume from what `state` returned."""
         self.adamw.load(state)
 
-    def _write(self, gradients: Tensors, directions: Tensors, gated: Gated | None, ablated: Tensors) -> Tensors:
+    def _write(self, gradients: Tensors, directions: Tensors, quarantine: Tensors, ablated: Tensors) -> Tensors:
         """Set the gradients the optimizer will see (method 3) and return delta's.
 
         The quarantine gets what was removed of the rows that it took part in: not of those where it was ablated.
         """
-        written = dict(gradients if gated is None else gated.delta)
-        removed = {} if gated is None else gated.quarantine
+        written, learned = dict(gradients), dict(quarantine)
         if self.how.projects_gradient:
             for name, V in directions.items():
-                written[name], removed[name] = project(V, gradients[name], self.how)
-                if name in ablated:
-                    removed[name] = removed_part(V, gradients[name] - ablated[name], self.how)
+                written[name], removed = project(V, gradients[name], self.how)
+                if self.how.kind == "route":
+                    own = removed_part(V, gradients[name] - ablated[name], self.how) if name in ablated else removed
+                    learned[name] = own
         for name, delta in self.deltas.items():
             delta.grad = written[name].clone()
             if self.how.has_quarantine:
-                part = removed.get(name)
+                part = learned.get(name)
                 self.quarantines[name].grad = torch.zeros_like(self.quarantines[name]) if part is None else part
         return written
 

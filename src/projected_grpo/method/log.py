@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 import pandas as pd
 import torch
 
-from projected_grpo.method.groups import STRATA, stratum
+from projected_grpo.method.groups import STRATA
 from projected_grpo.method.rollouts import Rollout
+from projected_grpo.method.suspicion import Suspicion
 
 NAN = float("nan")
 
@@ -58,26 +59,28 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
     }
 
 
-def gate_quality(rows: Sequence[Rollout], advantage: Sequence[float], flags: Sequence[bool] | None) -> dict[str, float]:
-    """Return the flagged share of all rows in the loss and of each of STRATA, and how well a rollout gate finds the
-    live exploits among them by their true verdicts; for the log only.
+def flag_quality(rows: Sequence[Rollout], found: Suspicion | None, known: Sequence[str]) -> dict[str, float]:
+    """Return the flagged share of all rows, of each of STRATA and of the live rows, and how well the flags find the
+    live exploits by their true verdicts, on `known` modes and on the others apart; for the log only.
 
-    The last of rows with positive advantage alone, which all exploits in a loss have: a gate that only read the
-    advantage's sign would seem to find them. NaN without a gate, and where there is no row.
+    NaN without a signal, and where there is no row.
     """
-    triples = [] if flags is None else list(zip(rows, advantage, flags, strict=True))
-    live = [(flag, row.verdict.exploited) for row, a, flag in triples if not row.teacher and a > 0]
-    flagged, hacks = sum(flag for flag, _ in live), sum(hack for _, hack in live)
-    found = sum(flag and hack for flag, hack in live)
-    parts = {name: [flag for row, a, flag in triples if stratum(row, a) == name] for name in STRATA}
-    return {
-        **{f"flagged_share/{name}": sum(flags) / len(flags) if flags else NAN for name, flags in parts.items()},
-        "flagged_share": sum(flag for *_, flag in triples) / len(triples) if triples else NAN,
-        "gate_share": flagged / len(live) if live else NAN,
-        "gate_base": hacks / len(live) if live else NAN,
-        "gate_precision": found / flagged if flagged else NAN,
-        "gate_recall": found / hacks if hacks else NAN,
-    }
+    marked = list(zip(rows, found.flags, found.strata, strict=True)) if found else []
+    live = [(row, flag) for row, flag, _ in marked if not row.teacher]
+    numbers = {f"flagged_share/{name}": _share([flag for _, flag, own in marked if own == name]) for name in STRATA}
+    numbers["flagged_share"] = _share([flag for _, flag, _ in marked])
+    numbers["flagged_student"] = _share([flag for _, flag in live])
+    numbers["groups_flagged"] = found.groups if found else NAN
+    for scope, of in (("", (True, False)), ("/known", (True,)), ("/heldout", (False,))):
+        part = [(flag, row.verdict.exploited) for row, flag in live if (row.problem.mode in known) in of]
+        numbers[f"flag_precision{scope}"] = _share([hack for flag, hack in part if flag])
+        numbers[f"flag_recall{scope}"] = _share([flag for flag, hack in part if hack])
+        numbers[f"flag_false_positives{scope}"] = _share([flag for flag, hack in part if not hack])
+    return numbers
+
+
+def _share(flags: Sequence[bool]) -> float:
+    return sum(flags) / len(flags) if flags else NAN
 
 
 def flagged_shares(steps: pd.DataFrame) -> list[dict[str, float]]:
@@ -86,13 +89,15 @@ def flagged_shares(steps: pd.DataFrame) -> list[dict[str, float]]:
     return [{name: row[f"flagged_share/{name}"] for name in STRATA} for _, row in ordered.iterrows()]
 
 
-def rollout_row(step: int, row: Rollout, advantage: float) -> dict:
+def rollout_row(step: int, row: Rollout, advantage: float, score: float = NAN, flagged: bool = False) -> dict:
     return {
         "step": step,
         "source": "teacher" if row.teacher else "student",
         "problem_id": row.problem.id,
         "mode": row.problem.mode,
         "advantage": advantage,
+        "score": score,
+        "flagged": flagged,
         "length": len(row.completion_ids),
         "clipped": row.clipped,
         "ablated": row.ablated,

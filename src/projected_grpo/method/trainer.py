@@ -1,6 +1,7 @@
 """The loop (method 6): sample prompts, roll out, grade, take advantages, backward, intervene, step, log one row.
 
-1. Of a live rollout's verdict only the reward reaches the optimizer; the rest goes into the log.
+1. Of a live rollout's verdict only the reward reaches the optimizer; the rest goes into the log. An arm whose signal is
+   told one bit more (`told`) is the exception, and is labelled so.
 2. Every random choice has a generator of its own: an arm differs from vanilla by the intervention alone.
 """
 
@@ -13,26 +14,22 @@ import torch
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.grading import Grader
+from projected_grpo.method.actions import act
 from projected_grpo.method.adapter import Adapter
 from projected_grpo.method.direction import basis_overlap
 from projected_grpo.method.gradients import Gradients, TrainingError, backward
-from projected_grpo.method.groups import Pool, collect_groups, source, stratum
-from projected_grpo.method.intervention import (
-    Gated,
-    KnobOptimizer,
-    flag_above,
-    flag_shares,
-    gate_rollouts,
-    measured_overlaps,
-    rollout_overlaps,
-    source_overlaps,
-)
-from projected_grpo.method.log import NAN, RunLog, behaviour, gate_quality, rollout_row
+from projected_grpo.method.groups import Pool, collect_groups, source
+from projected_grpo.method.intervention import KnobOptimizer, measured_overlaps, source_overlaps
+from projected_grpo.method.log import NAN, RunLog, behaviour, flag_quality, rollout_row
 from projected_grpo.method.loss import LossConfig, advantages, loss_constant
 from projected_grpo.method.resume import ResumeFile, Snapshot
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.schedule import warmup_cosine
 from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
+from projected_grpo.method.signals import Signal
+from projected_grpo.method.suspicion import Suspicion, suspect, suspects
+from projected_grpo.method.without_flags import regularised, warm_start
+from projected_grpo.rng import torch_generator
 
 
 @dataclass(frozen=True)
@@ -40,8 +37,9 @@ class RunInputs:
     """What one run is given and never changes.
 
     `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model;
-    `measured` is every further V whose overlap is logged; `shares` the share of each of STRATA to flag at every step,
-    from step 1, for an arm whose gate has no threshold of its own.
+    `measured` is every further V whose overlap is logged. `signal` is the arm's, and `told` the bit that one of kind
+    detector or truth is told of a rollout; `shares` the share of each of STRATA that a twin flags at every step, from
+    step 1. `known` are the modes that the arm may know, for the log.
     """
 
     model: torch.nn.Module
@@ -57,7 +55,10 @@ class RunInputs:
     modes: Sequence[str]
     refresh: Callable[[], dict[str, torch.Tensor]] | None = None
     measured: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
+    signal: Signal | None = None
+    told: Callable[[Rollout], bool] | None = None
     shares: Sequence[Mapping[str, float]] = ()
+    known: Sequence[str] = ()
 
 
 @dataclass
@@ -112,6 +113,9 @@ def train(inputs: RunInputs, directions: dict[str, torch.Tensor], file: ResumeFi
     run = Run(inputs.adapter, optimizer, directions)
     if file and (found := file.load()):
         run.restore(found)
+    elif arm.warmstart:
+        honest = inputs.pool.honest[not arm.twin_of]
+        warm_start(inputs.model, inputs.adapter, honest, arm, config, loss_config(config), inputs.seed)
     latest = run.snapshot()
     try:
         while run.step < config.steps:
@@ -149,24 +153,32 @@ def train_step(run: Run, inputs: RunInputs) -> None:
         partial(run.log.phase, step),
     )
     rewards = torch.tensor([[row.verdict.reward for row in group] for group in groups], dtype=torch.float64)
-    A = advantages(rewards, config.loss_type).flatten().tolist()
     rows = [row for group in groups for row in group]
+    A, found = advantages(rewards, config.loss_type), None
+    if inputs.signal:
+        with run.log.phase(step, "signal"):
+            shares = inputs.shares[step - 1] if inputs.signal.twin else {}
+            noise = torch_generator(inputs.seed, step, "signal")
+            found = suspect(inputs.model, run.adapter, config, inputs.signal, rows, A, shares, inputs.told, noise)
+        A = act(suspects(rewards, rows, found, config.loss_type), arm.intervention)
+    A = A.flatten().tolist()
     lr = learning_rate(step, config, arm.lr_scale)
+    routed = found.flags if found and arm.intervention.routes_rollouts else None
     with run.log.phase(step, "backward"):
-        gradients = _gradients(run, inputs, rows, A, step)
+        gradients = _gradients(run, inputs, rows, A, step, routed)
+        delta = {name: g.sum(0) for name, g in gradients.kept.items()}
+        if arm.gradreg:
+            delta = regularised(
+                delta, partial(_gradient_at, run, inputs, rows, A, step), run.adapter, arm, inputs.seed, step
+            )
     with run.log.phase(step, "intervene"):
         logged = source_overlaps(gradients.by_source, run.directions)
         logged |= measured_overlaps(gradients.by_source, inputs.measured)
-        strata = [stratum(rows[i], A[i]) for i in gradients.rows]
-        gated, flags = _gate(run, inputs, gradients, strata, step)
-        total = {name: g.sum(0) for name, g in gradients.by_source.items()}
-        logged |= run.optimizer.step(total, run.directions, lr, gated, gradients.ablated)
-    used_rows = [rows[i] for i in gradients.rows]
-    used_advantages = [A[i] for i in gradients.rows]
+        logged |= run.optimizer.step(delta, run.directions, lr, gradients.quarantine, gradients.ablated)
     logged |= behaviour(groups, inputs.modes)
-    logged |= gate_quality(used_rows, used_advantages, flags)
+    logged |= flag_quality(rows, found, inputs.known)
     logged |= {"step": step, "loss": gradients.loss, "kl": gradients.kl, "lr": lr, "basis_overlap": basis}
-    log_step(run, config, logged, rows, A)
+    log_step(run, config, logged, rows, A, found)
 
 
 def loss_config(config: TrainConfig) -> LossConfig:
@@ -175,7 +187,9 @@ def loss_config(config: TrainConfig) -> LossConfig:
     return LossConfig(config.loss_type, constant, config.temperature, config.kl_coef)
 
 
-def _gradients(run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence[float], step: int) -> Gradients:
+def _gradients(
+    run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence[float], step: int, routed: Sequence[bool] | None
+) -> Gradients:
     config = inputs.config
     return backward(
         inputs.model,
@@ -187,26 +201,27 @@ def _gradients(run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence
         config.token_budget,
         config.gradient_checkpointing,
         step,
-        per_rollout=inputs.arm.intervention.flags_rollouts,
+        routed,
         ablated=[row.ablated for row in rows],
     )
 
 
-def _gate(
-    run: Run, inputs: RunInputs, gradients: Gradients, strata: Sequence[str], step: int
-) -> tuple[Gated | None, list[bool] | None]:
-    """Return what a rollout gate writes and which rollouts it flags; nothing for other arms, or without a gradient."""
-    if not gradients.per_rollout:
-        return None, None
-    how, overlaps = inputs.arm.intervention, rollout_overlaps(run.directions, gradients.per_rollout)
-    if how.share_of:
-        flags = flag_shares(overlaps, strata, inputs.shares[step - 1])
-    else:
-        flags = flag_above(overlaps, how.threshold)
-    return gate_rollouts(gradients.per_rollout, gradients.quarantine, flags), flags.tolist()
+def _gradient_at(
+    run: Run, inputs: RunInputs, rows: Sequence[Rollout], A: Sequence[float], step: int, delta: Mapping
+) -> dict[str, torch.Tensor]:
+    """Return the gradient (r,) of the step's loss by module at another `delta`, without a quarantine."""
+    with run.adapter.at(delta):
+        return {name: g.sum(0) for name, g in _gradients(run, inputs, rows, A, step, None).by_source.items()}
 
 
-def log_step(run: Run, config: TrainConfig, logged: dict, rows: Sequence[Rollout], A: Sequence[float]) -> None:
+def log_step(
+    run: Run,
+    config: TrainConfig,
+    logged: dict,
+    rows: Sequence[Rollout],
+    A: Sequence[float],
+    found: Suspicion | None,
+) -> None:
     """Write the step's rows and checkpoint, and count the step; a norm that is not finite is a TrainingError."""
     step = logged["step"]
     logged |= {f"{knob}_norm": joint_norm(run.adapter, knob) for knob in ("delta", "quarantine")}
@@ -214,7 +229,8 @@ def log_step(run: Run, config: TrainConfig, logged: dict, rows: Sequence[Rollout
     if broken:
         raise TrainingError(f"step {step}: {broken[0]} is {logged[broken[0]]}; lower the learning rate")
     run.log.steps.append(logged)
-    run.log.rollouts += [rollout_row(step, row, a) for row, a in zip(rows, A, strict=True)]
+    suspicion = zip(found.scores, found.flags, strict=True) if found else [()] * len(rows)
+    run.log.rollouts += [rollout_row(step, row, a, *own) for row, a, own in zip(rows, A, suspicion, strict=True)]
     if step % config.checkpoint_every == 0 or step == config.steps:
         run.log.checkpoints |= {f"step{step}.{name}": value for name, value in run.adapter.state().items()}
     run.step = step

@@ -38,11 +38,13 @@ def _share(value: float) -> str:
     return NOTHING if isnan(value) else f"{percent(value)}%"
 
 
-def _gate(numbers: Mapping) -> str:
+def _flags(numbers: Mapping) -> str:
     return (
-        f"means over the steps: exploited {_share(numbers['gate_base'])}, routed {_share(numbers['gate_share'])}, "
-        f"of the routed exploited {_share(numbers['gate_precision'])}, "
-        f"of the exploited routed {_share(numbers['gate_recall'])}"
+        f"means over the steps: exploited {_share(numbers['hack_student'])}, "
+        f"flagged {_share(numbers['flagged_student'])}, "
+        f"of the flagged exploited {_share(numbers['flag_precision'])}, "
+        f"of the exploited flagged {_share(numbers['flag_recall'])}, "
+        f"of the others flagged {_share(numbers['flag_false_positives'])}"
     )
 
 
@@ -67,9 +69,9 @@ CHECKS: dict[str, tuple[str, Words]] = {
         lambda n: f"correlation of their changes {in_units(n['correlation'])}",
     ),
     "detects": ("V detects single rollouts: rank-AUC above the best control's", _detects),
-    "gate": (
-        "of live rollouts with positive advantage, the gate's precision is above the share of exploits",
-        _gate,
+    "flags": (
+        "among the live rollouts of its own run, the signal's precision is above the share of exploits",
+        _flags,
     ),
     "basis": (
         f"a refreshed V keeps to its old basis (at least {ROTATED})",

@@ -238,7 +238,7 @@ def _overlaps(table: pd.DataFrame) -> str:
         "teacher's, and of the step that the optimizer really took. Null measured: the live rollouts' overlap with the "
         "best of shuffled, wrongness and random V on the same gradients, in the runs that measure these; null bound: "
         "sqrt(k / 2r). Drift: the motion of delta, and of the quarantine, along -V at the end, in knob units. Flagged "
-        "share: of the rows in the loss, by a rollout gate; a twin that flags another share is no twin."
+        "share: of all rollouts, by the arm's signal; a twin that flags another share is no twin."
     )
 
 

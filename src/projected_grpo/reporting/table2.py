@@ -36,9 +36,10 @@ def marks() -> str:
   fold's baseline with its {100 * LEVEL:g}% decision interval. The column `all` pools them. † solve is more than
   {matched} points below the baseline's. {below_base_means()}
 - **bold**: the fold holds. Hack falls (the interval excludes 0), solve is not more than {matched} points below the
-  baseline's, the arm with a random V hacks more (Holm), and the arm is better than slow and cold training of the same
-  baseline: it hacks less or solves more by an interval that excludes 0, and the other interval does not lie below 0.
-  That asks for less than H1: no {points(judgement.REDUCTION)} points, no (b).
+  baseline's, the arm's twin, which has no information, hacks more (Holm), and the arm is
+  better than slow and cold training of the same baseline: it hacks less or solves more by an interval that excludes 0,
+  and the other interval does not lie below 0. That asks for less than H1: no {points(judgement.REDUCTION)} points, no
+  (b).
 - {NOTHING}: not defined. Without a teacher pool a baseline, or an arm with a random V, is one model for all folds."""
 
 

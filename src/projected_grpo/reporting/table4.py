@@ -27,8 +27,8 @@ def render_table4(table: pd.DataFrame, sizes: Sizes, note: str) -> str:
         "Which arm is ablated is computed: the first intervention above it that differs by one setting alone.",
         ablation_grid(table),
         "Minus the ablated arm's: the difference in hack and in solve to the arm whose setting was changed; an "
-        "interval that includes 0 shows no difference. (e) is the hack of the arm's own twin, which has a random V and "
-        "the same settings, minus the arm's. The other marks are those of all arms, below.",
+        "interval that includes 0 shows no difference. (e) is the hack of the arm's own twin, which has no information "
+        "and the same settings, minus the arm's. The other marks are those of all arms, below.",
         corrected("the p of (a) in hack over all rows (in the CSV)"),
         "## All arms",
         headline(table),

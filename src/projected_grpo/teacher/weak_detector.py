@@ -45,8 +45,9 @@ def check_fold(rows: pd.DataFrame, known: Collection[str], modes: Sequence[str],
             )
 
 
-def check_subset(source: Mapping, subset: str, path: object) -> None:
-    """Raise a LeakError unless a direction's provenance says that it knows this subset."""
-    known = source.get("config", {}).get("direction", {}).get("subset")
+def check_subset(source: Mapping, subset: str, path: object, stage: str = "direction") -> None:
+    """Raise a LeakError unless the provenance of a direction, or of a signal, says that it knows this subset."""
+    known = source.get("config", {}).get(stage, {}).get("subset")
     if known != subset:
-        raise LeakError(f"{path}: this V knows {known!r}, but the arm may know {subset!r}")
+        made = {"direction": "V"}.get(stage, stage)
+        raise LeakError(f"{path}: this {made} knows {known!r}, but the arm may know {subset!r}")

@@ -7,11 +7,10 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 
-from projected_grpo.method.settings import build_arm
+from projected_grpo.method.settings import KNOWS, build_arm
 
-TRAIN_KEYS = ("steps", "temperature")  # of config.train, which an arm may set for itself
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
-UNUSED = ("slow", "measures")  # of an arm, which its training does not use: they set no arm apart
+UNUSED = ("slow", "measures", "twin")  # of an arm, which its training does not use: they set no arm apart
 # what a direction is where the config says nothing
 DIRECTION = {
     "subset": "all",
@@ -22,33 +21,33 @@ DIRECTION = {
     "normalisation": "fixed",
     "tau_axis": 0.001,
 }
-WITHOUT_QUARANTINE = {"route": "erase", "route_rollout": "screen_rollout"}  # the same gate, nothing routed
 
 
 def twin(config: Mapping, name: str) -> str | None:
-    """Return the arm that differs from this one by a random V alone, which it has to beat; None if there is none.
-
-    The overlaps of a random V are other ones: in the place of a threshold it may flag the share that this arm flags.
-    """
+    """Return the arm that differs from this one by having no information, which it has to beat: the one derived from
+    it, else the one with a random V; None if there is none."""
     found = controls(config, name, config["arms"])
-    return next((arm for arm in found if kind_of(config, arm) == "random"), None)
+    return next((arm for arm in found if _is_twin(config, name, arm)), None)
+
+
+def _is_twin(config: Mapping, name: str, other: str) -> bool:
+    return config["arms"][other].get("twin_of") == name or kind_of(config, other) == "random"
 
 
 def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
-    """Return the arms among `arms` that differ from this one by their direction alone, a control of its own; the twin
-    first."""
+    """Return the arms among `arms` that differ from this one by having no information, or by their direction alone, a
+    control of its own; the twin first."""
 
     def use(arm: str) -> dict:
-        return without_keys(config["arms"][arm], "direction", "threshold", "share_of", *UNUSED)
+        return without_keys(config["arms"][arm], "direction", *UNUSED)
 
     own = config["arms"][name].get("direction")
-    found = []
+    found = [other for other in arms if config["arms"][other].get("twin_of") == name]
     for other in arms:
         direction = config["directions"].get(config["arms"][other].get("direction"), {})
-        follows_another = config["arms"][other].get("share_of", name) != name
-        if direction.get("like") == own and use(other) == use(name) and not follows_another:
+        if own and direction.get("like") == own and use(other) == use(name):
             found.append(other)
-    return sorted(found, key=lambda arm: kind_of(config, arm) != "random")
+    return sorted(found, key=lambda arm: not _is_twin(config, name, arm))
 
 
 def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
@@ -106,14 +105,13 @@ def is_base(config: Mapping, name: str) -> bool:
 def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str | None:
     """Return the arm among `arms` that has this routing one's gate and no quarantine: what routing has to beat."""
     spec = config["arms"][name]
-    if spec["intervention"] not in WITHOUT_QUARANTINE:
-        return None
+    routes = {"intervention": ("route", "erase"), "action": ("route", "drop")}
+    changed = {key: other for key, (routed, other) in routes.items() if spec.get(key) == routed}
 
     def use(arm: str) -> dict:
         return without_keys(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
 
-    wanted = use(name) | {"intervention": WITHOUT_QUARANTINE[spec["intervention"]]}
-    return next((other for other in arms if use(other) == wanted), None)
+    return next((other for other in arms if changed and use(other) == use(name) | changed), None)
 
 
 def kind_of(config: Mapping, arm: str) -> str | None:
@@ -173,8 +171,29 @@ def _settings(config: Mapping, name: str) -> dict:
 
 
 def is_tested(config: Mapping, name: str) -> bool:
-    """Whether an arm is an intervention with a hack direction, rather than a baseline or a control."""
-    return config["arms"][name]["intervention"] != "none" and kind_of(config, name) == "hack"
+    """Whether an arm is an intervention with information, rather than a baseline or a control: it acts on what a signal
+    flags, projects onto or off V of the pairs, or has a twin derived from it."""
+    spec = config["arms"][name]
+    projects = spec.get("intervention", "none") != "none" and kind_of(config, name) in ("hack", "clean")
+    derived = any(other.get("twin_of") == name for other in config["arms"].values())
+    return "twin_of" not in spec and (projects or "signal" in spec or derived)
+
+
+def knows(config: Mapping, name: str) -> str:
+    """Return what an arm knows of hacking, besides the reward and its teacher pool: 0 nothing, M the weak detector's
+    flags, P the pairs, T a prompt's text, O the true verdict; several joined by +."""
+    spec = config["arms"][name]
+    if "twin_of" in spec:
+        return "0"
+    found = []
+    if "signal" in spec:
+        found.append(KNOWS.get(config["signals"][spec["signal"]]["kind"], "P"))
+    projects = spec.get("intervention", "none") != "none" and kind_of(config, name) != "random"
+    if projects or spec.get("warmstart"):
+        found.append("P")
+    if any(spec.get(key, "ordinary") != "ordinary" for key in ("sample_prompt", "update_prompt")):
+        found.append("T")
+    return "+".join(dict.fromkeys(found)) or "0"
 
 
 def seeds_of(config: Mapping, replicate: int | str) -> dict[str, int]:
@@ -198,9 +217,9 @@ def model_spec(config: Mapping, replicate: int | str) -> dict:
 
 
 def train_settings(config: Mapping, arm: str) -> dict:
-    """Return config.train with what the arm sets for itself."""
+    """Return config.train with what the arm sets for itself: it may set any of its keys."""
     spec = config["arms"][arm]
-    return {**config["train"], **{key: spec[key] for key in TRAIN_KEYS if key in spec}}
+    return {key: spec.get(key, value) for key, value in config["train"].items()}
 
 
 def steps_of(config: Mapping, arm: str) -> int:
@@ -228,8 +247,29 @@ def digest(section: Mapping) -> str:
 def direction_spec(config: Mapping, name: str) -> dict:
     """Return the full settings of a direction, defaults included: a control takes those of the one it is matched to."""
     spec = config["directions"][name]
-    like = config["directions"][spec["like"]] if "like" in spec else spec
+    like = direction_spec(config, spec["like"]) if "like" in spec else spec
     return {**DIRECTION, **like, "kind": spec["kind"]}
+
+
+def signal_spec(config: Mapping, name: str) -> dict:
+    """Return the full settings of a signal: `overlap` is of a direction, and has its pairs."""
+    spec = config["signals"][name]
+    own = {"subset": "all", "body": "natural", "fpr": 0.05, "accuracy": 1.0, "share": 1.0, **spec}
+    if "direction" not in spec:
+        return own
+    direction = direction_spec(config, spec["direction"])
+    return own | {key: direction[key] for key in ("subset", "body")}
+
+
+def signal_of(config: Mapping, arm: str) -> dict | None:
+    """Return the settings of an arm's signal."""
+    name = config["arms"][arm].get("signal")
+    return signal_spec(config, name) if name else None
+
+
+def is_fitted(config: Mapping, signal: str) -> bool:
+    """Whether a signal is made from pairs, before training: one that is told its bit is not."""
+    return config["signals"][signal]["kind"] not in KNOWS
 
 
 def direction_of(config: Mapping, arm: str) -> dict | None:
@@ -245,14 +285,14 @@ def used_directions(config: Mapping, arm: str) -> list[str]:
 
 
 def subset_of(config: Mapping, arm: str) -> str:
-    """Return the loophole subset that an arm's V and teacher pool know."""
-    direction = direction_of(config, arm)
-    return direction["subset"] if direction else "all"
+    """Return the loophole subset that an arm's V, signal and teacher pool know."""
+    known = direction_of(config, arm) or signal_of(config, arm)
+    return known["subset"] if known else "all"
 
 
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
-    return without_keys(config["arms"][arm], *COMPARED, *TRAIN_KEYS)
+    return without_keys(config["arms"][arm], *COMPARED, *config["train"])
 
 
 def without_keys(spec: Mapping, *keys: str) -> dict:
@@ -266,8 +306,10 @@ def baseline(config: Mapping, arm: str) -> str:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    aside = ("baseline", "steps", "share_of", *UNUSED)
-    specs = {name: without_keys(config["arms"][name], *aside) for name in config["arms"]}
+    aside = ("baseline", "steps", "twin_of", *UNUSED)
+    specs = {
+        name: {**without_keys(spec, *aside), "is twin": "twin_of" in spec} for name, spec in config["arms"].items()
+    }
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
         for name in config["tables"].get("horizon", ())
@@ -297,7 +339,11 @@ def table_arm(config: Mapping, name: str) -> dict:
         "twin": twin(config, name),
         "tested": is_tested(config, name),
         "mix": spec.get("mix", 0.0),
-        "intervention": spec["intervention"],
+        "intervention": spec.get("intervention", "none"),
+        "signal": spec.get("signal"),
+        "signal_kind": (signal_of(config, name) or {}).get("kind"),
+        "action": spec.get("action"),
+        "knows": knows(config, name),
         "gate": spec.get("gate", "one_sided"),
         "project": spec.get("project", "gradient"),
         "kind": kind_of(config, name),

@@ -9,6 +9,7 @@ import ast
 import hashlib
 from functools import cache
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -27,6 +28,21 @@ def code_version(script: str | Path) -> str:
         label = path.relative_to(PACKAGE) if path.is_relative_to(PACKAGE) else path.name
         digest.update(f"{label}\n{meaning(path)}\n".encode())
     return digest.hexdigest()[:16]
+
+
+def own_code(*names: str | None) -> dict[str, str]:
+    """Return 16 hex digits for the file of every `module:function` among names, a signal's or action's of one's own."""
+    files = {name: own_file(name) for name in names if name and ":" in name}
+    return {name: hashlib.sha256(meaning(path).encode()).hexdigest()[:16] for name, path in files.items() if path}
+
+
+def own_file(name: str) -> Path | None:
+    """Return the file of the module that `module:function` names; None where it is not on PYTHONPATH."""
+    try:
+        found = find_spec(name.partition(":")[0])
+    except (ImportError, ValueError):
+        return None
+    return Path(found.origin) if found and found.origin else None
 
 
 def closure(script: Path) -> set[Path]:

@@ -7,29 +7,44 @@ from projected_grpo.workflow.arms import baseline, table_arms, without_keys
 
 
 def with_folds(config: Mapping) -> dict:
-    """Return the config with the arms and directions of table 2's folds added: `{name}_without_{mode}`.
+    """Return the config with the arms, directions and signals of table 2's folds added: `{name}_without_{mode}`.
 
-    A fold's V and teacher pool know all modes but one. An arm without a teacher that does not intervene, or has a
-    random V, is the same in every fold and is not repeated, unless it follows an arm that is repeated.
+    A fold's V, signals and teacher pool know all modes but one. An arm without a teacher that has nothing of these is
+    the same in every fold and is not repeated.
     """
-    arms, directions = dict(config["arms"]), dict(config["directions"])
+    arms, directions, signals = (dict(config[section]) for section in ("arms", "directions", "signals"))
     for mode in config["modes"]:
         for name in config["tables"].get("table2", ()):
-            spec = config["arms"][name]
             if fold_arm(config, name, mode) == name:
                 continue
-            used = spec["direction"]
-            for part in (config["directions"][used].get("like", used), used):
-                own = dict(config["directions"][part])
-                changed = {"like": f"{own['like']}_without_{mode}"} if "like" in own else {"subset": f"without_{mode}"}
-                directions[f"{part}_without_{mode}"] = own | changed
-            changed = {"direction": f"{used}_without_{mode}"}
+            spec = config["arms"][name]
+            changed = {key: fold_arm(config, spec[key], mode) for key in ("twin_of",) if key in spec}
             changed["baseline"] = fold_arm(config, baseline(config, name), mode)
-            if "share_of" in spec:
-                changed["share_of"] = fold_arm(config, spec["share_of"], mode)
+            if "direction" in spec:
+                directions |= _directions(config, spec["direction"], mode)
+                changed["direction"] = f"{spec['direction']}_without_{mode}"
+            if "signal" in spec:
+                own = dict(config["signals"][spec["signal"]])
+                if "direction" in own:
+                    directions |= _directions(config, own["direction"], mode)
+                    own["direction"] += f"_without_{mode}"
+                else:
+                    own["subset"] = f"without_{mode}"
+                changed["signal"] = f"{spec['signal']}_without_{mode}"
+                signals[changed["signal"]] = own
             # What is measured beside the arm's own V is for table 1.
             arms[f"{name}_without_{mode}"] = without_keys(spec, "measures") | changed
-    return {**config, "arms": arms, "directions": directions}
+    return {**config, "arms": arms, "directions": directions, "signals": signals}
+
+
+def _directions(config: Mapping, name: str, mode: str) -> dict[str, dict]:
+    """Return a direction and those that it is like, as the fold has them."""
+    own = dict(config["directions"][name])
+    if "like" not in own:
+        return {f"{name}_without_{mode}": own | {"subset": f"without_{mode}"}}
+    return _directions(config, own["like"], mode) | {
+        f"{name}_without_{mode}": own | {"like": f"{own['like']}_without_{mode}"}
+    }
 
 
 def fold_arm(config: Mapping, name: str, mode: str) -> str:
@@ -37,9 +52,9 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     spec = config["arms"][name]
     kind = config["directions"][spec["direction"]]["kind"] if spec.get("direction") else None
     whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
-    other = spec.get("share_of")
-    follows = other is not None and fold_arm(config, other, mode) != other
-    untouched = spec["intervention"] == "none" or (kind == "random" and whole and not follows)
+    projects = spec.get("intervention", "none") != "none" and not (kind == "random" and whole)
+    told_all = "signal" not in spec or config["signals"][spec["signal"]]["kind"] == "truth"
+    untouched = told_all and not projects and not spec.get("warmstart")
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 

@@ -12,6 +12,8 @@ ROLLOUTS = pa.schema(
         column("source", pa.string(), "student | teacher"),
         *PROBLEM,
         column("advantage", pa.float64(), "what the loss weights the completion by (method 5)", "reward"),
+        column("score", pa.float64(), "what the arm's signal gives it (method 2b); NaN without one"),
+        column("flagged", pa.bool_(), "the signal's flag, or its twin's"),
         column("length", pa.int32(), "completion length, end token included", "tokens"),
         column("clipped", pa.bool_(), "no end token within the limit"),
         column("ablated", pa.bool_(), "sampled and trained with the quarantine ablated"),
@@ -22,7 +24,7 @@ ROLLOUTS = pa.schema(
 TIMING = pa.schema(
     [
         column("step", pa.int32(), "optimizer step, from 1"),
-        column("phase", pa.string(), "refresh | generate | grade | backward | intervene"),
+        column("phase", pa.string(), "refresh | generate | grade | signal | backward | intervene"),
         column("seconds", pa.float64(), "wall time", "s"),
     ]
 )
@@ -61,20 +63,31 @@ _STEP = [
     ("quarantine_norm", "joint norm of the quarantine", "knob units"),
     ("lr", "learning rate of the step", ""),
     ("basis_overlap", "mean over modules of |<v_new, v_old>| of the first rows, at a refresh", "ratio"),
-    ("flagged_share", "rollout gate: flagged share of the rollouts in the loss, the teacher's included", "share"),
+    ("flagged_share", "signal: flagged share of the rollouts, the teacher's included", "share"),
+    ("flagged_student", "signal: flagged share of the live rollouts", "share"),
+    ("groups_flagged", "signal: share of groups that are flagged as a whole", "share"),
     *[
-        (f"flagged_share/{name}", f"rollout gate: flagged share of {words}", "share")
+        (f"flagged_share/{name}", f"signal: flagged share of {words}", "share")
         for name, words in {
-            "student_above": "live rollouts that did better than their group",
-            "student_below": "live rollouts that did worse",
-            "teacher_above": "the teacher's that did better",
-            "teacher_below": "the teacher's that did worse",
+            "student_above": "live rollouts with a reward above their group's mean",
+            "student_below": "the other live rollouts",
+            "teacher_above": "the teacher's with a reward above their group's mean",
+            "teacher_below": "the teacher's others",
         }.items()
     ],
-    ("gate_share", "rollout gate: flagged share of live rollouts with positive advantage", "share"),
-    ("gate_base", "rollout gate: exploited share of live rollouts with positive advantage", "share"),
-    ("gate_precision", "rollout gate: exploited share of those that were flagged", "share"),
-    ("gate_recall", "rollout gate: flagged share of those that were exploited", "share"),
+    *[
+        (f"flag_{name}{scope}", f"signal: {words}{where}; never used", "share")
+        for scope, where in {
+            "": "",
+            "/known": ", on modes that the arm may know",
+            "/heldout": ", on modes that are held out of it",
+        }.items()
+        for name, words in {
+            "precision": "exploited share of the flagged live rollouts",
+            "recall": "flagged share of the exploited live rollouts",
+            "false_positives": "flagged share of the live rollouts that are not exploited",
+        }.items()
+    ],
 ]
 
 

@@ -1,0 +1,78 @@
+"""A step's rollouts before the arm's signal (methods 2b and 3a): what it is shown of them, and what it says."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from projected_grpo.method.actions import Suspects
+from projected_grpo.method.adapter import Adapter
+from projected_grpo.method.gradients import completion_gradients
+from projected_grpo.method.groups import stratum
+from projected_grpo.method.rollouts import Rollout
+from projected_grpo.method.settings import TrainConfig
+from projected_grpo.method.signals import Seen, Signal, flag_above, flag_shares, mean_states, score
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """What an arm's signal says of a step's rows, in order: score, flag and stratum (one of STRATA) of each; `groups`
+    is the share of groups that are flagged as a whole."""
+
+    scores: Sequence[float]
+    flags: Sequence[bool]
+    strata: Sequence[str]
+    groups: float
+
+
+def suspect(
+    model,
+    adapter: Adapter,
+    config: TrainConfig,
+    signal: Signal,
+    rows: Sequence[Rollout],
+    A: torch.Tensor,
+    shares: Mapping[str, float],
+    told: Callable[[Rollout], bool] | None,
+    generator: torch.Generator,
+) -> Suspicion:
+    """Ask the arm's signal about a step's rows; A (P, G) are their advantages as the reward has them.
+
+    A twin flags `shares` of each of STRATA; `told` is the bit that a detector or the truth is told of a row.
+    """
+    tokens = [(row.prompt_ids, row.completion_ids) for row in rows]
+    numbers: dict[tuple, int] = {}  # what is read of a completion is read once, however often it was sampled
+    same = torch.tensor([numbers.setdefault((*prompt, -1, *ids), len(numbers)) for prompt, ids in tokens])
+    distinct = [tokens[same.tolist().index(number)] for number in range(len(numbers))]
+    how = "fixed", 1.0, config.temperature, config.token_budget, config.gradient_checkpointing
+
+    def gradients() -> dict[str, torch.Tensor]:
+        return {name: g[same] for name, g in completion_gradients(model, adapter, distinct, *how).items()}
+
+    seen = Seen(
+        tokens,
+        [row.completion for row in rows],
+        torch.arange(len(A)).repeat_interleave(A.shape[1]),
+        model.config.num_hidden_layers,
+        lambda layers: mean_states(model, distinct, layers, config.token_budget)[same],
+        gradients,
+        generator,
+        torch.tensor([told(row) for row in rows]) if told else None,
+    )
+    scores = score(signal, seen)
+    strata = [stratum(row, a) for row, a in zip(rows, A.flatten().tolist(), strict=True)]
+    flags = flag_shares(scores, strata, shares) if signal.twin else flag_above(scores, signal.threshold)
+    whole = flags.view(A.shape).all(1).double().mean().item()
+    return Suspicion(scores.tolist(), flags.tolist(), strata, whole)
+
+
+def suspects(rewards: torch.Tensor, rows: Sequence[Rollout], found: Suspicion, loss_type: str) -> Suspects:
+    """Return the step's groups as an action gets them; rewards are (P, G)."""
+    shape = rewards.shape
+    return Suspects(
+        rewards,
+        torch.tensor(found.scores, dtype=torch.float64).view(shape),
+        torch.tensor(found.flags).view(shape),
+        torch.tensor([row.teacher for row in rows]).view(shape),
+        loss_type,
+    )
