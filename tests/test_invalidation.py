@@ -29,8 +29,8 @@ FOLDS = {"pool_subset": 1, "pairs": 1, **DIRECTIONS}
 POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL, **START}
 EVERYTHING = {"problems": 3, **MODEL}
-# tests/test_whole.py runs them, and tests/test_sources.py fetches
-NOT_IN_SMOKE = {"signal", "table2", "table3", "table4", "horizon", "table_figures", "export", "fetch"}
+# tests/test_whole.py and tests/test_inspect.py run them, and tests/test_sources.py fetches
+NOT_IN_SMOKE = {"signal", "table2", "table3", "table4", "horizon", "table_figures", "export", "fetch", "inspect"}
 
 
 @pytest.fixture

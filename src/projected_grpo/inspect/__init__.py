@@ -1,0 +1,1 @@
+"""Rollouts as logs of Inspect, to be read in `inspect view`."""
