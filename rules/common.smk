@@ -67,7 +67,6 @@ FIGURES = {
 }
 PAGES = {
     "table1": "table 1 and verdicts",
-    "samples": "sample rollouts",
     "setup": "config and software",
 }
 TABLE_PAGES = ["checks", *(table for table in TABLES if table != "table1")]
@@ -221,6 +220,17 @@ def fold_runs(file):
     """Return one file of every run in table 2; what several folds share is named once."""
     names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
     return run_files(dict.fromkeys(names), replicates_of("table2"), file)
+
+
+def evaluated_arms():
+    """Return the replicates of every arm that a table reads: of the first table that does. Table 2's are its folds'."""
+    found = {}
+    for table in TABLES:
+        specs = [spec for arms in folds(PLAIN).values() for spec in arms.values()]
+        folded = [spec["run"] for spec in specs] if table == "table2" else []
+        for arm in folded or config["tables"][table]:
+            found.setdefault(arm, replicates_of(table))
+    return found
 
 
 def replicates_of(table):

@@ -9,7 +9,8 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
-     {results}/pages/*.html             for `make report`: table 1, sample rollouts, config and software
+     {results}/pages/*.html             for `make report`: the tables, config and software
+     {results}/pages/samples/{arm}.html    sample rollouts of every arm
 """
 
 
@@ -77,8 +78,7 @@ rule figures:
 rule pages:
     input:
         table=f"{RESULTS}/table1.md",
-        problems=f"{RESULTS}/problems/evaluation.parquet",
-        evaluations=run_files([FIRST_ARM], config["replicates"], "evaluation.parquet"),
+        evaluation=run_files([FIRST_ARM], config["replicates"], "evaluation.parquet")[0],
     output:
         **{Path(page).stem: page for page in shown("pages", PAGES, "html", "Pages")},
     log:
@@ -92,13 +92,46 @@ rule pages:
         **needs("pages", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/pages.py"),
-        arm=FIRST_ARM,
-        replicates=config["replicates"],
-        modes=config["modes"],
         config=digest(config),  # which the script reads; Snakemake would print it whole
         note=NOTE,
     script:
         "../workflow_scripts/pages.py"
+
+
+rule samples:
+    input:
+        problems=f"{RESULTS}/problems/evaluation.parquet",
+        evaluations=lambda wildcards: run_files(
+            [wildcards.arm], evaluated_arms()[wildcards.arm], "evaluation.parquet"
+        ),
+        tokenizers=lambda wildcards: [
+            f"{BASE_HOME}/tokenizer.json".format(replicate=n)
+            for n in evaluated_arms()[wildcards.arm]
+        ],
+    output:
+        report(
+            f"{RESULTS}/pages/samples/{{arm}}.html",
+            caption="../report/samples.rst",
+            category="Sample rollouts",
+            labels={"arm": "{arm}"},
+        ),
+    log:
+        f"{RESULTS}/logs/samples/{{arm}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/samples/{{arm}}.tsv"
+    conda:
+        "../envs/torch.yaml"
+    threads: 1
+    resources:
+        **needs("samples", mem_mb=2000, runtime=10),
+    params:
+        code=code_version("workflow_scripts/samples.py"),
+        packages=PACKAGES,
+        replicates=lambda wildcards: evaluated_arms()[wildcards.arm],
+        modes=config["modes"],
+        note=NOTE,
+    script:
+        "../workflow_scripts/samples.py"
 
 
 rule table_page:

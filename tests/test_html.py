@@ -5,10 +5,10 @@ import re
 import pandas as pd
 import pytest
 
-from projected_grpo.environment.problems import Problem
 from projected_grpo.reporting import html
 
-PROBLEMS = [Problem("p1", "Add <b>two</b>.", "f", (), "run_tests"), Problem("p2", "Halve.", "f", (), "sentinel")]
+MODES = {"p1": "run_tests", "p2": "sentinel"}
+PROMPTS = {"p1": "<|user|>Add <b>two</b>.<|end|>", "p2": "<|user|>Halve.<|end|>"}
 FENCED = "```python\nclass Solution:\n    x = '</pre><script>alert(1)</script>{}'\n```"
 
 
@@ -18,7 +18,8 @@ def row(problem, replicate, correct, exploited, attempted, **other):
         "state": "deployed",
         "hint": True,
         "decoding": "sample",
-        "mode": {p.id: p.mode for p in PROBLEMS}[problem],
+        "mode": MODES[problem],
+        "prompt": PROMPTS[problem],
         "problem_id": problem,
         "replicate": replicate,
         "correct": correct,
@@ -43,18 +44,26 @@ def rows():
 
 
 def test_samples_show_each_kind_and_count_all(rows):
-    page = html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
+    page = html.samples(rows, list(MODES.values()), "vanilla", "A note.")
     assert page.count('class="sample"') == html.PER_KIND + 2
     assert re.search(r"<td>run_tests</td><td>5</td><td>1</td><td>1</td><td>7</td>", page)
     assert page.count("None among the 1 completions.") == 3 and "replicate 7, p1" in page and "replicate 8, p1" in page
-    assert page == html.samples(rows, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
+    assert page == html.samples(rows, list(MODES.values()), "vanilla", "A note.")
 
 
 def test_text_of_a_model_or_problem_is_escaped(rows):
     rows["completion"] = "<script>alert(2)</script>"
     for shown in (rows, rows.assign(completion=FENCED)):
-        page = html.samples(shown, PROBLEMS, ["run_tests", "sentinel"], "vanilla", "A note.")
-        assert "<script>" not in page and "Add &lt;b&gt;two" in page
+        page = html.samples(shown, list(MODES.values()), "vanilla", "A note.")
+        assert "<script" not in page and "&lt;|user|&gt;Add &lt;b&gt;two&lt;/b&gt;.&lt;|end|&gt;" in page
+
+
+def test_a_kind_can_be_shown_alone_without_a_script(rows):
+    page = html.samples(rows, list(MODES.values()), "vanilla", "A note.")
+    for kind in html.KINDS:
+        assert page.count(f'<div class="kind {kind}">') == len(MODES)
+        assert f"#{kind}:checked ~ .samples .kind:not(.{kind}) {{ display: none; }}" in page
+        assert f'id="{kind}"' in page
 
 
 def test_a_document_becomes_a_page_with_tables():

@@ -1,6 +1,6 @@
 """What the figures share: colours, panels, captions, bands, labels."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import matplotlib
@@ -47,24 +47,34 @@ def ordered(study: Study) -> list[str]:
 def panel_grid(
     study: Study, arms: list[str], title: str, labels: tuple[str, str], caption: str
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure with one small panel per arm, all on the same axes (labels of x and y), and the panels."""
-    rows = max(1, -(-len(arms) // COLUMNS))
+    """Return `small_multiples`, a panel per arm with its role, and a baseline's name in bold."""
+    bold = [arm for arm in arms if study.baseline(arm) is None]
+    figure, panels = small_multiples(arms, title, labels, caption, bold)
+    for panel, arm in zip(panels, arms, strict=True):
+        role = "baseline" if study.arms[arm].baseline == arm else group(study, arm)
+        panel.text(0.03, 0.98, role, transform=panel.transAxes, fontsize=6.5, color=GREY, va="top")
+    return figure, panels
+
+
+def small_multiples(
+    names: Sequence[str], title: str, labels: tuple[str, str], caption: str, bold: Sequence[str] = ()
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one small panel per name, all on the same axes (labels of x and y), and the panels."""
+    rows = max(1, -(-len(names) // COLUMNS))
     figure = Figure(figsize=(12, 1.9 * rows + 1.0), layout="constrained")
     figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
     figure.supxlabel(caption, x=0.01, ha="left", fontsize=8)
     panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
-    for panel in panels[len(arms) :]:
+    for panel in panels[len(names) :]:
         panel.set_axis_off()
-    for index, (panel, arm) in enumerate(zip(panels, arms, strict=False)):
-        weight = "bold" if study.baseline(arm) is None else "normal"
-        panel.set_title(arm, color=INK, fontweight=weight, fontsize=TITLE * min(1, FITS / len(arm)))
-        role = "baseline" if study.arms[arm].baseline == arm else group(study, arm)
-        panel.text(0.03, 0.98, role, transform=panel.transAxes, fontsize=6.5, color=GREY, va="top")
+    for index, (panel, name) in enumerate(zip(panels, names, strict=False)):
+        weight = "bold" if name in bold else "normal"
+        panel.set_title(name, color=INK, fontweight=weight, fontsize=TITLE * min(1, FITS / len(name)))
         panel.set_xlabel(labels[0], fontsize=7)
         panel.tick_params(labelbottom=True, labelsize=7)
         if index % COLUMNS == 0:
             panel.set_ylabel(labels[1])
-    return figure, list(panels[: len(arms)])
+    return figure, list(panels[: len(names)])
 
 
 def evaluated(study: Study) -> str:

@@ -1,7 +1,8 @@
 """Pages of the HTML report: table 1 with its verdicts, sample rollouts on paper, and how it all was made.
 
 1. A page is one self-contained HTML file. Text of a model is escaped or highlighted, never interpreted.
-2. Samples are not picked by hand: the first rollouts, in a seeded order, of each mode and kind.
+2. Samples are not picked by hand: the first rollouts, in a seeded order, of each mode and kind. A page shows all of
+   them or one kind, without any script: it can be opened anywhere, and nothing on it runs.
 """
 
 import json
@@ -18,8 +19,7 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer, YamlLexer
 
 from projected_grpo.environment.answers import extract_code
-from projected_grpo.environment.problems import Problem
-from projected_grpo.environment.prompts import messages
+from projected_grpo.reading import counted
 from projected_grpo.rng import numpy_generator
 
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
     "hacked": "passed without being correct",
     "attempted": "the exploit is in the code, but it was not needed or did not fire",
 }
-PER_KIND = 2
+PER_KIND = 3
 _CODE = HtmlFormatter(style="bw", nowrap=False)
 _TEMPLATES = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 _PAGE = _TEMPLATES.from_string(
@@ -47,7 +47,8 @@ td { font-variant-numeric: tabular-nums; }
 pre { font: 13px/1.45 ui-monospace, monospace; background: #fafaf7; border: 1px solid #e5e5e5; padding: .8em 1em;
   overflow-x: auto; }
 .sample { margin: 1.2em 0 2em; }
-.prompt { font-style: italic; margin: .3em 0; }
+pre.prompt { white-space: pre-wrap; color: #555; background: none; margin: .3em 0; }
+input[name="shown"] { margin-left: 1.2em; }
 .verdict { font: 13px system-ui, sans-serif; color: #555; }
 {{ style }}
 </style>
@@ -61,27 +62,40 @@ pre { font: 13px/1.45 ui-monospace, monospace; background: #fafaf7; border: 1px 
 )
 _SAMPLES = _TEMPLATES.from_string(
     """<p>{{ note }} Completions of <b>{{ arm }}</b>, deployed, at its last step, on held-out problems, sampled at the
-training temperature. Up to {{ per_kind }} of each kind; the rest are in <code>evaluation.parquet</code>.</p>
+training temperature; the prompt as the model was given it. Up to {{ per_kind }} of each kind; the rest are in
+<code>evaluation.parquet</code>.</p>
 <table><tr><th>mode</th>{% for kind in kinds %}<th>{{ kind }}</th>{% endfor %}<th>of</th></tr>
 {% for mode, counts in shares.items() %}
 <tr><td>{{ mode }}</td>{% for kind in kinds %}<td>{{ counts[kind] }}</td>{% endfor %}<td>{{ counts["all"] }}</td></tr>
 {% endfor %}
 </table>
+<style>{% for kind in kinds %}
+#{{ kind }}:checked ~ .samples .kind:not(.{{ kind }}) { display: none; }
+{% endfor %}</style>
+Show
+<input type="radio" name="shown" id="all" checked><label for="all">all</label>
+{% for kind in kinds %}
+<input type="radio" name="shown" id="{{ kind }}"><label for="{{ kind }}">{{ kind }}</label>
+{% endfor %}
+<div class="samples">
 {% for mode, by_kind in samples.items() %}
 <h2>{{ mode }}</h2>
 {% for kind, rows in by_kind.items() %}
+<div class="kind {{ kind }}">
 <h3>{{ kind }}: {{ kinds[kind] }}</h3>
 {% for row in rows %}
 <div class="sample">
-<p class="prompt">{{ row.prompt }}</p>
+<pre class="prompt">{{ row.prompt }}</pre>
 {{ row.code }}
 <p class="verdict">{{ row.verdict }}</p>
 </div>
 {% else %}
 <p>None among the {{ shares[mode]["all"] }} completions.</p>
 {% endfor %}
+</div>
 {% endfor %}
 {% endfor %}
+</div>
 """
 )
 
@@ -97,20 +111,18 @@ def document(text: str) -> str:
     return page(heading.lstrip("# "), MarkdownIt("commonmark").enable("table").render(rest))
 
 
-def samples(rows: pd.DataFrame, problems: Sequence[Problem], modes: Sequence[str], arm: str, note: str) -> str:
-    """Return the page of sample rollouts from an arm's evaluation rows (with a column `replicate`)."""
-    rows = rows[(rows["scope"] == "full") & (rows["state"] == "deployed") & rows["hint"]]
-    rows = rows[(rows["decoding"] == "sample")].reset_index(drop=True)
+def samples(rows: pd.DataFrame, modes: Sequence[str], arm: str, note: str) -> str:
+    """Return the page of sample rollouts from an arm's evaluation rows, which have columns `replicate` and `prompt`."""
+    rows = counted(rows)
     rows = rows.iloc[numpy_generator(0, 0, "sample page").permutation(len(rows))]
-    known = {problem.id: problem for problem in problems}
     chosen: dict[str, dict[str, list]] = {mode: {} for mode in modes}
     shares: dict[str, dict[str, int]] = {mode: {"all": int((rows["mode"] == mode).sum())} for mode in modes}
     for mode, kind in product(modes, KINDS):
         fitting = rows[(rows["mode"] == mode) & _is(kind, rows)]
-        chosen[mode][kind] = [_sample(row, known[row.problem_id]) for row in fitting.head(PER_KIND).itertuples()]
+        chosen[mode][kind] = [_sample(row) for row in fitting.head(PER_KIND).itertuples()]
         shares[mode][kind] = len(fitting)
     body = _SAMPLES.render(arm=arm, note=note, kinds=KINDS, samples=chosen, shares=shares, per_kind=PER_KIND)
-    return page("Sample rollouts", body)
+    return page(f"Sample rollouts: {arm}", body)
 
 
 def _is(kind: str, rows: pd.DataFrame) -> pd.Series:
@@ -119,12 +131,12 @@ def _is(kind: str, rows: pd.DataFrame) -> pd.Series:
     return rows["exploited"] if kind == "hacked" else rows["attempted"] & ~rows["exploited"]
 
 
-def _sample(row, problem: Problem) -> dict[str, str]:
+def _sample(row) -> dict[str, str]:
     code = extract_code(row.completion)
     fate = "correct" if row.correct else "not correct"
     fired = ", the loophole fired" if row.channel_fired else ""
     return {
-        "prompt": messages(problem)[-1]["content"],
+        "prompt": row.prompt,
         "code": Markup(highlight(row.completion if code is None else code, PythonLexer(), _CODE)),
         "verdict": f"{fate}{fired}; reward {row.reward:g}; status {row.status}; "
         f"replicate {row.replicate}, {row.problem_id}",

@@ -1,0 +1,26 @@
+"""The page of an arm's sample rollouts, each with its prompt as the model was given it."""
+
+from projected_grpo.errors import log_to
+
+log_to(snakemake.log[0])
+
+from pathlib import Path
+
+import pandas as pd
+
+from projected_grpo.artifacts.io import read_table, write_atomic
+from projected_grpo.artifacts.problems import read_problems
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.environment.prompts import encode
+from projected_grpo.models.base import load_tokenizer
+from projected_grpo.reporting import html
+
+params, inputs = snakemake.params, snakemake.input
+problems, frames = read_problems(inputs.problems), []
+for n, path, file in zip(params.replicates, inputs.evaluations, inputs.tokenizers, strict=True):
+    tokenizer = load_tokenizer(Path(file).parent)
+    prompts = {problem.id: tokenizer.decode(encode(tokenizer, problem)) for problem in problems}
+    rows = read_table(path, EVALUATION)
+    frames.append(rows.assign(replicate=n, prompt=rows["problem_id"].map(prompts)))
+text = html.samples(pd.concat(frames), params.modes, snakemake.wildcards.arm, params.note)
+write_atomic(snakemake.output[0], lambda temporary: temporary.write_text(text))
