@@ -2,6 +2,7 @@
 #                   its builds for processors (on PyTorch's page on how to start)
 # make smoke        the whole pipeline in miniature: two minutes
 # make table1       the default experiment, with its figures and pages: an hour or more (README says what it took)
+# make watch        how far `make table1` has come, while it runs: a table that refreshes, and results/progress.html
 # make report       report.html of what is there; make report CONFIG=presets/smoke.yaml of another experiment
 # make test         every test, lint and check: half an hour
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
@@ -27,8 +28,8 @@ LOCKS := requirements.lock requirements-sandbox.lock pyproject.toml
 PIP := $(BIN)/pip --disable-pip-version-check
 export PATH := $(BIN):$(PATH)
 
-.PHONY: setup smoke table1 report test test-slurm lint tools test-tools smollm2 test-slow golden bench bfloat16 portable
-.PHONY: timeline clean-env
+.PHONY: setup smoke table1 report watch test test-slurm lint tools test-tools smollm2 test-slow golden bench bfloat16
+.PHONY: portable timeline clean-env
 .DELETE_ON_ERROR:
 
 setup: $(VENV)/.installed
@@ -56,6 +57,9 @@ table1: $(VENV)/.installed
 
 report: $(VENV)/.installed
 	files=$$(python -m projected_grpo.reporting --files $(CONFIG)) && snakemake --configfile $(CONFIG) --report report.html -- $$files
+
+watch: $(VENV)/.installed
+	python -m projected_grpo.watch --tables table1
 
 lint: $(VENV)/.installed
 	ruff check .

@@ -32,7 +32,7 @@ from projected_grpo.workflow.arms import (
     training_spec,
 )
 from projected_grpo.workflow.config import ConfigError, prepared
-from projected_grpo.workflow.folds import folds, hack_directions, with_folds
+from projected_grpo.workflow.folds import folds, grid, hack_directions, with_folds
 from projected_grpo.workflow.local import contents
 from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
@@ -55,6 +55,7 @@ for key, section in with_folds(PLAIN).items():
     config[key] = canonical(section)
 
 RESULTS = config["results"]
+GRID = grid(PLAIN)
 TABLES = [table for table, arms in config["tables"].items() if arms]
 # What the others are held against; the base model, which has no run, may stand before it.
 FIRST_ARM = first_trained(config, "table1")
@@ -220,17 +221,6 @@ def fold_runs(file):
     """Return one file of every run in table 2; what several folds share is named once."""
     names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
     return run_files(dict.fromkeys(names), replicates_of("table2"), file)
-
-
-def evaluated_arms():
-    """Return the replicates of every arm that a table reads: of the first table that does. Table 2's are its folds'."""
-    found = {}
-    for table in TABLES:
-        specs = [spec for arms in folds(PLAIN).values() for spec in arms.values()]
-        folded = [spec["run"] for spec in specs] if table == "table2" else []
-        for arm in folded or config["tables"][table]:
-            found.setdefault(arm, replicates_of(table))
-    return found
 
 
 def replicates_of(table):

@@ -102,11 +102,11 @@ rule samples:
     input:
         problems=f"{RESULTS}/problems/evaluation.parquet",
         evaluations=lambda wildcards: run_files(
-            [wildcards.arm], evaluated_arms()[wildcards.arm], "evaluation.parquet"
+            [wildcards.arm], GRID[wildcards.arm], "evaluation.parquet"
         ),
         tokenizers=lambda wildcards: [
             f"{BASE_HOME}/tokenizer.json".format(replicate=n)
-            for n in evaluated_arms()[wildcards.arm]
+            for n in GRID[wildcards.arm]
         ],
     output:
         report(
@@ -127,7 +127,7 @@ rule samples:
     params:
         code=code_version("workflow_scripts/samples.py"),
         packages=PACKAGES,
-        replicates=lambda wildcards: evaluated_arms()[wildcards.arm],
+        replicates=lambda wildcards: GRID[wildcards.arm],
         modes=config["modes"],
         note=NOTE,
     script:

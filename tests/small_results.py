@@ -84,11 +84,11 @@ def timing_rows(steps: int) -> list[dict]:
     return [{"step": step, "phase": "generate", "seconds": 30.0} for step in range(1, steps + 1)]
 
 
-def write_run(results: Path, arm: str, replicate: int, evaluated: bool = True) -> None:
+def write_run(results: Path, arm: str, replicate: int, evaluated: bool = True, steps: int = STEPS) -> None:
     run = results / f"replicate{replicate}" / "runs" / arm
-    write_table(run / "steps.parquet", step_rows(arm, STEPS), steps_schema(MODES), SOURCE)
-    write_table(run / "rollouts.parquet", rollout_rows(arm, STEPS), ROLLOUTS, SOURCE)
-    write_table(run / "timing.parquet", timing_rows(STEPS), TIMING, SOURCE)
+    write_table(run / "steps.parquet", step_rows(arm, steps), steps_schema(MODES), SOURCE)
+    write_table(run / "rollouts.parquet", rollout_rows(arm, steps), ROLLOUTS, SOURCE)
+    write_table(run / "timing.parquet", timing_rows(steps), TIMING, SOURCE)
     if evaluated:
         write_table(run / "evaluation.parquet", evaluation(arm), EVALUATION, SOURCE)
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the sampling (default 0)")
     parser.add_argument("--device", help="cpu, cuda, cuda:N (default: where it was trained)")
     options = parser.parse_args(arguments)
-    if not (options.run / "steps.parquet").exists():
+    if not (options.run / "adapter.safetensors").exists():
         raise ArtifactError(f"{options.run}: no trained run; give results/replicate{{n}}/runs/{{arm}}")
     settings = read_provenance(options.run / "steps.parquet")["config"]
     train, compute = settings["train"], settings["compute"]

@@ -29,8 +29,8 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        """Whether its training is complete."""
-        return self.file("steps").exists()
+        """Whether its training is complete: its tables are written one after another."""
+        return all(self.file(table).exists() for table in ("steps", "rollouts", "timing"))
 
     def read(self, table: str) -> pd.DataFrame:
         """Return the rows of one of its tables, without any where there is none yet."""
@@ -41,8 +41,11 @@ class Run:
     @property
     def _saved(self) -> Mapping[str, list[dict]]:
         """The rows by table of a training in progress."""
-        files = sorted((self.folder / "resume").glob("*.snapshot"), key=lambda path: path.stat().st_mtime)
-        return saved_rows(files[-1]) if files else {}
+        try:
+            files = sorted((self.folder / "resume").glob("*.snapshot"), key=lambda path: path.stat().st_mtime)
+            return saved_rows(files[-1]) if files else {}
+        except FileNotFoundError:  # the training became complete between these lines, and removed it
+            return {}
 
 
 @dataclass(frozen=True)

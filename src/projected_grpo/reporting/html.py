@@ -30,7 +30,8 @@ KINDS = {
 PER_KIND = 3
 _CODE = HtmlFormatter(style="bw", nowrap=False)
 _TEMPLATES = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-_PAGE = _TEMPLATES.from_string(
+template = _TEMPLATES.from_string
+_PAGE = template(
     """<!doctype html>
 <html lang="en">
 <head>
@@ -60,7 +61,7 @@ input[name="shown"] { margin-left: 1.2em; }
 </html>
 """
 )
-_SAMPLES = _TEMPLATES.from_string(
+_SAMPLES = template(
     """<p>{{ note }} Completions of <b>{{ arm }}</b>, deployed, at its last step, on held-out problems, sampled at the
 training temperature; the prompt as the model was given it. Up to {{ per_kind }} of each kind; the rest are in
 <code>evaluation.parquet</code>.</p>

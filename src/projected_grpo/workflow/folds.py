@@ -1,6 +1,6 @@
 """Table 2's folds: the arms and directions that hold a mode out. Like arms.py, no stage imports it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 from projected_grpo.workflow.arms import baseline, table_arms, without_keys
@@ -68,6 +68,23 @@ def folds(config: Mapping) -> dict[str, dict[str, dict]]:
         mode: {name: {**known, "run": fold_arm(config, name, mode)} for name, known in arms.items()}
         for mode in config["modes"]
     }
+
+
+def grid(config: Mapping, tables: Iterable[str] | None = None) -> dict[str, list[int]]:
+    """Return {arm: its replicates} of every run that some tables read, or all; those of table 2's folds by their own
+    names.
+
+    The config is the one without the folds' own arms.
+    """
+    found: dict[str, list[int]] = {}
+    in_folds = [spec["run"] for arms in folds(config).values() for spec in arms.values()]
+    for table in config["tables"] if tables is None else tables:
+        arms = config["tables"][table]
+        replicates = config["table_replicates"].get(table, config["replicates"])
+        for arm in in_folds if table == "table2" else arms:
+            known = found.setdefault(arm, [])
+            known += [n for n in replicates if n not in known]
+    return found
 
 
 def hack_directions(config: Mapping) -> list[str]:
