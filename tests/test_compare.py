@@ -34,9 +34,9 @@ def test_the_program_writes_the_figure_and_says_what_it_leaves_out(tmp_path, cap
     one, other = (small_results.write(tmp_path / name) for name in ("one", "other"))
     small_results.write_run(one, "erase_k4", 1)
     small_results.write_run(one, "erase_k8", 1, evaluated=False)
-    compare.main([str(one), str(other), str(tmp_path / "both")])
+    compare.main([str(one), str(other), str(tmp_path / "new/both")])
     assert f"{one}: left out, not evaluated in every replicate yet: erase_k4\n" in capsys.readouterr().out
-    assert all((tmp_path / f"both.{ending}").stat().st_size > 10_000 for ending in ("png", "svg"))
+    assert all((tmp_path / f"new/both.{ending}").stat().st_size > 10_000 for ending in ("png", "svg"))
 
 
 def test_results_without_an_evaluation_are_one_line(tmp_path):

@@ -634,6 +634,11 @@ def test_the_lock_covers_every_dependency():
     names = {name.lower().replace("_", "-") for name in lock}
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {re.split(r"[=<>\s;]", name)[0].lower() for name in wanted} <= names
+    beside = {name.lower().replace("_", "-") for name in pins((ROOT / "requirements-tools.lock").read_text())}
+    extras = [
+        project["optional-dependencies"][extra] for extra in ("inspect", "track", "wandb", "tensorboard", "watch")
+    ]
+    assert {name.replace("_", "-") for extra in extras for name in extra} <= names | beside
 
 
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():

@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None) -> None:
     options = parser.parse_args(arguments)
     names = options.results, options.other
     figure = compare(study(options.results), study(options.other), names)
+    options.figure.parent.mkdir(parents=True, exist_ok=True)
     save(figure, options.figure, {"results": names})
     print(f"{options.figure}.png, {options.figure}.svg")
 
