@@ -50,7 +50,7 @@ def test_states_and_steps_of_every_run(config):
         ("base", 1): "waiting",
         ("base", 2): "waiting",
         ("vanilla", 1): "done",
-        ("vanilla", 2): "evaluating",
+        ("vanilla", 2): "trained",
         ("erase", 1): "training",
         ("erase", 2): "waiting",
     }
@@ -91,7 +91,7 @@ def test_the_table_has_a_row_per_arm_with_those_in_training_first(config):
     rows = shown(look(config, None))
     assert [name for name in rows if name in ARMS] == ["erase", "base", "vanilla"]
     assert rows["erase"].startswith("erase 1:2/4 2- ") and rows["erase"].endswith(" 0 10 1")  # hack, solve, minutes
-    assert rows["vanilla"].startswith("vanilla 1+ 2e ") and rows["base"] == "base 1- 2-"
+    assert rows["vanilla"].startswith("vanilla 1+ 2t ") and rows["base"] == "base 1- 2-"
 
 
 def test_a_curve_is_as_long_as_the_run_has_come():
@@ -104,7 +104,7 @@ def test_the_page_has_a_cell_per_run_with_its_curves(config, tmp_path):
     look(config, None)
     page = (tmp_path / "results/progress.html").read_text()
     assert page.count("<svg") == 6 and "training 2/4, 1 min left" in page
-    assert "of 6 runs 1 done, 1 evaluating, 1 training, 3 waiting; about 8 min left, 1 at a time" in page
+    assert "of 6 runs 1 done, 1 trained, 1 training, 3 waiting; about 8 min left, 1 at a time" in page
     assert 'points="37.5,38.8 75.0,34.6 112.5,30.4 150.0,26.2"' in page  # vanilla's hack: 0.1 to 0.4 of 42 pixels
 
 
@@ -124,6 +124,11 @@ def command(tmp_path):
 def test_without_a_terminal_one_table_is_printed(config, tmp_path):
     done = subprocess.run(command(tmp_path), cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0 and "1:2/4 2-" in done.stdout and done.stdout.count("of 6 runs") == 1
+
+
+def test_an_unknown_table_is_one_line(config, tmp_path):
+    done = subprocess.run([*command(tmp_path), "--tables", "tabel1"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr == "error: --tables: unknown 'tabel1', did you mean 'table1'?\n"
 
 
 def test_in_a_terminal_it_refreshes_until_all_is_done(config, tmp_path):

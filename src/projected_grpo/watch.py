@@ -24,6 +24,7 @@ from projected_grpo.command import extra, run
 from projected_grpo.reading import Run
 from projected_grpo.reporting.progress import Grid, Progress, page, table
 from projected_grpo.workflow.arms import steps_of
+from projected_grpo.workflow.config import ConfigError, unknown
 from projected_grpo.workflow.folds import grid, with_folds
 from projected_grpo.workflow.timing import job_seconds
 
@@ -38,6 +39,9 @@ def main(arguments: Sequence[str] | None) -> None:
         from rich.console import Console
         from rich.live import Live
     config = merged(["config.yaml", *options.configfile])
+    for name in options.tables or ():
+        if name not in config["tables"]:
+            raise ConfigError(unknown("--tables", name, config["tables"]))
     console = Console()
     if not console.is_terminal:
         console.print(table(look(config, options.tables)))
@@ -84,7 +88,7 @@ def progress(run: Run, log: Path, last: int) -> Progress:
     if not written:
         return Progress(run.arm, run.replicate, "waiting", 0, last)
     evaluated = run.file("evaluation").exists()
-    state = "done" if evaluated else "evaluating" if run.trained else "training"
+    state = "done" if evaluated else "trained" if run.trained else "training"
     step, seconds, hack, solve = _numbers(run, written)
     return Progress(run.arm, run.replicate, state, step, last, seconds, (time.time() - written) / 60, hack, solve)
 

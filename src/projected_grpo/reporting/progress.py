@@ -7,11 +7,11 @@ from projected_grpo.command import extra
 from projected_grpo.reporting.html import page as html_page
 from projected_grpo.reporting.html import template
 
-STATES = ("done", "evaluating", "training", "waiting")
-MARKS = {"done": "+", "evaluating": "e", "waiting": "-"}
+STATES = ("done", "trained", "training", "waiting")
+MARKS = {"done": "+", "trained": "t", "waiting": "-"}
 SILENT = 10  # minutes
 LEGEND = (
-    f"replicate:step, ! nothing written for {SILENT} min, {MARKS['evaluating']} trained and not evaluated, "
+    f"replicate:step, ! nothing written for {SILENT} min, {MARKS['trained']} trained and not evaluated, "
     f"{MARKS['done']} done, {MARKS['waiting']} waiting"
 )
 BARS = "▁▂▃▄▅▆▇█"
