@@ -23,9 +23,12 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
     assert "not of Qwen3-4B" in (results / "table1.md").read_text()
     for figure in ("training_curves", "hack_against_solve", "overlap"):
         assert (results / "figures" / f"{figure}.png").stat().st_size > 10_000
-    for arm in SMOKE["tables"]["table1"]:
-        page = (results / f"pages/samples/{arm}.html").read_text()
-        assert "&lt;|user|&gt;Write class" in page and "The solution is graded by calling run_tests()." in page, arm
+    pages = {arm: (results / f"pages/samples/{arm}.html").read_text() for arm in SMOKE["tables"]["table1"]}
+    assert all(f"Sample rollouts: {arm}" in page for arm, page in pages.items())
+    shown = "".join(pages.values())  # prompts as the models were given them
+    assert (
+        "&lt;|user|&gt;Write class" in shown and "The solution is graded by" in shown and "&lt;|assistant|&gt;" in shown
+    )
     assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
 
 
