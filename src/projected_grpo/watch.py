@@ -24,7 +24,7 @@ from projected_grpo.command import extra, run
 from projected_grpo.reading import Run
 from projected_grpo.reporting.progress import Grid, Progress, page, table
 from projected_grpo.workflow.arms import steps_of
-from projected_grpo.workflow.config import ConfigError, unknown
+from projected_grpo.workflow.config import ConfigError, prepared, unknown
 from projected_grpo.workflow.folds import grid, with_folds
 from projected_grpo.workflow.timing import job_seconds
 
@@ -38,7 +38,8 @@ def main(arguments: Sequence[str] | None) -> None:
     with extra("watch"):
         from rich.console import Console
         from rich.live import Live
-    config = merged(["config.yaml", *options.configfile])
+    schema = yaml.safe_load(Path("schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    config = prepared(merged(["config.yaml", *options.configfile]), schema)
     for name in options.tables or ():
         if name not in config["tables"]:
             raise ConfigError(unknown("--tables", name, config["tables"]))
