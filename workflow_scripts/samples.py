@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.artifacts.io import read_table, write_atomic
+from projected_grpo.artifacts.io import read_table, write_text
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.environment.prompts import encode
@@ -23,4 +23,4 @@ for n, path, file in zip(params.replicates, inputs.evaluations, inputs.tokenizer
     rows = read_table(path, EVALUATION)
     frames.append(rows.assign(replicate=n, prompt=rows["problem_id"].map(prompts)))
 text = html.samples(pd.concat(frames), params.modes, snakemake.wildcards.arm, params.note)
-write_atomic(snakemake.output[0], lambda temporary: temporary.write_text(text))
+write_text(snakemake.output[0], text)

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.artifacts.io import read_provenance, write_atomic
+from projected_grpo.artifacts.io import read_provenance, write_text
 from projected_grpo.command import extra, run
 from projected_grpo.reading import Run, counted, load
 
@@ -100,7 +100,7 @@ def main(arguments: Sequence[str] | None) -> None:
 def send(results: Path, to: str, project: str) -> int:
     """Send what was not sent before; return the number of points, each a step with its metrics."""
     file, count = results / "track" / f"{to}.json", 0
-    sent = json.loads(file.read_text()) if file.exists() else {}
+    sent = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     known = sent.setdefault(project, {})
     for each in load(results).runs:
         points = [training(each), evaluation(each)]
@@ -114,7 +114,7 @@ def send(results: Path, to: str, project: str) -> int:
                 for step, values in new:
                     log(step, values)
             known[tracked.name] = [len(part) for part in points]
-            write_atomic(file, lambda path: path.write_text(json.dumps(sent, indent=1)))
+            write_text(file, json.dumps(sent, indent=1))
             count += len(new)
     return count
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import yaml
 
-from projected_grpo.artifacts.io import write_atomic
+from projected_grpo.artifacts.io import write_text
 from projected_grpo.command import extra, run
 from projected_grpo.reading import Run
 from projected_grpo.reporting.progress import Grid, Progress, page, table
@@ -27,6 +27,7 @@ from projected_grpo.workflow.arms import steps_of
 from projected_grpo.workflow.config import ConfigError, prepared, unknown
 from projected_grpo.workflow.folds import grid, with_folds
 from projected_grpo.workflow.timing import job_seconds
+from projected_grpo.workflow.twins import with_twins
 
 
 def main(arguments: Sequence[str] | None) -> None:
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None) -> None:
         from rich.console import Console
         from rich.live import Live
     schema = yaml.safe_load(Path("schemas/config.schema.yaml").read_text(encoding="utf-8"))
-    config = prepared(merged(["config.yaml", *options.configfile]), schema)
+    config = with_twins(prepared(merged(["config.yaml", *options.configfile]), schema))
     for name in options.tables or ():
         if name not in config["tables"]:
             raise ConfigError(unknown("--tables", name, config["tables"]))
@@ -62,12 +63,15 @@ def merged(files: Sequence[str]) -> dict:
 
     config: dict = {}
     for file in files:
-        update_config(config, yaml.safe_load(Path(file).read_text()) or {})
+        update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})
     return config
 
 
 def look(config: Mapping, tables: Sequence[str] | None) -> Grid:
-    """Return the state of every run of some tables, or of all, and write it to progress.html."""
+    """Return the state of every run of some tables, or of all, and write it to progress.html.
+
+    The config is the one with its twins and without the folds' own arms.
+    """
     results, full = Path(config["results"]), {**config, **with_folds(config)}
     runs = []
     for arm, replicates in grid(config, tables).items():
@@ -78,7 +82,7 @@ def look(config: Mapping, tables: Sequence[str] | None) -> Grid:
     evaluations = [seconds for stage, _, seconds in job_seconds(results / "benchmarks") if stage == "evaluate"]
     at_a_time = max(1, sum(run.state == "training" for run in runs))
     seen = Grid(str(results), runs, time_left(runs, evaluations, at_a_time), at_a_time)
-    write_atomic(results / "progress.html", lambda path: path.write_text(page(seen)))
+    write_text(results / "progress.html", page(seen))
     return seen
 
 
