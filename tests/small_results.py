@@ -1,5 +1,6 @@
 """A results directory made up by hand: two arms and two replicates of four steps, in the files that a run leaves."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -72,7 +73,7 @@ def step_rows(arm: str, steps: int) -> list[dict]:
 def rollout_rows(arm: str, steps: int) -> list[dict]:
     return [
         {"step": step, "source": "teacher" if i == 0 else "student", "problem_id": problem.id, "mode": problem.mode}
-        | {"advantage": 0.5, "clipped": False, "ablated": False}
+        | {"advantage": 0.5, "score": float("nan"), "flagged": False, "clipped": False, "ablated": False}
         | verdict(arm == "vanilla" and i == 0)
         for step in range(1, steps + 1)
         for problem in problems("train")
@@ -84,9 +85,11 @@ def timing_rows(steps: int) -> list[dict]:
     return [{"step": step, "phase": "generate", "seconds": 30.0} for step in range(1, steps + 1)]
 
 
-def write_run(results: Path, arm: str, replicate: int, evaluated: bool = True, steps: int = STEPS) -> None:
+def write_run(
+    results: Path, arm: str, replicate: int, evaluated: bool = True, steps: int = STEPS, source: Mapping = SOURCE
+) -> None:
     run = results / f"replicate{replicate}" / "runs" / arm
-    write_table(run / "steps.parquet", step_rows(arm, steps), steps_schema(MODES), SOURCE)
+    write_table(run / "steps.parquet", step_rows(arm, steps), steps_schema(MODES), source)
     write_table(run / "rollouts.parquet", rollout_rows(arm, steps), ROLLOUTS, SOURCE)
     write_table(run / "timing.parquet", timing_rows(steps), TIMING, SOURCE)
     if evaluated:
