@@ -15,8 +15,8 @@ import yaml
 from projected_grpo.reporting.format import interval, percent
 from projected_grpo.reporting.verdicts import said
 
-SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
-OF_TABLES = {"table2": "table2", "weak_detector": "table2", "table4": "table4", "horizon": "horizon"}
+SHOWN = ("table1.csv", "pages/*.html", "pages/samples/*.html", "figures/*.png")
+OF_TABLES = {"weak_detector": "table2", **{table: table for table in ("table2", "table3", "table4", "horizon")}}
 
 
 def main(arguments: list[str]) -> int:
@@ -58,7 +58,7 @@ def screen(results: Path, config: str) -> str:
             *rows,
             "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
             *(judged or ["  no arm of this table is an intervention"]),
-            f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/samples.html",
+            f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/table1.html",
             f"Next: make report CONFIG={config}   (all of it as one page, report.html)",
         ]
     )

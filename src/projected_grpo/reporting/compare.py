@@ -1,11 +1,10 @@
 """Two studies in one figure: what differs between two experiments, or between two versions of one."""
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import rate_curve
 from projected_grpo.analysis.study import Study
-from projected_grpo.reporting.canvas import BLUE, STYLE, VERMILLION, band, end_labels, evaluated, small_multiples
+from projected_grpo.reporting.canvas import BLUE, VERMILLION, band, end_labels, evaluated, small_multiples, style
 
 
 def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
@@ -15,7 +14,7 @@ def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
     caption = (
         f"Solid, with the range over replicates: {names[0]}. {evaluated(one)}\nDashed: {names[1]}. {evaluated(other)}"
     )
-    with matplotlib.rc_context(STYLE):
+    with style():
         title = "Hack and solve rate along training, of two experiments"
         figure, panels = small_multiples(arms, title, ("optimizer step", "% of completions"), caption)
         for panel, arm in zip(panels, arms, strict=True):
