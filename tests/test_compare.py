@@ -25,8 +25,9 @@ def test_an_arm_has_the_first_results_solid_and_the_other_dashed(tmp_path):
     studies = compare.study(str(one)), compare.study(str(other))
     panels = lines(drawn(*studies, ("one", "other")))
     hack, solve = [0.0, 50.0, 50.0], [100.0, 50.0, 50.0]
-    assert panels["vanilla"] == [(False, hack), (True, hack), (False, solve), (True, solve)]
-    assert [dashed for dashed, _ in panels["erase_k4"]] == [False, False]
+    own = {name: [*[(False, rate)] * 3, (True, rate)] for name, rate in (("hack", hack), ("solve", solve))}
+    assert panels["vanilla"] == [*own["hack"], *own["solve"]]  # both replicates, their mean, and the other's mean
+    assert [dashed for dashed, _ in panels["erase_k4"]] == [False] * 6
     assert [dashed for dashed, _ in panels["vanilla_slow"]] == [True, True]
 
 

@@ -6,7 +6,7 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
-from projected_grpo.analysis.curves import last_of_replicates, path, profile
+from projected_grpo.analysis.curves import last_of_replicates, overlap_curve, path, profile, rate_curve
 from projected_grpo.reporting.figures import draw, save
 
 
@@ -59,6 +59,18 @@ def test_every_replicate_is_a_dot_where_its_path_ends():
     for arm in study.arms:
         solve, hack = last_of_replicates(study, arm)
         assert len(solve) == 2 and set(zip(solve, hack, strict=True)) <= drawn
+
+
+@pytest.mark.parametrize(
+    ("figure", "rate"), [("training_curves", "hack"), ("training_curves", "solve"), ("overlap", "")]
+)
+def test_every_replicate_is_a_thin_line_below_the_mean(figure, rate):
+    study = synthetic.make(arms=("vanilla", "erase"), replicates=(41, 42), claims={})
+    panel = next(panel for panel in draw(study, "")[figure].axes if panel.get_title(loc="left") == "erase")
+    own = rate_curve(study, "erase", rate) if rate else overlap_curve(study, "erase", "overlap_student")
+    drawn = {tuple(line.get_ydata()): line.get_linewidth() for line in panel.lines}
+    assert len(own.replicates) == 2 and not np.array_equal(*own.replicates)
+    assert [drawn[tuple(values)] for values in (*own.replicates, own.mean)] == [0.6, 0.6, 1.6]
 
 
 @pytest.mark.parametrize("hack", [0.01, 0.05, 0.3])

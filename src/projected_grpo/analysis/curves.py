@@ -1,4 +1,4 @@
-"""What the figures draw: means and ranges over replicates, paths in the plane of solve and hack, stops, profiles.
+"""What the figures draw: replicates and their means, paths in the plane of solve and hack, stops, profiles.
 
 Every arm is drawn at its own checkpoints: a baseline has more of them than an arm that is held against it.
 """
@@ -13,17 +13,19 @@ from projected_grpo.analysis.study import Study
 
 @dataclass(frozen=True)
 class Curve:
-    """Mean, lowest and highest replicate at every x, in the figure's units."""
+    """Every replicate (S, X) at every x (X,), in the figure's units."""
 
     x: np.ndarray
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    replicates: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.replicates.mean(0)
 
     @property
     def top(self) -> float:
         """The highest number anywhere."""
-        return float(np.nanmax(self.high))
+        return float(np.nanmax(self.replicates))
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,16 @@ class Profile:
     replicates: np.ndarray
 
 
-def curve(x: np.ndarray, values: np.ndarray) -> Curve:
-    """Return the curve of values (S, X)."""
-    return Curve(x, values.mean(0), values.min(0), values.max(0))
-
-
 def rate_curve(study: Study, arm: str, rate: str) -> Curve:
     """Return a rate in percent against the step, deployed, on the subset that is evaluated along the run."""
     view = study.view(arm, scope="subset")
-    return curve(view.steps, 100 * view.rates[rate].mean(2))
+    return Curve(view.steps, 100 * view.rates[rate].mean(2))
 
 
 def overlap_curve(study: Study, arm: str, column: str) -> Curve | None:
     """Return an overlap's trailing means against the step; None where a run never had one."""
     log = study.training[arm]
-    return curve(log["step"][0], trailing_means(log[column])) if np.isfinite(log[column]).any() else None
+    return Curve(log["step"][0], trailing_means(log[column])) if np.isfinite(log[column]).any() else None
 
 
 def overlap_bound(study: Study, arm: str) -> float:

@@ -1,4 +1,4 @@
-"""What the figures share: colours, panels, captions, bands, labels."""
+"""What the figures share: colours, panels, captions, replicates, labels."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -85,9 +85,10 @@ def evaluated(study: Study) -> str:
     )
 
 
-def band(panel: Axes, curve: Curve, colour: str) -> None:
-    """Draw the mean and the range over replicates."""
-    panel.fill_between(curve.x, curve.low, curve.high, color=colour, alpha=0.22, lw=0)
+def replicates(panel: Axes, curve: Curve, colour: str) -> None:
+    """Draw the mean and, thin, every replicate."""
+    for values in curve.replicates:
+        panel.plot(curve.x, values, color=colour, lw=0.6, alpha=0.5)
     panel.plot(curve.x, curve.mean, color=colour, lw=1.6)
 
 

@@ -4,16 +4,14 @@ from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import rate_curve
 from projected_grpo.analysis.study import Study
-from projected_grpo.reporting.canvas import BLUE, VERMILLION, band, end_labels, evaluated, small_multiples, style
+from projected_grpo.reporting.canvas import BLUE, VERMILLION, end_labels, evaluated, replicates, small_multiples, style
 
 
 def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
-    """Draw hack and solve against the step, one panel per arm of either study: the first one's lines solid with their
-    range, the other's dashed. A base model has no curve; its rates are where every other one begins."""
+    """Draw hack and solve against the step, one panel per arm of either study: the first one's lines solid with its
+    replicates, the other's dashed. A base model has no curve; its rates are where every other one begins."""
     arms = [arm for arm in dict.fromkeys([*one.arms, *other.arms]) if arm not in (one.base, other.base)]
-    caption = (
-        f"Solid, with the range over replicates: {names[0]}. {evaluated(one)}\nDashed: {names[1]}. {evaluated(other)}"
-    )
+    caption = f"Solid, thin the replicates: {names[0]}. {evaluated(one)}\nDashed: {names[1]}. {evaluated(other)}"
     with style():
         title = "Hack and solve rate along training, of two experiments"
         figure, panels = small_multiples(arms, title, ("optimizer step", "% of completions"), caption)
@@ -23,7 +21,7 @@ def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
             for rate, colour in (("hack", VERMILLION), ("solve", BLUE)):
                 curves = [rate_curve(study, arm, rate) for study in (one, other) if arm in study.arms]
                 if arm in one.arms:
-                    band(panel, curves[0], colour)
+                    replicates(panel, curves[0], colour)
                 if arm in other.arms:
                     panel.plot(curves[-1].x, curves[-1].mean, color=colour, lw=1.2, ls=(0, (2, 2)))
                 ends.append((curves[0].mean[-1], rate, colour))

@@ -1,6 +1,6 @@
 """Figures (method 7): training curves, hack against solve, profiles, what the direction sees, and table 2's heat map.
 
-1. Lines are means over replicates, bands run from the lowest to the highest. No smoothing but where a label says so.
+1. Thick lines are means over replicates, thin ones the replicates. No smoothing but where a label says so.
 2. Hack and solve are percent of the deployed model's completions on the subset that is evaluated along the run.
 3. Colours are Okabe and Ito's. The same study gives the same bytes: no date in the files, a fixed salt for SVG ids.
 """
@@ -24,11 +24,11 @@ from projected_grpo.reporting.canvas import (
     GREY,
     INK,
     VERMILLION,
-    band,
     end_labels,
     evaluated,
     ordered,
     panel_grid,
+    replicates,
     style,
 )
 from projected_grpo.reporting.plane import hack_against_solve
@@ -65,9 +65,7 @@ def training_curves(study: Study, note: str) -> Figure:
     The base model has no curve; its rates are where every other one begins.
     """
     arms = [arm for arm in ordered(study) if arm != study.base]
-    caption = (
-        f"{evaluated(study)} Bands: range over replicates. Dashed: the arm's baseline. Step 0: the base model.\n{note}"
-    )
+    caption = f"{evaluated(study)} Thin: the replicates. Dashed: the arm's baseline. Step 0: the base model.\n{note}"
     figure, panels = panel_grid(
         study, arms, "Hack and solve rate along training", ("optimizer step", "% of completions"), caption
     )
@@ -78,7 +76,7 @@ def training_curves(study: Study, note: str) -> Figure:
                 other = rate_curve(study, baseline, rate)
                 panel.plot(other.x, other.mean, color=colour, lw=0.9, ls=(0, (2, 2)))
             own = rate_curve(study, arm, rate)
-            band(panel, own, colour)
+            replicates(panel, own, colour)
             ends.append((own.mean[-1], rate, colour))
         panel.set(ylim=(0, 100), yticks=[0, 50, 100])
         end_labels(panel, own.x[-1], sorted(ends))
@@ -91,7 +89,7 @@ def overlap(study: Study, note: str) -> Figure:
     arms = [arm for arm in ordered(study) if overlap_curve(study, arm, "overlap_student")]
     caption = (
         f"||relu(Vg)|| / ||g||, mean over modules, trailing {WINDOW}-step mean. Line: mean over "
-        f"{len(study.replicates)} replicate(s); band: range over replicates. V as in the arm's own run.\n{note}"
+        f"{len(study.replicates)} replicate(s); thin: the replicates. V as in the arm's own run.\n{note}"
     )
     if not arms:
         caption = f"No arm has a gradient that V could see: no group of rollouts had any variance in reward.\n{note}"
@@ -106,7 +104,7 @@ def overlap(study: Study, note: str) -> Figure:
             panel.plot(chance.x, chance.mean, color=INK, lw=1.1, ls="--")
         for name, _, colour in SOURCES:
             if own := overlap_curve(study, arm, name):
-                band(panel, own, colour)
+                replicates(panel, own, colour)
                 top = max(top, own.top)
     for panel in panels:
         panel.set_ylim(0, 1.25 * top if top else 1)
