@@ -18,16 +18,16 @@ from projected_grpo.watch import look, merged
 from projected_grpo.workflow.folds import grid, with_folds
 
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "presets/smoke.yaml")]
-ARMS = ["base", "vanilla", "erase"]
+ARMS = ["base", "vanilla", "vanilla_slow"]
 
 
 @pytest.fixture
 def config(tmp_path):
-    """Two replicates of three arms: vanilla done and trained, erase in training and waiting, the base model waiting."""
+    """Two replicates: vanilla done and trained, vanilla_slow in training and waiting, the base model waiting."""
     results = tmp_path / "results"
     small_results.write_run(results, "vanilla", 1)
     small_results.write_run(results, "vanilla", 2, evaluated=False)
-    small_results.write_running(results, "erase", 1, steps=2)
+    small_results.write_running(results, "vanilla_slow", 1, steps=2)
     file = results / "benchmarks/evaluate/vanilla_replicate1.tsv"
     file.parent.mkdir(parents=True)
     file.write_text("s\th:m:s\n60.0\t0:01:00\n")
@@ -52,17 +52,22 @@ def test_states_and_steps_of_every_run(config):
         ("base", 2): "waiting",
         ("vanilla", 1): "done",
         ("vanilla", 2): "trained",
-        ("erase", 1): "training",
-        ("erase", 2): "waiting",
+        ("vanilla_slow", 1): "training",
+        ("vanilla_slow", 2): "waiting",
     }
     assert (
-        seen["erase", 1].step == 2 and seen["erase", 1].last == small_results.STEPS and not is_silent(seen["erase", 1])
+        seen["vanilla_slow", 1].step == 2
+        and seen["vanilla_slow", 1].last == small_results.STEPS
+        and not is_silent(seen["vanilla_slow", 1])
     )
-    assert seen["vanilla", 1].hack == pytest.approx((0.1, 0.2, 0.3, 0.4)) and seen["erase", 1].solve == (0.05, 0.1)
+    assert seen["vanilla", 1].hack == pytest.approx((0.1, 0.2, 0.3, 0.4)) and seen["vanilla_slow", 1].solve == (
+        0.05,
+        0.1,
+    )
 
 
 def test_the_minutes_left_are_of_all_that_is_to_come(config):
-    # Steps of 30 s: two of erase 1 and four of erase 2; evaluations of 60 s: all but vanilla 1; one training at a time.
+    # Steps of 30 s: two of one slow run and four of the other; evaluations of 60 s: all but one; one at a time.
     seen = look(config, None)
     assert seen.left == pytest.approx((6 * 30 + 5 * 60) / 60) and seen.at_a_time == 1
 
@@ -80,18 +85,20 @@ def test_a_run_whose_tables_are_being_written_is_not_complete(config, tmp_path):
 
 
 def test_a_training_that_has_only_begun_or_has_fallen_silent(config, tmp_path):
-    log = tmp_path / "results/logs/train/erase_replicate2.log"
+    log = tmp_path / "results/logs/train/vanilla_slow_replicate2.log"
     log.parent.mkdir(parents=True)
     log.write_text("")
-    (snapshot,) = (tmp_path / "results/replicate1/runs/erase/resume").iterdir()
+    (snapshot,) = (tmp_path / "results/replicate1/runs/vanilla_slow/resume").iterdir()
     os.utime(snapshot, (time.time() - 1000,) * 2)
-    assert shown(look(config, None))["erase"].startswith("erase 1:2/4! 2:0/4 ")
+    assert shown(look(config, None))["vanilla_slow"].startswith("vanilla_slow 1:2/4! 2:0/4 ")
 
 
 def test_the_table_has_a_row_per_arm_with_those_in_training_first(config):
     rows = shown(look(config, None))
-    assert [name for name in rows if name in ARMS] == ["erase", "base", "vanilla"]
-    assert rows["erase"].startswith("erase 1:2/4 2- ") and rows["erase"].endswith(" 0 10 1")  # hack, solve, minutes
+    assert [name for name in rows if name in ARMS] == ["vanilla_slow", "base", "vanilla"]
+    assert rows["vanilla_slow"].startswith("vanilla_slow 1:2/4 2- ") and rows["vanilla_slow"].endswith(
+        " 0 10 1"
+    )  # hack, solve, minutes
     assert rows["vanilla"].startswith("vanilla 1+ 2t ") and rows["base"] == "base 1- 2-"
 
 
@@ -130,6 +137,7 @@ def test_twins_are_watched_beside_their_arms(config, tmp_path):
 
 def command(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(merged(FILES)))
+    (tmp_path / "schemas").symlink_to(ROOT / "schemas")
     return [sys.executable, "-m", "projected_grpo.watch", "--configfile", "changes.yaml", "--every", "0.1"]
 
 
