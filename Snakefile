@@ -35,4 +35,4 @@ rule all:
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
         f"{RESULTS}/checks.md",
         expand(f"{RESULTS}/pages/{{page}}.html", page=[*PAGES, *TABLE_PAGES]),
-        expand(f"{RESULTS}/pages/samples/{{arm}}.html", arm=GRID),
+        expand(f"{RESULTS}/pages/arms/{{arm}}.html", arm=GRID),

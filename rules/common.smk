@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
@@ -38,11 +39,13 @@ from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
 from projected_grpo.workflow.twins import with_twins
 
-# Not workflow.basedir, which is another workflow's where this one is its module.
-HOME = Path(str(workflow.current_basedir)).parent
-SCHEMA = yaml.safe_load(
-    (HOME / "schemas/config.schema.yaml").read_text(encoding="utf-8")
-)
+if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
+    raise WorkflowError(
+        "conda environments are not supported: `make setup`, and run without --sdm conda"
+    )
+# From wherever the workflow is, which may be a git repository.
+SCHEMA_FILE = Path(workflow.source_path("../schemas/config.schema.yaml"))
+SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
 try:
     check_python(sys.executable)
     if not workflow.modifier.skip_configfile:  # as in another workflow's module
@@ -122,7 +125,7 @@ wildcard_constraints:
 
 def code_version(script):
     """Return the hash of a script and of all package code behind it, for `params: code=`."""
-    return versions.code_version(HOME / script)
+    return versions.code_version(workflow.source_path(f"../{script}"))
 
 
 PACKAGES = versions.package_versions()
@@ -219,8 +222,27 @@ def short_runs(file):
 
 def fold_runs(file):
     """Return one file of every run in table 2; what several folds share is named once."""
-    names = [spec["run"] for arms in folds(PLAIN).values() for spec in arms.values()]
-    return run_files(dict.fromkeys(names), replicates_of("table2"), file)
+    return run_files(fold_arms(), replicates_of("table2"), file)
+
+
+def fold_names():
+    """Return {held-out mode: {arm of table 2: its run in this fold}}."""
+    made = folds(PLAIN)
+    return {
+        mode: {arm: spec["run"] for arm, spec in made[mode].items()} for mode in made
+    }
+
+
+def fold_arms():
+    """Return the arms of all runs in table 2's folds, each once."""
+    names = [run for arms in fold_names().values() for run in arms.values()]
+    return list(dict.fromkeys(names))
+
+
+def arm_pages(page):
+    """Return the pages of the arms that a table's page links to: table 2's are its folds' runs."""
+    arms = fold_arms() if page == "table2" else config["tables"].get(page, [])
+    return expand(f"{RESULTS}/pages/arms/{{arm}}.html", arm=arms)
 
 
 def replicates_of(table):

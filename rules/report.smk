@@ -10,7 +10,7 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: the tables, config and software
-     {results}/pages/samples/{arm}.html    sample rollouts of every arm
+     {results}/pages/arms/{arm}.html       every arm's runs, curves and sample rollouts
 """
 
 
@@ -78,6 +78,7 @@ rule figures:
 rule pages:
     input:
         table=f"{RESULTS}/table1.md",
+        arms=arm_pages("table1"),
         evaluation=run_files([FIRST_ARM], config["replicates"], "evaluation.parquet")[0],
     output:
         **{Path(page).stem: page for page in shown("pages", PAGES, "html", "Pages")},
@@ -98,7 +99,7 @@ rule pages:
         "../workflow_scripts/pages.py"
 
 
-rule samples:
+rule arm_page:
     input:
         problems=f"{RESULTS}/problems/evaluation.parquet",
         evaluations=lambda wildcards: run_files(
@@ -110,33 +111,34 @@ rule samples:
         ],
     output:
         report(
-            f"{RESULTS}/pages/samples/{{arm}}.html",
-            caption="../report/samples.rst",
-            category="Sample rollouts",
+            f"{RESULTS}/pages/arms/{{arm}}.html",
+            caption="../report/arm.rst",
+            category="Arms",
             labels={"arm": "{arm}"},
         ),
     log:
-        f"{RESULTS}/logs/samples/{{arm}}.log",
+        f"{RESULTS}/logs/arm_page/{{arm}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/samples/{{arm}}.tsv"
+        f"{RESULTS}/benchmarks/arm_page/{{arm}}.tsv"
     conda:
         "../envs/torch.yaml"
     threads: 1
     resources:
-        **needs("samples", mem_mb=2000, runtime=10),
+        **needs("arm_page", mem_mb=2000, runtime=10),
     params:
-        code=code_version("workflow_scripts/samples.py"),
+        code=code_version("workflow_scripts/arm_page.py"),
         packages=PACKAGES,
         replicates=lambda wildcards: GRID[wildcards.arm],
         modes=config["modes"],
         note=NOTE,
     script:
-        "../workflow_scripts/samples.py"
+        "../workflow_scripts/arm_page.py"
 
 
 rule table_page:
     input:
-        f"{RESULTS}/{{page}}.md",
+        table=f"{RESULTS}/{{page}}.md",
+        arms=lambda wildcards: arm_pages(wildcards.page),
     output:
         report(
             f"{RESULTS}/pages/{{page}}.html",
@@ -157,6 +159,7 @@ rule table_page:
         **needs("table_page", mem_mb=1000, runtime=10),
     params:
         code=code_version("workflow_scripts/table_page.py"),
+        folds=lambda wildcards: fold_names() if wildcards.page == "table2" else {},
     script:
         "../workflow_scripts/table_page.py"
 

@@ -17,6 +17,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     ROOT / "results/README.md",
+    ROOT / "config/README.md",
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PROGRAMS = "make|snakemake|python|pytest|ruff|snakefmt|lint-imports|git|cd|source|hf|pip|.venv/bin/(?:python|pip)"
@@ -26,6 +27,7 @@ PARSED = (
     "cd ",
     "source ",
     "hf ",
+    "pip install git+",
     ".venv/bin/",
     "python -m projected_grpo.documents.results",
     "python -m projected_grpo.chat",
@@ -146,5 +148,11 @@ def test_a_report_shows_what_is_there_and_was_asked_for(tmp_path):
     tables = yaml.safe_load((ROOT / "presets/smoke.yaml").read_text())["tables"]
     names = [str(Path(path).relative_to(tmp_path)) for path in shown(tmp_path, tables)]
     assert names == ["table1.csv", "pages/table1.html", "figures/profile.png"]
+    (tmp_path / "pages/arms").mkdir()
+    for arm in ("erase", "of_an_older_config"):
+        (tmp_path / f"pages/arms/{arm}.html").touch()
+    (tmp_path / "pages/table1.html").write_text('<a href="arms/erase.html"><a href="arms/not_there.html">')
+    (tmp_path / "pages/table2.html").write_text('<a href="arms/of_an_older_config.html">')
+    assert [Path(path).stem for path in shown(tmp_path, tables) if "/arms/" in path] == ["erase"]
     names = [Path(path).name for path in shown(tmp_path, {**tables, "horizon": ["base"]})]
     assert "horizon.png" in names and "table2.html" not in names

@@ -15,16 +15,21 @@ from workflow_harness import FILES, ROOT, SMOKE, copy_with_results, planned
 
 ARMS = len(SMOKE["tables"]["table1"])
 CHECKED = {"checks": 1, "table_page": 1}
-SAMPLES = {"samples": ARMS}
+ARM_PAGES = {"arm_page": ARMS}
 TABLES = {"table1": 1, "figures": 1, "pages": 1, **CHECKED}
 DETECTED = {"detection": 1, **CHECKED}
 THREATENED = {"table1": 1, "pages": 1, **CHECKED}
-EVALUATION = {"evaluate": ARMS, **SAMPLES, **TABLES}
+EVALUATION = {"evaluate": ARMS, **ARM_PAGES, **TABLES}
 START = {"evaluate_start": 1}  # of the base model, whatever becomes of it in training
 EVALUATIONS = {**START, **EVALUATION}
 TRAINING = {"train": ARMS, **EVALUATION, **DETECTED}
 DIRECTIONS = {"direction": 4, **TRAINING}  # hack and random, and what vanilla measures besides
-OTHER_V = {**DIRECTIONS, "train": ARMS - 1, "evaluate": ARMS - 1, "samples": ARMS - 1}  # the base model depends on none
+OTHER_V = {
+    **DIRECTIONS,
+    "train": ARMS - 1,
+    "evaluate": ARMS - 1,
+    "arm_page": ARMS - 1,
+}  # the base model depends on none
 PAIRS = {"pairs": 1, **OTHER_V}
 FOLDS = {"pool_subset": 1, "pairs": 1, **DIRECTIONS}
 POOL = {"teacher_pool": 1, **FOLDS}
@@ -125,13 +130,13 @@ EDITS = {
     "the temperature, which V is extracted at": (setting("train", "temperature", value=0.9), {**DIRECTIONS, **START}),
     "an arm's learning rate": (
         setting("arms", "vanilla_slow", "lr_scale", value=0.5),
-        {"train": 1, "evaluate": 1, "samples": 1, **TABLES},
+        {"train": 1, "evaluate": 1, "arm_page": 1, **TABLES},
     ),
     "a matched slow control": (setting("arms", "erase", value={"slow": "vanilla_slow"}), TABLES),
     "more samples along the run": (setting("evaluation", "subset_samples", value=3), EVALUATIONS),
     "how often runs that nothing stops are evaluated": (
         setting("evaluation", "every", value=6),
-        {"evaluate": ARMS - 2, "samples": ARMS - 2, **TABLES},  # not the baseline, nor the slow control
+        {"evaluate": ARMS - 2, "arm_page": ARMS - 2, **TABLES},  # not the baseline, nor the slow control
     ),
     "direction.py": (edit("method/direction.py", "return ", "_ = 0\n    return "), DIRECTIONS),
     "k of the direction": (setting("directions", "hack", "k", value=5), OTHER_V),
@@ -142,10 +147,10 @@ EDITS = {
     "the sandbox": (setting("grading", value={"sandbox": "bwrap+seccomp"}), MODEL),
     "the model": (setting("model", "layers", value=1), MODEL),
     "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL, **START}),
-    "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **SAMPLES, **TABLES}),
+    "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **ARM_PAGES, **TABLES}),
     "a crossed replicate": (setting("crossed", value={0: {"data_seed": 7}}), TRAINING),
     "one arm less": (setting("tables", "table1", value=lambda arms: arms[:-2]), TABLES),
-    "one arm more": (one_arm_more, {"train": 1, "evaluate": 1, "samples": 1, **TABLES}),
+    "one arm more": (one_arm_more, {"train": 1, "evaluate": 1, "arm_page": 1, **TABLES}),
 }  # fmt: skip
 
 

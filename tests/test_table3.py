@@ -49,7 +49,7 @@ def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
     hack, solve = (f"{100 * rows.loc['erase_random', rate]:.1f}" for rate in ("hack", "solve"))
     lines = [line for line in crossed(table, TWINS).splitlines() if "| probe" in line or "| truth" in line]
     assert len(lines) == 2
-    assert f"(twin {hack} / {solve})" in lines[0] and "| P | vanilla | — | — |" in lines[0]
+    assert f"(twin {hack} / {solve})" in lines[0] and "| `erase` " in lines[0] and "| P | vanilla | — | — |" in lines[0]
     assert "twin" not in lines[1] and "| O |" in lines[1]
     assert "No arm here has a signal" in crossed(table[table["signal"].isna()], TWINS)
 

@@ -1,5 +1,6 @@
 """Every table at once: the smoke preset with folds and longer arms, run on top of its results."""
 
+import re
 import subprocess
 import sys
 
@@ -58,6 +59,21 @@ def test_ablations(whole):
     table = pd.read_csv(results / "table4.csv").set_index("arm")
     assert table.index[0] == "base" and table["ablates"].dropna().to_dict() == {"erase_k4": "erase"}
     assert (results / "pages/table4.html").exists()
+
+
+def test_the_tables_lead_to_the_pages_of_the_runs_behind_them(whole):
+    """Those of table 2's folds and of derived twins too; no link leads nowhere."""
+    _, results, _ = whole
+    behind = {
+        "table2": "erase_without_sentinel",
+        "table3": "probe_drop_twin",
+        "table4": "erase_k4",
+        "horizon": "erase_long",
+    }
+    for table, arm in behind.items():
+        linked = re.findall(r'<a href="(arms/.*?)"', (results / f"pages/{table}.html").read_text())
+        assert f"arms/{arm}.html" in linked, table
+        assert all((results / "pages" / href).exists() for href in linked), table
 
 
 def test_every_table_begins_with_the_base_model_and_evaluates_more_often_what_b_stops(whole):

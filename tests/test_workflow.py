@@ -23,8 +23,10 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
     assert "not of Qwen3-4B" in (results / "table1.md").read_text()
     for figure in ("training_curves", "hack_against_solve", "overlap"):
         assert (results / "figures" / f"{figure}.png").stat().st_size > 10_000
-    pages = {arm: (results / f"pages/samples/{arm}.html").read_text() for arm in SMOKE["tables"]["table1"]}
-    assert all(f"Sample rollouts: {arm}" in page for arm, page in pages.items())
+    pages = {arm: (results / f"pages/arms/{arm}.html").read_text() for arm in SMOKE["tables"]["table1"]}
+    assert all(f"<h1>{arm}: runs, curves, rollouts</h1>" in page for arm, page in pages.items())
+    table_page = (results / "pages/table1.html").read_text()
+    assert all(f'<a href="arms/{arm}.html" data-report="../' in table_page for arm in pages)
     shown = "".join(pages.values())  # prompts as the models were given them
     assert (
         "&lt;|user|&gt;Write class" in shown and "The solution is graded by" in shown and "&lt;|assistant|&gt;" in shown
@@ -127,7 +129,7 @@ def test_a_mistyped_path_beside_finished_results_is_no_new_page_of_old_numbers(s
 def test_a_locale_without_utf_8_changes_nothing(smoke_run, tmp_path):
     folder = copy_with_results(smoke_run[0], tmp_path / "repository")
     results = folder / SMOKE["results"]
-    made = ("table1.md", "table1.csv", "h1.json", "checks.md", "pages/table1.html", "pages/samples/vanilla.html")
+    made = ("table1.md", "table1.csv", "h1.json", "checks.md", "pages/table1.html", "pages/arms/vanilla.html")
     before = {name: (results / name).read_bytes() for name in made}
     for name in made:
         (results / name).unlink()

@@ -1,4 +1,4 @@
-"""The page of an arm's sample rollouts, each with its prompt as the model was given it."""
+"""The page of an arm: its runs, their curves, and sample rollouts below their prompts as the model was given them."""
 
 from projected_grpo.errors import log_to
 
@@ -13,7 +13,7 @@ from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.environment.prompts import encode
 from projected_grpo.models.base import load_tokenizer
-from projected_grpo.reporting import html
+from projected_grpo.reporting.arm import arm_page
 
 params, inputs = snakemake.params, snakemake.input
 problems, frames = read_problems(inputs.problems), []
@@ -22,5 +22,5 @@ for n, path, file in zip(params.replicates, inputs.evaluations, inputs.tokenizer
     prompts = {problem.id: tokenizer.decode(encode(tokenizer, problem)) for problem in problems}
     rows = read_table(path, EVALUATION)
     frames.append(rows.assign(replicate=n, prompt=rows["problem_id"].map(prompts)))
-text = html.samples(pd.concat(frames), params.modes, snakemake.wildcards.arm, params.note)
+text = arm_page(pd.concat(frames), params.modes, snakemake.wildcards.arm, params.note)
 write_text(snakemake.output[0], text)

@@ -12,8 +12,9 @@ from projected_grpo.reporting import html
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 source = read_provenance(inputs.evaluation)
 packages = {"python": source["python"], **source["packages"]}
+links = html.arm_links(inputs.arms, snakemake.report_href)
 made = {
-    output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8")),
+    output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8"), links, {}),
     output.setup: html.setup(snakemake.config, packages, params.note),
 }
 for path, text in made.items():

@@ -15,6 +15,8 @@ import pandas as pd
 
 from projected_grpo.artifacts.io import ArtifactError, read_table
 
+RATES = {"hack": "exploited", "solve": "correct", "attempted": "attempted"}
+
 
 @dataclass(frozen=True)
 class Run:
@@ -93,6 +95,16 @@ def with_run(rows: pd.DataFrame, run: Run) -> pd.DataFrame:
     """Return rows with the arm and the replicate as their first columns."""
     named = pd.DataFrame({"arm": run.arm, "replicate": run.replicate}, index=rows.index)
     return pd.concat([named, rows], axis=1)
+
+
+def along(evaluation: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of the fixed part of the problems that is evaluated along the run, as `counted` but for that."""
+    return evaluation[evaluation["scope"] == "subset"].reset_index(drop=True)
+
+
+def rates(evaluation: pd.DataFrame, by: str | list[str]) -> pd.DataFrame:
+    """Return hack, solve and attempted as fractions, a row per value of one or several columns."""
+    return evaluation.groupby(by)[list(RATES.values())].mean().set_axis(list(RATES), axis=1)
 
 
 def counted(evaluation: pd.DataFrame) -> pd.DataFrame:

@@ -23,9 +23,8 @@ import pandas as pd
 
 from projected_grpo.artifacts.io import read_provenance, write_text
 from projected_grpo.command import extra, run
-from projected_grpo.reading import Run, counted, load
+from projected_grpo.reading import Run, along, counted, load, rates
 
-RATES = {"hack": "exploited", "solve": "correct", "attempted": "attempted"}
 Log = Callable[[int, Mapping[str, float]], None]
 
 
@@ -130,12 +129,9 @@ def evaluation(run: Run) -> list[tuple[int, dict[str, float]]]:
     if rows.empty:
         return []
     points = []
-    for scope, part in (("subset", rows[rows["scope"] == "subset"]), ("full", counted(rows))):
-        means = part.groupby("step")[list(RATES.values())].mean()
-        points += [
-            (int(step), finite({f"evaluation/{scope}/{rate}": row[column] for rate, column in RATES.items()}))
-            for step, row in means.iterrows()
-        ]
+    for scope, part in (("subset", along(rows)), ("full", counted(rows))):
+        means = rates(part, "step").add_prefix(f"evaluation/{scope}/")
+        points += [(int(step), finite(row)) for step, row in means.iterrows()]
     return points
 
 

@@ -5,6 +5,7 @@ python -m projected_grpo.reporting --files [CONFIG]    its files that are there,
 """
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ import yaml
 from projected_grpo.reporting.format import interval, percent
 from projected_grpo.reporting.verdicts import said
 
-SHOWN = ("table1.csv", "pages/*.html", "pages/samples/*.html", "figures/*.png")
+SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
 OF_TABLES = {"weak_detector": "table2", **{table: table for table in ("table2", "table3", "table4", "horizon")}}
 
 
@@ -32,9 +33,13 @@ def main(arguments: list[str]) -> int:
 
 
 def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
-    """Return the files for a report that are there, without those of a table that the config does not ask for."""
+    """Return the files for a report that are there, without those of a table that the config does not ask for; and the
+    arms' pages that the others lead to."""
     found = [path for pattern in SHOWN for path in sorted(results.glob(pattern))]
-    return [str(path) for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
+    wanted = [path for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
+    texts = [path.read_text(encoding="utf-8") for path in wanted if path.suffix == ".html"]
+    arms = {results / "pages" / href for text in texts for href in re.findall(r'<a href="(arms/[^"]*)"', text)}
+    return [str(path) for path in [*wanted, *sorted(arms)] if path.exists()]
 
 
 def screen(results: Path, config: str) -> str:

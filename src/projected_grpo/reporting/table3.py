@@ -51,7 +51,7 @@ def _cell(rows: pd.DataFrame, arms: Sequence[str], twins: Mapping[str, str]) -> 
     for arm in arms:
         twin = twins.get(arm)
         against = f" (twin {_rates(rows.loc[twin])})" if twin in rows.index else ""
-        shown.append(f"{_rates(rows.loc[arm])}{against}")
+        shown.append(f"`{arm}` {_rates(rows.loc[arm])}{against}")
     return "; ".join(shown) or NOTHING
 
 
