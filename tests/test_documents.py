@@ -21,7 +21,7 @@ from projected_grpo.reporting.verdicts import verdict_lines
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 RUN = ROOT / "docs/run"
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_readme_says_what_the_copies_of_the_run_say():

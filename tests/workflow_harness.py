@@ -24,6 +24,8 @@ FILES = [
     "presets",
     "profiles",
     "envs",
+    "workflow",
+    "config",
     "src",
 ]
 
