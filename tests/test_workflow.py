@@ -3,12 +3,16 @@
 import json
 import os
 import re
+import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 import yaml
 from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
+
+ARMS = SMOKE["tables"]["table1"]
 
 
 def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
@@ -32,6 +36,18 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
         "&lt;|user|&gt;Write class" in shown and "The solution is graded by" in shown and "&lt;|assistant|&gt;" in shown
     )
     assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
+
+
+def test_a_report_of_folders_holds_what_its_pages_lead_to(smoke_run, tmp_path):
+    folder = copy_with_results(smoke_run[0], tmp_path / "repository")
+    pages = [f"{SMOKE['results']}/pages/{name}.html" for name in ("table1", *(f"arms/{arm}" for arm in ARMS))]
+    done = snakemake(folder, "--configfile", "presets/smoke.yaml", "--report", "report.zip", "--", *pages)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    with zipfile.ZipFile(folder / "report.zip") as report:
+        (page,) = (name for name in report.namelist() if name.endswith("/table1.html"))
+        led = set(re.findall(r'data-report="\.\./(.*?)"', report.read(page).decode()))
+        assert {Path(file).stem for file in led} == set(ARMS)
+        assert {f"report/data/raw/{file}" for file in led} <= set(report.namelist())
 
 
 def test_then_there_is_nothing_to_do(smoke_run):
