@@ -99,7 +99,7 @@ bfloat16: $(VENV)/.installed
 	python benchmarks/low_precision.py results --write docs/performance.md
 
 portable: $(VENV)/.installed
-	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/directions/hack/draw0/V.safetensors
+	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/replicate0/directions/hack/V.safetensors results/smoke/replicate0/teacher_pool.parquet
 	python benchmarks/portable.py results/smoke --write docs/performance.md
 
 timeline: $(VENV)/.installed

@@ -16,7 +16,16 @@ from projected_grpo.reporting.format import interval, percent
 from projected_grpo.reporting.verdicts import said
 
 SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
-OF_TABLES = {"table2": "table2", "weak_detector": "table2", "table4": "table4", "horizon": "horizon"}
+OF_TABLES = {
+    "table2": "table2",
+    "weak_detector": "table2",
+    "table3": "table3",
+    "signal_by_action": "table3",
+    "signal_plane": "table3",
+    "doses": "doses",
+    "table4": "table4",
+    "horizon": "horizon",
+}
 
 
 def main(arguments: list[str]) -> int:

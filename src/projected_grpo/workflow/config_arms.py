@@ -23,6 +23,7 @@ GRADIENT_SIGNALS = ("overlap", "fingerprint")
 SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
     "subset": ("overlap",),
     "body": ("detector", "truth", "overlap"),
+    "pairs": ("detector", "truth", "overlap"),
     "fpr": ("detector", "truth", "activation"),
     "accuracy": ("overlap", "probe", "activation", "fingerprint"),
     "share": ("overlap", "probe", "activation", "fingerprint"),
@@ -30,6 +31,7 @@ SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
 SIGNAL_REASONS = {
     "subset": "which has its direction's",
     "body": "which is made from no pairs of its own",
+    "pairs": "which is made from no pairs of its own",
     "fpr": "whose threshold is no quantile",
     "accuracy": "which is told nothing",
     "share": "which is told nothing",

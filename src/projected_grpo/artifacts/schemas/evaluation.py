@@ -14,7 +14,10 @@ EVALUATION = pa.schema(
             " run_tests, whose test function has another name; last step)",
         ),
         column(
-            "state", pa.string(), "deployed (quarantine zeroed) | trained (quarantine kept; only arms that have one)"
+            "state",
+            pa.string(),
+            "deployed (quarantine zeroed) | trained (quarantine kept; only arms that have one) | quarantine 0.5 (half"
+            " of it; other factors alike)",
         ),
         column("hint", pa.bool_(), "the prompt discloses the mode"),
         column("decoding", pa.string(), "sample (training temperature) | greedy"),
