@@ -662,7 +662,9 @@ def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
         known = table_arms(CONFIG, table)
         assert next(iter(known)) == "base" and known["base"]["last"] == 0
         assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")
-    assert {run for arms in folds(CONFIG).values() for run in arms["base"]["runs"].values()} == {"base"}  # no fold has one of its own
+    assert {run for arms in folds(CONFIG).values() for run in arms["base"]["runs"].values()} == {
+        "base"
+    }  # no fold has one of its own
 
 
 def test_a_tables_ceiling_is_its_arm_without_loopholes():

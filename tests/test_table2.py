@@ -305,7 +305,9 @@ def test_table_3_holds_one_mode_out_of_each_replicate_in_turn():
     assert set(folds.in_turn(config)["base"]["runs"].values()) == {"base"}
     only = {**config, "tables": {"table1": CONFIG["tables"]["table1"], "table3": CONFIG["tables"]["table3"]}}
     expanded = folds.with_folds(only)
-    assert "probe_drop_without_sentinel" in expanded["arms"] and "probe_drop_without_file_marker" not in expanded["arms"]
+    assert (
+        "probe_drop_without_sentinel" in expanded["arms"] and "probe_drop_without_file_marker" not in expanded["arms"]
+    )
     assert expanded["signals"]["probe_without_sentinel"]["subset"] == "without_sentinel"
     used = set(folds.in_tables(only))
     assert {"erase", "probe_drop_without_sentinel"} <= used and "probe_drop" not in used

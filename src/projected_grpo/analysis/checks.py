@@ -117,7 +117,9 @@ def _hides(study: Study) -> list[Check]:
         third = max(1, recall.shape[1] // 3)
         first, last = ([mean(own) for own in part] for part in (recall[:, :third], recall[:, -third:]))
         change = _of_replicates(np.subtract(last, first))
-        lines.append(Check("hides", arm, _no_fall(change), {"first": mean(first), "last": mean(last), "change": change}))
+        lines.append(
+            Check("hides", arm, _no_fall(change), {"first": mean(first), "last": mean(last), "change": change})
+        )
     return lines
 
 

@@ -75,7 +75,9 @@ CHECKS: dict[str, tuple[str, Words]] = {
     ),
     "hides": (
         "the signal goes on flagging what its run attempts: in the last third of the steps no less than in the first",
-        lambda n: f"flagged of the attempts {_share(n['first'])}, then {_share(n['last'])}; change {in_points(n['change'])}",
+        lambda n: (
+            f"flagged of the attempts {_share(n['first'])}, then {_share(n['last'])}; change {in_points(n['change'])}"
+        ),
     ),
     "basis": (
         f"a refreshed V keeps to its old basis (at least {ROTATED})",

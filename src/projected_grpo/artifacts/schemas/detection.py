@@ -14,6 +14,11 @@ DETECTION = pa.schema(
         column("mode", pa.string(), "loophole mode of the problem"),
         column("kind", pa.string(), "hack (exploited) | correct | wrong (neither, and no exploit attempted) | other"),
         column("score", pa.float64(), "the detector's score of it; of a V its overlap, a ratio"),
-        column("flagged", pa.bool_(), "the score exceeds the signal's threshold; null for a V and for a twin"),
+        column(
+            "flagged",
+            pa.bool_(),
+            "the score exceeds the signal's threshold; null for a V and for a twin",
+            nullable=True,
+        ),
     ]
 )
