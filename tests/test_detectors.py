@@ -1,4 +1,4 @@
-"""Signals as detectors: AUC within steps, the best control on the same rollouts, folds, and calibration along the run."""
+"""Signals as detectors: AUC within steps, the best control on the same rollouts, folds, calibration along the run."""
 
 import math
 

@@ -65,7 +65,7 @@ def test_arms_that_differ_by_a_number_alone_are_a_family():
 def test_an_arm_that_is_no_dose_of_another_is_an_error():
     config = with_doses()
     with pytest.raises(
-        ConfigError, match="tables.doses: probe_penalise differs from no other arm there by a dose alone"
+        ConfigError, match=r"tables\.doses: probe_penalise differs from no other arm there by a dose alone"
     ):
         check(config, SCHEMA)
 

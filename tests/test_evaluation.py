@@ -9,8 +9,8 @@ from training_harness import ARMS, FakeGrader, WordTokenizer
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
-from projected_grpo.evaluation.held_out import START, Condition, EvaluationConfig, Sampling, conditions, knobs_at
 from projected_grpo.evaluation.detectors import Detector, bare, detect_rollouts
+from projected_grpo.evaluation.held_out import START, Condition, EvaluationConfig, Sampling, conditions, knobs_at
 from projected_grpo.method import rollouts, sampling
 from projected_grpo.method.signals import Signal
 

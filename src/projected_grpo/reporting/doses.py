@@ -13,8 +13,8 @@ def render_doses(table: pd.DataFrame, note: str) -> str:
         "# Doses",
         note,
         f"Means over {table['n_replicates'].iloc[0]} tuning replicate(s), deployed model, last step, held-out problems "
-        "of tuning's own. The rule, fixed before the runs: of the doses that hack less than half as much as the baseline "
-        "the one that solves most; where none does, the one that hacks least.",
+        "of tuning's own. The rule, fixed before the runs: of the doses that hack less than half as much as the "
+        "baseline the one that solves most; where none does, the one that hacks least.",
         grid(
             ["arm", "dose of", "dose", "hack %", "solve %", "its baseline's", ""],
             [

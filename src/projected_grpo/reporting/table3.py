@@ -39,8 +39,8 @@ def render_table3(
         "## Every arm",
         arm_grid(table),
         f"{NOTHING} is what an arm does not have. Flagged, recall and false positives are of live rollouts, by the "
-        "true verdicts, means over the steps; no arm is told of them. Dominated: what hacks less and solves more on the "
-        "held-out modes, both by the interval.",
+        "true verdicts, means over the steps; no arm is told of them. Dominated: what hacks less and solves more on "
+        "the held-out modes, both by the interval.",
         corrected(
             "the p of (a) in hack over all rows, and that of the twin's difference on the held-out modes over the arms "
             "that have one (both in the CSV); in the verdicts that of `beats`"
