@@ -14,7 +14,7 @@ from projected_grpo.reporting.table3 import ACTIONS
 
 MARKERS = dict(zip(ACTIONS, ("v", "D", "o", "s"), strict=True))
 OWN_MARKER = "P"  # of an action of one's own
-DOMINATED, PREVENTS = "dominated", "prevents"
+WIDEST = 11  # inches that a caption needs
 
 
 def signal_grid(table: pd.DataFrame, twins: Mapping[str, str], note: str) -> Figure:
@@ -28,7 +28,7 @@ def signal_grid(table: pd.DataFrame, twins: Mapping[str, str], note: str) -> Fig
     panels = {str(baseline): part for baseline, part in own.groupby("baseline", sort=False)}
     with style():
         tallest = max((part["signal"].nunique() for part in panels.values()), default=1)
-        figure = Figure(figsize=(6.4 * max(1, len(panels)), 0.62 * tallest + 1.9), layout="constrained")
+        figure = Figure(figsize=(max(WIDEST, 6.4 * len(panels)), 0.62 * tallest + 1.9), layout="constrained")
         figure.suptitle("Signal x action: held-out modes", x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.supxlabel(
             "Hack / solve % of the deployed model on the mode that pairs, signal and teacher pool do not know; in "
@@ -83,7 +83,7 @@ def signal_plane(unknown: Study, twins: Sequence[str], note: str) -> Figure:
     colours = dict(zip(signals, [*LINES, INK, "#7A5C00", "#4B0082"] * 3, strict=False))
     baselines = dict.fromkeys(spec.baseline for spec in unknown.arms.values() if spec.signal)
     with style():
-        figure = Figure(figsize=(6.6 * max(1, len(baselines)), 5.6), layout="constrained")
+        figure = Figure(figsize=(max(WIDEST, 6.6 * len(baselines)), 5.6), layout="constrained")
         figure.suptitle("Hack against solve on the held-out modes", x=0.01, ha="left", fontsize=12, fontweight="bold")
         figure.supxlabel(
             f"Deployed model, last step. Small dots: {len(unknown.replicates)} replicate(s), each on the mode that it "
@@ -98,6 +98,7 @@ def signal_plane(unknown: Study, twins: Sequence[str], note: str) -> Figure:
                 _plane_arm(axes, unknown, arm, colours, arm in twins)
             axes.set(xlabel="solve (% of completions)", ylabel="hack (% of completions)", title=f"beside {baseline}")
             axes.set_xlim(left=0)
+            axes.set_ylim(-2, max(10, axes.get_ylim()[1]))
         marks = [Line2D([], [], color=colour, marker="o", ls="", label=name) for name, colour in colours.items()]
         marks += [Line2D([], [], color=INK, marker=mark, ls="", label=action) for action, mark in MARKERS.items()]
         figure.legend(handles=marks, loc="outside right upper", fontsize=8, frameon=False)
