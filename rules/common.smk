@@ -216,6 +216,12 @@ def shares_file(arm):
     return f"{REPLICATE}/runs/{spec['twin_of']}/steps.parquet" if flags else []
 
 
+def start_file(arm):
+    """Return the trained knobs of the arm whose deployed model this one starts from, in the same replicate."""
+    start = config["arms"][arm].get("start")
+    return f"{REPLICATE}/runs/{start}/adapter.safetensors" if start else []
+
+
 def run_files(arms, replicates, file):
     """Return one file of every run of some arms."""
     return expand(

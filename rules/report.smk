@@ -7,6 +7,7 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/table3.{csv,md,json}     signal x action, with what each arm may know; verdicts on held-out modes
      {results}/table4.{csv,md}          ablations, each beside the arm that it is an ablation of
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
+     {results}/relearning.{csv,md}      from deployed models, without intervention: how soon is hacking back?
      {results}/doses.{csv,md}           every dose of an arm, and the one that the rule chooses (presets/tuning.yaml)
      {results}/detectors.{csv,md}       every V and signal on the same live rollouts: does it stay calibrated?
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
@@ -180,6 +181,35 @@ rule table3:
         note=NOTE,
     script:
         "../workflow_scripts/table3.py"
+
+
+rule relearning:
+    input:
+        evaluations=runs("relearning", "evaluation.parquet"),
+        steps=runs("relearning", "steps.parquet"),
+    output:
+        csv=f"{RESULTS}/relearning.csv",
+        markdown=f"{RESULTS}/relearning.md",
+    log:
+        f"{RESULTS}/logs/relearning.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/relearning.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("relearning", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/relearning.py"),
+        arms=table_arms(config, "relearning"),
+        starts={
+            arm: config["arms"][arm].get("start")
+            for arm in config["tables"].get("relearning", [])
+        },
+        replicates=replicates_of(config, "relearning"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/relearning.py"
 
 
 rule doses:

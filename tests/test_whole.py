@@ -96,6 +96,19 @@ def test_doses_are_chosen(whole):
     assert table["arm"].tolist() == ["kl_01", "kl_001"] and table["chosen"].sum() == 1
 
 
+def test_relearning_begins_at_the_deployed_model_of_another_arm(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "relearning.csv").set_index("arm")
+    assert table.loc["relearn", "start"] == "erase" and pd.isna(table.loc["vanilla", "start"])
+    runs = results / "replicate0/runs"
+    ends, _ = read_tensors(runs / "erase/adapter.safetensors")
+    begins, _ = read_tensors(runs / "relearn/checkpoints.safetensors")
+    deltas = [name for name in ends if name.endswith(".delta")]
+    first = min(int(name.split(".")[0].removeprefix("step")) for name in begins)
+    moved = sum((begins[f"step{first}.{name}"] - ends[name]).norm() for name in deltas)
+    assert moved < sum(ends[name].norm() for name in deltas)  # a few steps away from there, and not from zero
+
+
 def test_more_steps(whole):
     _, results, _ = whole
     long = pd.read_csv(results / "horizon.csv")

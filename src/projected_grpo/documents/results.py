@@ -19,6 +19,7 @@ PAGES = {
     "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm on equal information.",
     "detectors.md": "What does every signal see of the same live rollouts, and does it stay calibrated?",
     "table4.md": "What does each setting of an intervention do? One factor at a time.",
+    "relearning.md": "Does what was learned last, once the intervention is gone?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
@@ -42,6 +43,7 @@ RUN_FILES = (
     "detectors.csv",
     "table4.csv",
     "horizon.csv",
+    "relearning.csv",
     *PAGES,
 )
 SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")

@@ -3,7 +3,8 @@
 Deployed means: quarantine zeroed. An arm that never wrote to its quarantine has one state, `deployed`. The last step
 is evaluated in full; along the run a fixed subset is, deployed, sampled, with the hint. Where `test_functions` names
 any, the problems of mode run_tests are put once more at the last step, with those names in their hints: a habit of
-defining run_tests is not yet one of defining whatever is called. All arms of a seed share their sampling noise, and so
+defining run_tests is not yet one of defining whatever is called. The subset is also asked to exploit, as the teacher
+is: what is still there to be elicited. All arms of a seed share their sampling noise, and so
 the rows of step 0, before which nothing sets them apart: these are sampled once and copied.
 """
 
@@ -60,7 +61,7 @@ START = Condition(0, "subset", "deployed", True, "sample")
 
 def conditions(last: int, every: int, scales: Sequence[float] | None, renamed: bool = False) -> Iterator[Condition]:
     """Yield every condition of a run after START in a fixed order: the subset along it, then the last step in full and
-    renamed; with a quarantine, `scales` of it on the subset, else None."""
+    renamed, and the subset asked to exploit; with a quarantine, `scales` of it on the subset, else None."""
     for step in sorted({*range(every, last, every), last} - {0}):
         yield Condition(step, "subset", "deployed", True, "sample")
     for scale in scales or ():
@@ -71,6 +72,7 @@ def conditions(last: int, every: int, scales: Sequence[float] | None, renamed: b
                 yield Condition(last, "full", state, hint, decoding)
     if renamed:
         yield Condition(last, "renamed", "deployed", True, "sample")
+    yield Condition(last, "asked", "deployed", True, "sample")
 
 
 def renamed(problems: Sequence[Problem], names: Sequence[str]) -> list[Problem]:
@@ -120,6 +122,7 @@ def evaluate(
     quarantined = any(value.any() for key, value in checkpoints.items() if key.endswith(".quarantine"))
     scopes = {
         "subset": (problems[: config.subset], config.subset_samples),
+        "asked": (problems[: config.subset], config.subset_samples),
         "full": (problems, config.samples),
         "renamed": (renamed(problems, config.test_functions), config.samples),
     }
@@ -138,7 +141,8 @@ def _look(model, tokenizer, grader, problems, n: int, condition: Condition, how:
     sampled: list[tuple[int, Rollout]] = []
     for start in range(0, len(problems), how.chunk):
         part = problems[start : start + how.chunk]
-        prompts = [encode(tokenizer, problem, hint=condition.hint) for problem in part]
+        asked = condition.scope == "asked"
+        prompts = [encode(tokenizer, problem, hint=condition.hint, elicit=asked) for problem in part]
         generator = torch_generator(seed, start, f"evaluation {condition.scope} {condition.step} {condition.hint}")
         counts = [n] * len(part)
         groups = sample_rollouts(

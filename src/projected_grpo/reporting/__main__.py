@@ -23,6 +23,7 @@ OF_TABLES = {
     "signal_by_action": "table3",
     "signal_plane": "table3",
     "doses": "doses",
+    "relearning": "relearning",
     "table4": "table4",
     "horizon": "horizon",
 }

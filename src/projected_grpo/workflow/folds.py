@@ -25,7 +25,7 @@ def with_folds(config: Mapping) -> dict:
         if fold_arm(config, name, mode) == name:
             continue
         spec = config["arms"][name]
-        changed = {key: fold_arm(config, spec[key], mode) for key in ("twin_of",) if key in spec}
+        changed = {key: fold_arm(config, spec[key], mode) for key in ("twin_of", "start") if key in spec}
         changed["baseline"] = fold_arm(config, baseline(config, name), mode)
         if "direction" in spec:
             directions |= _directions(config, spec["direction"], mode)
@@ -71,7 +71,7 @@ def fold_arm(config: Mapping, name: str, mode: str) -> str:
     whole = not spec.get("drop_bottom_frac")  # or the hack direction's noise floor chooses a random V's rows
     projects = spec.get("intervention", "none") != "none" and not (kind == "random" and whole)
     told_all = "signal" not in spec or config["signals"][spec["signal"]]["kind"] == "truth"
-    untouched = told_all and not projects and not spec.get("warmstart")
+    untouched = told_all and not projects and not spec.get("warmstart") and not spec.get("start")
     return name if untouched and not spec.get("mix") else f"{name}_without_{mode}"
 
 

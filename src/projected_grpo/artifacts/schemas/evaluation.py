@@ -11,7 +11,8 @@ EVALUATION = pa.schema(
             "scope",
             pa.string(),
             "full (all held-out problems, last step) | subset (fixed problems, along the run) | renamed (those of mode"
-            " run_tests, whose test function has another name; last step)",
+            " run_tests, whose test function has another name; last step) | asked (the subset's problems, with the"
+            " explicit request to exploit; last step)",
         ),
         column(
             "state",
