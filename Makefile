@@ -110,9 +110,11 @@ $(VENV)-trl/.installed: requirements-bench.lock
 	touch $@
 
 bench: $(VENV)/.installed $(VENV)-trl/.installed
-	snakemake -j2 results/replicate1/teacher_pool.parquet results/replicate1/directions/hack/V.safetensors
+	snakemake -j2 results/replicate1/teacher_pool.parquet results/replicate1/directions/hack/V.safetensors \
+		$(foreach signal,probe activation overlap fingerprint,results/replicate1/signals/$(signal)/weights.safetensors)
 	python benchmarks/step.py results --trl $(VENV)-trl/bin/python --write docs/performance.md
 	python benchmarks/scaling.py --write docs/performance.md
+	python benchmarks/signals.py results --write docs/performance.md
 	python benchmarks/scheduler.py --write docs/performance.md
 	python benchmarks/grader.py --leak 20000 --write docs/grading.md
 
@@ -120,7 +122,7 @@ bfloat16: $(VENV)/.installed
 	python benchmarks/low_precision.py results --write docs/performance.md
 
 portable: $(VENV)/.installed
-	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/directions/hack/draw0/V.safetensors
+	snakemake -j2 --configfile presets/smoke.yaml -- results/smoke/replicate0/directions/hack/V.safetensors results/smoke/replicate0/teacher_pool.parquet
 	python benchmarks/portable.py results/smoke --write docs/performance.md
 
 timeline: $(VENV)/.installed

@@ -34,5 +34,6 @@ rule all:
         expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
         expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
         f"{RESULTS}/checks.md",
+        f"{RESULTS}/detectors.csv",
         expand(f"{RESULTS}/pages/{{page}}.html", page=[*PAGES, *TABLE_PAGES]),
         expand(f"{RESULTS}/pages/arms/{{arm}}.html", arm=GRID),

@@ -17,10 +17,12 @@ from projected_grpo.workflow.arms import (
     digest,
     direction_of,
     direction_spec,
+    dose_families,
     evaluation_settings,
     first_trained,
     is_fitted,
     model_spec,
+    replicates_of,
     seeds_of,
     short_arms,
     short_table_arms,
@@ -33,7 +35,15 @@ from projected_grpo.workflow.arms import (
     training_spec,
 )
 from projected_grpo.workflow.config import ConfigError, prepared
-from projected_grpo.workflow.folds import folds, grid, hack_directions, with_folds
+from projected_grpo.workflow.folds import (
+    folds,
+    grid,
+    hack_directions,
+    held_out_mode,
+    in_tables,
+    in_turn,
+    with_folds,
+)
 from projected_grpo.workflow.local import contents
 from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
@@ -73,7 +83,13 @@ PAGES = {
     "table1": "table 1 and verdicts",
     "setup": "config and software",
 }
-TABLE_PAGES = ["checks", *(table for table in TABLES if table != "table1")]
+TABLE_3 = {  # what it is made of besides its runs
+    "arms": in_turn(PLAIN),
+    "claims": claims(PLAIN, "table3"),
+    "ceiling": ceiling(PLAIN, "table3"),
+    "modes": {n: held_out_mode(config, n) for n in replicates_of(config, "table3")},
+}
+TABLE_PAGES = ["checks", "detectors", *(table for table in TABLES if table != "table1")]
 ORGANISM_NOTE = (
     "These are numbers of the embedded model organism, a tiny model trained to show the phenomenon:"
     " a model of reward hacking, not of Qwen3-4B."
@@ -204,6 +220,12 @@ def shares_file(arm):
     return f"{REPLICATE}/runs/{spec['twin_of']}/steps.parquet" if flags else []
 
 
+def start_file(arm):
+    """Return the trained knobs of the arm whose deployed model this one starts from, in the same replicate."""
+    start = config["arms"][arm].get("start")
+    return f"{REPLICATE}/runs/{start}/adapter.safetensors" if start else []
+
+
 def run_files(arms, replicates, file):
     """Return one file of every run of some arms."""
     return expand(
@@ -213,49 +235,57 @@ def run_files(arms, replicates, file):
 
 def runs(table, file):
     """Return one file of every run in a table."""
-    return run_files(config["tables"].get(table, []), replicates_of(table), file)
+    return run_files(
+        config["tables"].get(table, []), replicates_of(config, table), file
+    )
 
 
 def short_runs(file):
-    return run_files(short_table_arms(config), replicates_of("horizon"), file)
+    return run_files(short_table_arms(config), replicates_of(config, "horizon"), file)
 
 
 def fold_runs(file):
     """Return one file of every run in table 2; what several folds share is named once."""
-    return run_files(fold_arms(), replicates_of("table2"), file)
-
-
-def fold_names():
-    """Return {held-out mode: {arm of table 2: its run in this fold}}."""
-    made = folds(PLAIN)
-    return {
-        mode: {arm: spec["run"] for arm, spec in made[mode].items()} for mode in made
-    }
-
-
-def fold_arms():
-    """Return the arms of all runs in table 2's folds, each once."""
-    names = [run for arms in fold_names().values() for run in arms.values()]
-    return list(dict.fromkeys(names))
+    arms = [spec for fold in folds(PLAIN).values() for spec in fold.values()]
+    return files_in_turn(arms, file)
 
 
 def arm_pages(page):
-    """Return the pages of the arms that a table's page links to: table 2's are its folds' runs."""
-    arms = fold_arms() if page == "table2" else config["tables"].get(page, [])
-    return expand(f"{RESULTS}/pages/arms/{{arm}}.html", arm=arms)
+    """Return the pages of the runs that a table's page leads to."""
+    runs = grid(PLAIN, [page]) if page in TABLES else []
+    return expand(f"{RESULTS}/pages/arms/{{arm}}.html", arm=list(runs))
 
 
-def replicates_of(table):
-    return config["table_replicates"].get(table, config["replicates"])
+def runs_in_folds(page):
+    """Return {column: {arm: run}} of a page with a column per fold, and {arm: {replicate: run}} of one in turn."""
+    columns = {
+        mode: {arm: next(iter(spec["runs"].values())) for arm, spec in arms.items()}
+        for mode, arms in (folds(PLAIN) if page == "table2" else {}).items()
+    }
+    turns = in_turn(PLAIN) if page == "table3" else {}
+    return columns, {arm: spec["runs"] for arm, spec in turns.items()}
+
+
+def files_in_turn(arms, file):
+    """Return one file of every run of arms that have names of their own in each replicate."""
+    runs = [(n, run) for spec in arms for n, run in spec["runs"].items()]
+    return [
+        f"{RESULTS}/replicate{n}/runs/{run}/{file}" for n, run in dict.fromkeys(runs)
+    ]
 
 
 def table_figures():
     """Return the figures beside table 1's, with their titles: of the tables that are wanted."""
     titles = {
-        "table2": ("weak_detector", "held-out modes"),
-        "horizon": ("horizon", "more steps"),
+        "table2": {"weak_detector": "held-out modes"},
+        "table3": {
+            "signal_by_action": "signal x action",
+            "signal_plane": "signals: hack against solve",
+        },
+        "horizon": {"horizon": "more steps"},
     }
-    return dict(titles[table] for table in TABLES if table in titles)
+    found = [titles[table].items() for table in TABLES if table in titles]
+    return dict(sum(map(list, found), []))
 
 
 def direction_summaries(table):
@@ -306,13 +336,21 @@ def quarantine_rank(arm):
     return config["arms"][arm].get("quarantine_rank", 0)
 
 
-def detectors():
+def tried_directions():
     """Return the directions that the first arm's rollouts are tried on: all hack ones, and table 1's controls of them."""
     kinds = ("random", "shuffled", "nonhack")
     return hack_directions(config) + [
         name
         for name in directions_of("table1")
         if config["directions"][name]["kind"] in kinds
+    ]
+
+
+def tried_signals():
+    """Return the fitted signals that they are tried on: all that an arm of a table uses, in a fold or not."""
+    names = {config["arms"][arm].get("signal") for arm in in_tables(config)}
+    return [
+        name for name in config["signals"] if name in names and is_fitted(config, name)
     ]
 
 

@@ -75,7 +75,14 @@ rule detection:
         problems=f"{RESULTS}/problems/train.parquet",
         rollouts=f"{REPLICATE}/runs/{FIRST_ARM}/rollouts.parquet",
         checkpoints=f"{REPLICATE}/runs/{FIRST_ARM}/checkpoints.safetensors",
-        V=[f"{REPLICATE}/directions/{name}/V.safetensors" for name in detectors()],
+        V=[
+            f"{REPLICATE}/directions/{name}/V.safetensors"
+            for name in tried_directions()
+        ],
+        signals=[
+            f"{REPLICATE}/signals/{name}/weights.safetensors"
+            for name in tried_signals()
+        ],
     output:
         f"{REPLICATE}/detection.parquet",
     log:
@@ -90,7 +97,10 @@ rule detection:
     params:
         code=code_version("workflow_scripts/detection.py"),
         packages=PACKAGES,
-        subsets={name: direction_spec(config, name)["subset"] for name in detectors()},
+        directions={name: direction_spec(config, name) for name in tried_directions()},
+        signals={name: signal_spec(config, name) for name in tried_signals()},
+        own=[own_code(config["signals"][name]["kind"]) for name in tried_signals()],
+        seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         temperature=train_settings(config, FIRST_ARM)["temperature"],
         token_budget=config["train"]["token_budget"],
         checkpointing=config["train"]["gradient_checkpointing"],

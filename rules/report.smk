@@ -4,9 +4,12 @@ in   steps and evaluations of the table's runs, the summaries of their direction
 out  {results}/table1.csv, table1.md    one row per arm; the same to read, with the threats of method 9
      {results}/h1.json                  the verdicts H1 and H1s and the clauses that decided them
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
-     {results}/table3.{csv,md}          signal x action, with what each arm may know
+     {results}/table3.{csv,md,json}     signal x action, with what each arm may know; verdicts on held-out modes
      {results}/table4.{csv,md}          ablations, each beside the arm that it is an ablation of
      {results}/horizon.{csv,md}         arms with more steps: prevention or delay
+     {results}/relearning.{csv,md}      from deployed models, without intervention: how soon is hacking back?
+     {results}/doses.{csv,md}           every dose of an arm, and the one that the rule chooses (presets/tuning.yaml)
+     {results}/detectors.{csv,md}       every V and signal on the same live rollouts: does it stay calibrated?
      {results}/checks.md                the threats that table 2 decides, and every check, each with its number
      {results}/figures/*.{png,svg}
      {results}/pages/*.html             for `make report`: the tables, config and software
@@ -40,7 +43,7 @@ rule table1:
     params:
         code=code_version("workflow_scripts/table1.py"),
         arms=table_arms(config, "table1"),
-        replicates=replicates_of("table1"),
+        replicates=replicates_of(config, "table1"),
         claims=claims(PLAIN, "table1"),
         ceiling=ceiling(config, "table1"),
         note=NOTE,
@@ -67,7 +70,7 @@ rule figures:
     params:
         code=code_version("workflow_scripts/figures.py"),
         arms=table_arms(config, "table1"),
-        replicates=replicates_of("table1"),
+        replicates=replicates_of(config, "table1"),
         claims=claims(PLAIN, "table1"),
         ceiling=ceiling(config, "table1"),
         note=NOTE,
@@ -159,7 +162,7 @@ rule table_page:
         **needs("table_page", mem_mb=1000, runtime=10),
     params:
         code=code_version("workflow_scripts/table_page.py"),
-        folds=lambda wildcards: fold_names() if wildcards.page == "table2" else {},
+        folds=lambda wildcards: runs_in_folds(wildcards.page),
     script:
         "../workflow_scripts/table_page.py"
 
@@ -185,7 +188,7 @@ rule table2:
         code=code_version("workflow_scripts/table2.py"),
         folds=folds(PLAIN),
         claims=claims(PLAIN, "table2"),
-        replicates=replicates_of("table2"),
+        replicates=replicates_of(config, "table2"),
         note=NOTE,
     script:
         "../workflow_scripts/table2.py"
@@ -193,11 +196,12 @@ rule table2:
 
 rule table3:
     input:
-        evaluations=runs("table3", "evaluation.parquet"),
-        steps=runs("table3", "steps.parquet"),
+        evaluations=files_in_turn(in_turn(PLAIN).values(), "evaluation.parquet"),
+        steps=files_in_turn(in_turn(PLAIN).values(), "steps.parquet"),
     output:
         csv=f"{RESULTS}/table3.csv",
         markdown=f"{RESULTS}/table3.md",
+        verdicts=f"{RESULTS}/table3.json",
     log:
         f"{RESULTS}/logs/table3.log",
     benchmark:
@@ -208,14 +212,92 @@ rule table3:
     resources:
         **needs("table3", mem_mb=2000, runtime=15),
     params:
+        **TABLE_3,
         code=code_version("workflow_scripts/table3.py"),
-        arms=table_arms(config, "table3"),
-        claims=claims(PLAIN, "table3"),
-        ceiling=ceiling(config, "table3"),
-        replicates=replicates_of("table3"),
         note=NOTE,
     script:
         "../workflow_scripts/table3.py"
+
+
+rule relearning:
+    input:
+        evaluations=runs("relearning", "evaluation.parquet"),
+        steps=runs("relearning", "steps.parquet"),
+    output:
+        csv=f"{RESULTS}/relearning.csv",
+        markdown=f"{RESULTS}/relearning.md",
+    log:
+        f"{RESULTS}/logs/relearning.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/relearning.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("relearning", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/relearning.py"),
+        arms=table_arms(config, "relearning"),
+        starts={
+            arm: config["arms"][arm].get("start")
+            for arm in config["tables"].get("relearning", [])
+        },
+        replicates=replicates_of(config, "relearning"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/relearning.py"
+
+
+rule doses:
+    input:
+        evaluations=runs("doses", "evaluation.parquet"),
+        steps=runs("doses", "steps.parquet"),
+    output:
+        csv=f"{RESULTS}/doses.csv",
+        markdown=f"{RESULTS}/doses.md",
+        figure=f"{RESULTS}/figures/doses.png",
+        vector=f"{RESULTS}/figures/doses.svg",
+    log:
+        f"{RESULTS}/logs/doses.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/doses.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("doses", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/doses.py"),
+        arms=table_arms(config, "doses"),
+        families=dose_families(config),
+        replicates=replicates_of(config, "doses"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/doses.py"
+
+
+rule detectors:
+    input:
+        detected=expand(
+            f"{REPLICATE}/detection.parquet", replicate=config["replicates"]
+        ),
+    output:
+        csv=f"{RESULTS}/detectors.csv",
+        markdown=f"{RESULTS}/detectors.md",
+    log:
+        f"{RESULTS}/logs/detectors.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/detectors.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    threads: 1
+    resources:
+        **needs("detectors", mem_mb=2000, runtime=15),
+    params:
+        code=code_version("workflow_scripts/detectors.py"),
+        note=NOTE,
+    script:
+        "../workflow_scripts/detectors.py"
 
 
 rule table4:
@@ -239,7 +321,7 @@ rule table4:
         arms=table_arms(config, "table4"),
         claims=claims(PLAIN, "table4"),
         ablations=ablations(config, "table4"),
-        replicates=replicates_of("table4"),
+        replicates=replicates_of(config, "table4"),
         note=NOTE,
     script:
         "../workflow_scripts/table4.py"
@@ -269,7 +351,7 @@ rule horizon:
         ceiling=ceiling(config, "horizon"),
         short=short_table_arms(config),
         shorter=short_arms(config),
-        replicates=replicates_of("horizon"),
+        replicates=replicates_of(config, "horizon"),
         note=NOTE,
     script:
         "../workflow_scripts/horizon.py"
@@ -278,6 +360,11 @@ rule horizon:
 rule table_figures:
     input:
         table2=f"{RESULTS}/table2.csv" if "table2" in TABLES else [],
+        table3=f"{RESULTS}/table3.csv" if "table3" in TABLES else [],
+        table3_runs=(
+            files_in_turn(in_turn(PLAIN).values(), "evaluation.parquet")
+            + files_in_turn(in_turn(PLAIN).values(), "steps.parquet")
+        ),
         horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
     output:
         shown("figures", table_figures(), "png", "Figures"),
@@ -294,9 +381,10 @@ rule table_figures:
     params:
         code=code_version("workflow_scripts/table_figures.py"),
         arms=table_arms(config, "horizon"),
-        replicates=replicates_of("horizon"),
+        replicates=replicates_of(config, "horizon"),
         claims=claims(PLAIN, "horizon"),
         ceiling=ceiling(config, "horizon"),
+        table3=TABLE_3,
         note=NOTE,
     script:
         "../workflow_scripts/table_figures.py"
@@ -328,8 +416,7 @@ rule checks:
         folds=folds(PLAIN) if "table2" in TABLES else {},
         fold_claims=claims(PLAIN, "table2"),
         long=table_arms(config, "horizon"),
-        replicates={table: replicates_of(table) for table in TABLES},
-        hack=hack_directions(config),
+        replicates={table: replicates_of(config, table) for table in TABLES},
         claims=claims(PLAIN, "table1"),
         ceiling=ceiling(config, "table1"),
         note=NOTE,

@@ -129,6 +129,7 @@ def steps(arm: str, replicate: int) -> pd.DataFrame:
             "overlap_null": 0.25 if "k4" in arm else 0.5,
             "drift_quarantine": -0.001 * step if arm.startswith("route") else np.nan,
             "flagged_share": np.nan,
+            "flag_recall_attempted": np.nan,
             "drift": 0.001 * step * (arm.startswith("erase") and "update" not in arm),
             **{
                 f"overlap_student/{name}": noisy(seen - overlap + level, 0.03)

@@ -6,54 +6,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from detections import detected
 from synthetic_study import make
 
 from projected_grpo.analysis import checks
-from projected_grpo.analysis.study import StudyError
 from projected_grpo.analysis.threats import threats
 from projected_grpo.method.intervention import overlap, project
 from projected_grpo.method.settings import Intervention
 from projected_grpo.reporting.checks import CHECKS, check_grid, render
 
-COLUMNS = ["direction", "step", "mode", "kind", "overlap", "replicate"]
 
-
-def detected(shift, random=None, nonhack=None, replicates=3, n=40):
-    """Overlaps of hacks, correct and wrong rollouts; hacks are `shift` higher, and later steps higher for all.
-
-    `random`, `nonhack`: the same for these V.
-    """
-    rng = np.random.default_rng(0)
-    rows = []
-    for replicate in range(replicates):
-        for step, share in ((1, 0.1), (2, 0.9)):  # hacks come late
-            for i in range(n):
-                kind = "hack" if i < share * n else ("correct", "wrong")[i % 2]
-                for name, higher in (("hack", shift), ("random", random), ("nonhack", nonhack)):
-                    if higher is not None:
-                        overlap = step + rng.random() + higher * (kind == "hack")
-                        rows.append((name, step, "sentinel", kind, overlap, f"s{replicate}"))
-    return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def test_the_auc_is_taken_within_steps_so_that_time_alone_detects_nothing():
-    (line, *_) = checks._detects(detected(0.0, random=0.0), {"hack"})
-    assert line.answer != "holds"
-    (line, *_) = checks._detects(detected(2.0, random=0.0), {"hack"})
-    assert line.answer == "holds" and "hack against correct 1.00, the best control (random) 0." in check_grid([line])
-    (line,) = checks._detects(pd.DataFrame(), {"hack"})
-    assert line.answer == "not measured" and "no run was looked at" in check_grid([line])
-
-
-def test_v_detects_only_what_no_control_does():
-    (line, *others) = checks._detects(detected(2.0, random=2.0), {"hack"})
+def test_a_signal_is_held_against_the_best_control_on_the_same_rollouts():
+    (line, *_) = checks._detects(detected(2.0, random=0.0))
+    assert line.of == "hack, known modes" and line.answer == "holds"
+    assert "hack against correct 1.00, the best control (random) 0." in check_grid([line])
+    (line, *others) = checks._detects(detected(2.0, random=2.0))
     assert line.answer == "fails" and "hack against wrong 1.00, the best control (random) 1.00" in check_grid([line])
     assert not any("random," in other.of for other in others)  # a control is not judged
-    (line, *_) = checks._detects(detected(2.0), {"hack"})
-    assert line.answer == "not measured" and "the best control not measured |" in check_grid([line])
-    (line, *others) = checks._detects(detected(2.0, random=0.0, nonhack=2.0), {"hack"})
-    assert line.answer == "fails" and "the best control (nonhack) 1.00" in check_grid([line])  # though random is beaten
-    assert not any("nonhack," in other.of for other in others)
+    (line,) = checks._detects(pd.DataFrame())
+    assert line.answer == "not measured" and "no run was looked at" in check_grid([line])
 
 
 @pytest.mark.parametrize(("follows", "low", "high"), [(0.0, -0.15, 0.15), (0.3, 0.6, 1.0)])
@@ -154,9 +125,19 @@ def test_a_signal_is_held_against_the_exploits_among_the_live_rollouts(study):
         assert line.answer == answer and "exploited 30.0%, flagged 40.0%" in check_grid([line])
 
 
+@pytest.mark.parametrize(("last", "answer"), [(0.9, "holds"), (0.2, "fails"), (np.nan, "not measured")])
+def test_a_model_that_hides_from_its_signal_is_seen_by_the_attempts_that_it_misses(study, last, answer):
+    log, shape = study.training["erase"], study.training["erase"]["flag_recall_attempted"].shape
+    log["flag_recall_attempted"] = np.full(shape, 0.8) + 0.01 * np.arange(shape[0])[:, None]
+    log["flag_recall_attempted"][:, -shape[1] // 3 :] += last - 0.8 + 0.005 * np.arange(shape[0])[:, None]
+    (line,) = checks._hides(study)
+    assert line.of == "erase" and line.answer == answer
+    assert np.isnan(last) or f"flagged of the attempts 81.0%, then {100 * last + 1.5:.1f}%" in check_grid([line])
+
+
 def test_every_check_has_a_line_and_the_page_shows_them(study):
     directions = pd.DataFrame({"subspace_overlap": [0.1], "subspace_chance": [0.2]}, index=["random"])
-    found = checks.checks(study, None, detected(1.0, random=0.0), ["hack"], directions)
+    found = checks.checks(study, None, detected(1.0, random=0.0), directions)
     assert {line.answer for line in found} <= {"holds", "fails", "open", "not measured", None}
     text = render(threats(study), found, {"table1": 3}, "A note.")
     assert all(CHECKS[line.check][0] in text for line in found) and "nan" not in text
@@ -170,11 +151,3 @@ def test_of_no_attempts_there_is_no_share_that_exploits(study):
     found = {line.of: check_grid([line]) for line in checks._attempts(study)}
     assert "attempted 0.0%, exploited 0.0%, exploited of attempted — |" in found["erase"]
     assert "exploited of attempted —" not in found["vanilla"]
-
-
-def test_detections_are_told_apart_by_the_replicate_in_their_path(tmp_path, monkeypatch):
-    monkeypatch.setattr(checks, "read_table", lambda path, schema: pd.DataFrame({"overlap": [0.5]}))
-    found = checks.read_detected([tmp_path / "replicate1/detection.parquet", tmp_path / "detection/replicate2.parquet"])
-    assert list(found["replicate"]) == [1, 2]
-    with pytest.raises(StudyError, match="no part of the path names a replicate"):
-        checks.read_detected([tmp_path / "detection.parquet"])

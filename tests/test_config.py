@@ -150,7 +150,7 @@ def broken(path, value):
         (
             "arms/probe_drop/twin",
             None,
-            "config: tables.table3: probe_drop is there without its twin: twin: true, or the same arm with a random V",
+            "config: tables.table2: probe_drop is there without its twin: twin: true, or the same arm with a random V",
         ),
         (
             "arms/erase/temperature",
@@ -298,12 +298,12 @@ def broken(path, value):
         (
             "arms/erase_without_sentinel",
             {"intervention": "none"},
-            "config: arms.erase_without_sentinel: table 2 calls one of its own so",
+            "config: arms.erase_without_sentinel: a fold of tables 2 and 3 has this name",
         ),
         (
             "directions/hack_without_sentinel",
             {"kind": "hack"},
-            "config: directions.hack_without_sentinel: table 2 calls one of its own so",
+            "config: directions.hack_without_sentinel: a fold of tables 2 and 3 has this name",
         ),
         ("results", "results/", "config: results: write 'results/' as 'results'"),
         ("results", "./results", "config: results: write './results' as 'results'"),
@@ -669,7 +669,9 @@ def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
         known = table_arms(CONFIG, table)
         assert next(iter(known)) == "base" and known["base"]["last"] == 0
         assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")
-    assert {arms["base"]["run"] for arms in folds(CONFIG).values()} == {"base"}  # no fold has one of its own
+    assert {run for arms in folds(CONFIG).values() for run in arms["base"]["runs"].values()} == {
+        "base"
+    }  # no fold has one of its own
 
 
 def test_a_tables_ceiling_is_its_arm_without_loopholes():

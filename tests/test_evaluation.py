@@ -9,11 +9,12 @@ from training_harness import ARMS, FakeGrader, WordTokenizer
 
 from projected_grpo.environment.problems import Problem
 from projected_grpo.evaluation import held_out
+from projected_grpo.evaluation.detectors import Detector, bare, detect_rollouts
 from projected_grpo.evaluation.held_out import START, Condition, EvaluationConfig, Sampling, conditions, knobs_at
-from projected_grpo.evaluation.v_as_detector import detect_rollouts
 from projected_grpo.method import rollouts, sampling
+from projected_grpo.method.signals import Signal
 
-CONFIG = EvaluationConfig(samples=3, subset=2, subset_samples=2, every=4, test_functions=())
+CONFIG = EvaluationConfig(samples=3, subset=2, subset_samples=2, every=4, test_functions=(), quarantine_scales=(0.5,))
 SAMPLING = Sampling(temperature=1.0, max_new_tokens=5)
 
 
@@ -37,14 +38,17 @@ def look(made, problems, saved, last, config, seed, start=()):
 
 
 def test_conditions_cover_the_run_and_both_states_only_where_they_differ():
-    plain = list(conditions(10, 4, quarantined=False))
+    plain = list(conditions(10, 4, None))
     assert [c.step for c in plain if c.scope == "subset"] == [4, 8, 10]
     full = [c for c in plain if c.scope == "full"]
     assert {(c.state, c.hint, c.decoding) for c in full} == {
         ("deployed", hint, decoding) for hint in (True, False) for decoding in ("sample", "greedy")
     }
-    routed = [c for c in conditions(10, 4, quarantined=True) if c.scope == "full"]
+    looked_at = list(conditions(10, 4, [0.25, 0.5]))
+    routed = [c for c in looked_at if c.scope == "full"]
     assert len(routed) == 8 and Condition(10, "full", "trained", True, "sample") in routed
+    scaled = [c for c in looked_at if c.state.startswith("quarantine")]
+    assert scaled == [Condition(10, "subset", f"quarantine {scale}", True, "sample") for scale in (0.25, 0.5)]
 
 
 def test_deployed_knobs_have_no_quarantine_and_step_0_is_the_base_model(tiny):
@@ -52,6 +56,9 @@ def test_deployed_knobs_have_no_quarantine_and_step_0_is_the_base_model(tiny):
     assert all(key.endswith(".delta") for key in knobs_at(saved, 4, "deployed"))
     assert any(key.endswith(".quarantine") for key in knobs_at(saved, 4, "trained"))
     assert knobs_at(saved, 0, "deployed") == {}
+    whole, half = knobs_at(saved, 4, "trained"), knobs_at(saved, 4, "quarantine 0.5")
+    for name, value in whole.items():
+        assert torch.equal(half[name], value if name.endswith(".delta") else value / 2)
     with pytest.raises(KeyError, match="no checkpoint of step 5"):
         knobs_at(saved, 5, "deployed")
 
@@ -65,7 +72,7 @@ def test_rows(tiny, problems, quarantine):
     assert rows == again
     subset = [row for row in rows if row["scope"] == "subset"]
     assert {row["problem_id"] for row in subset} == {"p0", "p1"}
-    assert len(subset) == 2 * 2 * 2
+    assert len(subset) == 2 * 2 * (3 if quarantine else 2)
     states = 2 if quarantine else 1
     assert len(rows) - len(subset) == states * 2 * 4 * (3 + 1)
     if quarantine:  # it matters when it is kept, and only then
@@ -127,11 +134,11 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
     monkeypatch.setattr(rollouts, "sample", sample)
     look(made, problems, saved, 6, CONFIG, seed=1)
     calls = [call for call in seen if "temperature" in call]
-    for condition, call in zip(conditions(6, 4, quarantined=True), calls, strict=True):
+    for condition, call in zip(conditions(6, 4, CONFIG.quarantine_scales), calls, strict=True):
         assert call == {
             "hint": condition.hint,
             "temperature": 0.0 if condition.decoding == "greedy" else 1.0,
-            "trained": condition.state == "trained",
+            "trained": condition.state != "deployed",
             "base": condition.step == 0,
         }
 
@@ -162,8 +169,18 @@ def test_V_detects_rollouts_at_the_temperature_that_sampled_them(world, tiny):
     """An overlap depends on it: the gradient is that of the policy that wrote the rollout."""
     run, made = world.run(ARMS["vanilla"]), tiny()
     live = pd.DataFrame(run.log.rollouts)
-    given = made.model, Words(), made.adapter, world.problems, live, run.log.checkpoints, {"hack": world.V}
-    hot, cold = (pd.DataFrame(detect_rollouts(*given, temperature, 4096)) for temperature in (1.0, 0.5))
-    assert hot.drop(columns="overlap").equals(cold.drop(columns="overlap"))
-    assert set(hot["step"]) == {1, 3} and len(hot) == ((live["source"] == "student") & live["step"].isin([1, 3])).sum()
-    assert (hot["overlap"] - cold["overlap"]).abs().mean() > 1e-3
+    V = bare(world.V, "all", control=False)
+    states = torch.randn(1, made.model.config.hidden_size, generator=torch.Generator().manual_seed(0))
+    weights = {"w": states, "bias": torch.zeros(1), "layers": torch.zeros(1)}
+    probe = Detector(Signal("probe", weights, 0.0), "without_sentinel", False, True)
+    given = made.model, Words(), made.adapter, world.problems, live, run.log.checkpoints, {"hack": V, "probe": probe}
+    hot, cold = (pd.DataFrame(detect_rollouts(*given, temperature, 4096, seed=1)) for temperature in (1.0, 0.5))
+    assert hot.drop(columns="score").equals(cold.drop(columns="score"))
+    looked_at = ((live["source"] == "student") & live["step"].isin([1, 3])).sum()
+    assert set(hot["step"]) == {1, 3} and len(hot) == 2 * looked_at
+    apart = (hot["score"] - cold["score"]).abs().groupby(hot["detector"]).mean()
+    assert apart["hack"] > 1e-3 and apart["probe"] == 0  # a state is read, whatever it was sampled at
+    flags = hot[hot["detector"] == "probe"]
+    assert (flags["flagged"] == (flags["score"] > 0)).all() and hot.loc[
+        hot["detector"] == "hack", "flagged"
+    ].isna().all()

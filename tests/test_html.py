@@ -23,7 +23,7 @@ LINKS = {arm: html.Link(f"arms/{arm}.html", f"../0abc/{arm}.html") for arm in ("
 
 
 def test_a_document_becomes_a_page_with_tables():
-    page = html.document("# Title\n\ntext\n\n| a | b |\n| --- | --- |\n| **1** | 2 |\n", {}, {})
+    page = html.document("# Title\n\ntext\n\n| a | b |\n| --- | --- |\n| **1** | 2 |\n", {})
     assert "<h1>Title</h1>" in page and "<td><strong>1</strong></td>" in page and "# Title" not in page
 
 
@@ -32,7 +32,7 @@ def links(page):
 
 
 def test_an_arms_name_in_a_cell_or_in_backquotes_leads_to_its_page():
-    assert links(html.document(TABLE, LINKS, {})) == [
+    assert links(html.document(TABLE, LINKS)) == [
         ("arms/erase.html", "../0abc/erase.html", "<code>erase</code>"),
         ("arms/erase.html", "../0abc/erase.html", "erase"),
         ("arms/route.html", "../0abc/route.html", "route"),
@@ -47,6 +47,20 @@ def test_a_cell_of_a_fold_leads_to_the_run_in_this_fold():
         ("arms/erase_without_a.html", "<strong>1 / 2</strong><br>+3"),
         ("arms/erase.html", "4 / 5"),
     ]
+
+
+def test_an_arm_with_another_run_in_each_replicate_is_followed_by_these():
+    page = html.document(
+        f"# Title\n\n{grid(['arm', 'a'], [['`erase`', '1']])}\n",
+        LINKS,
+        {},
+        {"erase": {1: "erase_without_a", 2: "route"}},
+    )
+    assert [(href, shown) for href, _, shown in links(page)] == [
+        ("arms/erase_without_a.html", "1"),
+        ("arms/route.html", "2"),
+    ]
+    assert "<code>erase</code> <a" in page
 
 
 def test_the_pages_of_arms_are_found_from_their_files():
@@ -104,13 +118,13 @@ def order(page):
 )
 def test_a_click_on_a_head_sorts_within_the_groups(opened, column, clicks, expected):
     click = f"document.querySelectorAll('thead th')[{column}].click();"
-    page = opened(driven(html.document(TABLE, LINKS, {}), click * clicks))
+    page = opened(driven(html.document(TABLE, LINKS), click * clicks))
     assert order(page) == expected.split()
     assert page.count("aria-sort=") == 2 + 1  # of the style, and of the one head
 
 
 def test_a_page_runs_its_own_script_and_no_other(opened):
-    page = html.document(TABLE, LINKS, {})
+    page = html.document(TABLE, LINKS)
     assert 'title="sort"' in opened(page)
     foreign = page.replace("</body>", "<script>document.title = 'foreign'</script><b onclick='1'></b></body>")
     found = opened(foreign)
@@ -119,7 +133,7 @@ def test_a_page_runs_its_own_script_and_no_other(opened):
 
 
 def test_links_follow_the_page_into_a_report(opened):
-    page = html.document(TABLE, LINKS, {})
+    page = html.document(TABLE, LINKS)
     assert 'href="arms/erase.html"' in opened(page)
     in_folders = opened(page, "report/data/raw/0def")
     assert 'href="../0abc/erase.html"' in in_folders and 'href="arms/' not in in_folders

@@ -117,7 +117,7 @@ EDITS = {
     "the checks": (edit("analysis/checks.py", "0.999", "0.99"), CHECKED),
     "a column of the detection": (edit("artifacts/schemas/detection.py", "name of the V", "which V"), DETECTED),
     "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"), EVALUATIONS),
-    "detection.py": (edit("evaluation/v_as_detector.py", "return ", "_ = 0\n    return "), DETECTED),
+    "detection.py": (edit("evaluation/detectors.py", "return ", "_ = 0\n    return "), DETECTED),
     "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATIONS, **DETECTED}),
     "the detector": (edit("teacher/weak_detector.py", "return ", "_ = 0\n    return "), FOLDS),
     "more samples in the evaluation": (setting("evaluation", "samples", value=3), EVALUATION),

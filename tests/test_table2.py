@@ -192,6 +192,9 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
     assert len(shown) > 10 and np.isfinite(figure.axes[0].images[0].get_array()).all()
 
 
+FOLDED = {"direction", "signal", "twin_of"}
+
+
 def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
     expanded = folds.with_folds(CONFIG)
     for mode in CONFIG["modes"]:
@@ -201,16 +204,15 @@ def test_folds_add_arms_that_know_nothing_of_the_held_out_mode():
             if name == plain:
                 assert not made.get("mix") and (made["intervention"] == "none" or direction["kind"] == "random")
                 continue
-            assert direction["subset"] == arms.subset_of(expanded, name) == f"without_{mode}"
-            assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
+            assert arms.subset_of(expanded, name) == f"without_{mode}"
+            if direction:
+                assert direction == {**arms.direction_of(CONFIG, plain), "subset": f"without_{mode}"}
             plainly = arms.training_spec(CONFIG, plain)
-            changed = {"direction": f"{plainly['direction']}_without_{mode}"}
-            for key in {"signal", "twin_of"} & plainly.keys():
-                changed[key] = f"{plainly[key]}_without_{mode}"
+            changed = {key: f"{plainly[key]}_without_{mode}" for key in FOLDED & plainly.keys()}
             if "signal" in plainly:
-                signal = arms.signal_of(expanded, name)
-                moved = {"subset": f"without_{mode}", "direction": f"hack_without_{mode}"}
-                assert signal == arms.signal_of(CONFIG, plain) | moved
+                signal, whole = arms.signal_of(expanded, name), arms.signal_of(CONFIG, plain)
+                moved = {"direction": f"hack_without_{mode}"} if "direction" in whole else {}
+                assert signal == whole | moved | {"subset": f"without_{mode}"}
             plainly.pop("measures", None)  # which are table 1's
             assert arms.training_spec(expanded, name) == plainly | changed
             assert made["baseline"] in expanded["arms"]
@@ -276,14 +278,14 @@ def test_the_twin_differs_by_a_random_V_alone():
         ),
         (
             {"evaluation": {**CONFIG["evaluation"], "subset": 7}},
-            "config: evaluation.subset: 7 problems are too few for table 2, which needs two of each mode",
+            "config: evaluation.subset: 7 problems are too few for table2, which needs two of each mode",
         ),
         (
             {
                 "arms": {**PLAIN["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
                 "tables": {"table1": ["base", "vanilla"], "table2": ["base", "vanilla"]},
             },
-            "config: arms.vanilla: in table 2 an arm with a teacher needs a direction or a signal",
+            "config: arms.vanilla: in table2 an arm with a teacher needs a direction or a signal",
         ),
     ],
 )
@@ -294,3 +296,18 @@ def test_folds_that_cannot_be_are_one_line(change, message):
 
 
 assert set(SPECS) <= set(ENDS)
+
+
+def test_table_3_holds_one_mode_out_of_each_replicate_in_turn():
+    config = {**CONFIG, "replicates": [1, 2, 6]}
+    runs = folds.in_turn(config)["probe_drop"]["runs"]
+    assert runs == {n: f"probe_drop_without_{CONFIG['modes'][place]}" for n, place in ((1, 0), (2, 1), (6, 1))}
+    assert set(folds.in_turn(config)["base"]["runs"].values()) == {"base"}
+    only = {**config, "tables": {"table1": CONFIG["tables"]["table1"], "table3": CONFIG["tables"]["table3"]}}
+    expanded = folds.with_folds(only)
+    assert (
+        "probe_drop_without_sentinel" in expanded["arms"] and "probe_drop_without_file_marker" not in expanded["arms"]
+    )
+    assert expanded["signals"]["probe_without_sentinel"]["subset"] == "without_sentinel"
+    used = set(folds.in_tables(only))
+    assert {"erase", "probe_drop_without_sentinel"} <= used and "probe_drop" not in used

@@ -4,18 +4,21 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.analysis.study import Claim, sizes
+from projected_grpo.analysis.study import Claim, StudyError, in_turn, restrict, sizes
 from projected_grpo.analysis.table1 import table1
-from projected_grpo.analysis.table3 import QUALITY, table3
+from projected_grpo.analysis.table3 import HELD_OUT_QUALITY, QUALITY, table3, verdicts
 from projected_grpo.reporting.table3 import arm_grid, crossed, render_table3
 
 ARMS = ("base", "vanilla", "vanilla_slow", "erase", "erase_random", "erase_update", "erase_update_random")
 SIGNALS = {"erase": ("probe", "drop"), "erase_random": ("probe", "drop"), "erase_update": ("truth", "penalise")}
 KNOWS = {"erase": "P", "erase_update": "O"}
 TWINS = {"erase": "erase_random"}
+MODES_BACK = synthetic.MODES[2], synthetic.MODES[1], synthetic.MODES[0]
+TURNS = dict(zip((41, 42, 43), synthetic.MODES, strict=False))
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +32,12 @@ def study():
     for name, log in made.training.items():
         shape = log["step"].shape
         value = 0.25 if name in SIGNALS else math.nan
-        training[name] = log | {column: np.full(shape, value) for column in QUALITY}
+        training[name] = log | {column: np.full(shape, value) for column in (*QUALITY, *HELD_OUT_QUALITY)}
     return dataclasses.replace(made, arms=arms, training=training)
 
 
 def test_it_is_table_1_with_what_the_arm_knows_and_how_well_it_flags(study):
-    table = table3(study)
+    table = table3(study, TURNS)
     plain = table1(study)
     assert table[list(plain.columns)].equals(plain)
     rows = table.set_index("arm")
@@ -44,9 +47,9 @@ def test_it_is_table_1_with_what_the_arm_knows_and_how_well_it_flags(study):
 
 
 def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
-    table = table3(study)
+    table = table3(study, TURNS)
     rows = table.set_index("arm")
-    hack, solve = (f"{100 * rows.loc['erase_random', rate]:.1f}" for rate in ("hack", "solve"))
+    hack, solve = (f"{100 * rows.loc['erase_random', f'{rate}_held_out']:.1f}" for rate in ("hack", "solve"))
     lines = [line for line in crossed(table, TWINS).splitlines() if "| probe" in line or "| truth" in line]
     assert len(lines) == 2
     assert f"(twin {hack} / {solve})" in lines[0] and "| `erase` " in lines[0] and "| P | vanilla | — | — |" in lines[0]
@@ -55,8 +58,38 @@ def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
 
 
 def test_the_page_names_every_arm_and_says_what_the_columns_mean(study):
-    table = table3(study)
-    text = render_table3(table, sizes(study), TWINS, "A note.")
-    for word in (*ARMS, "# Table 3", "A note.", "O the true verdict, a ceiling", "25.0"):
+    table = table3(study, TURNS)
+    text = render_table3(table, verdicts(study, TURNS), sizes(study), TURNS, TWINS, "A note.")
+    for word in (*ARMS, "# Table 3", "A note.", "O the true verdict, a ceiling", "25.0", f"41 {TURNS[41]}"):
         assert word in text
     assert "nan" not in text and arm_grid(table) in text
+
+
+def test_held_out_numbers_are_of_each_replicates_own_mode(study):
+    rows = table3(study, TURNS).set_index("arm")
+    for arm in ARMS:
+        own = [
+            restrict(study, [mode]).final(arm)["hack"][study.replicates.index(replicate)].mean()
+            for replicate, mode in TURNS.items()
+        ]
+        assert rows.loc[arm, "hack_held_out"] == pytest.approx(np.mean(own), abs=1e-6)
+    less = rows.loc["erase_random", "hack_held_out"] - rows.loc["erase", "hack_held_out"]
+    assert rows.loc["erase", "twin_diff_held_out"] == pytest.approx(less, abs=2e-6)
+    assert rows.loc["erase", "prevents"] == verdicts(study, TURNS)["claims"]["erase"]["H2"]["verdict"]
+    assert pd.isna(rows.loc["vanilla", "prevents"])
+
+
+def test_another_mode_may_stand_in_another_order_of_replicates(study):
+    one, other = (
+        in_turn(study, dict(zip(study.replicates, turn, strict=True))) for turn in (TURNS.values(), MODES_BACK)
+    )
+    same = one.final("erase")["hack"][1] == other.final("erase")["hack"][1]
+    assert same.all() and one.view("erase").problems == other.view("erase").problems
+
+
+def test_modes_with_unequal_numbers_of_problems_cannot_stand_in_turn(study):
+    view = study.view("erase")
+    fewer = dataclasses.replace(view, modes=np.array(["another", *view.modes[1:]]))
+    broken = dataclasses.replace(study, views={("erase", "full", "deployed", True, "sample"): fewer})
+    with pytest.raises(StudyError, match="different numbers of held-out problems"):
+        in_turn(broken, dict(zip(study.replicates, synthetic.MODES, strict=False)))

@@ -124,15 +124,15 @@ def test_the_grid_is_what_the_tables_read_folds_included():
     assert grid({**config, "table_replicates": {"horizon": [0, 5]}})["base"] == [0, 5]
 
 
-def test_twins_are_watched_beside_their_arms(config, tmp_path):
+def test_twins_and_folds_are_watched_beside_their_arms(config, tmp_path):
     tables = {"table1": ARMS, "table3": ["base", "vanilla", "vanilla_slow", "probe_drop"]}
     changes = {"tables": tables, "results": str(tmp_path / "results")}
     (tmp_path / "changes.yaml").write_text(yaml.safe_dump(changes))
-    small_results.write_running(tmp_path / "results", "probe_drop_twin", 0, steps=2)
+    small_results.write_running(tmp_path / "results", "probe_drop_twin_without_sentinel", 0, steps=2)
     done = subprocess.run([*command(tmp_path), "--tables", "table3"], cwd=tmp_path, capture_output=True, text=True)
     lines = {line.split()[0]: line for line in done.stdout.splitlines() if line.strip()}
-    assert done.returncode == 0 and "probe_drop" in lines, done.stderr
-    assert re.match(r"probe_drop_twin 0:2/\d+ ", lines["probe_drop_twin"])
+    assert done.returncode == 0 and "probe_drop_without_sentinel" in lines, done.stderr
+    assert re.match(r"probe_drop_twin_without_sentinel 0:2/\d+ ", lines["probe_drop_twin_without_sentinel"])
 
 
 def command(tmp_path):

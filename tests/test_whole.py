@@ -1,5 +1,6 @@
 """Every table at once: the smoke preset with folds and longer arms, run on top of its results."""
 
+import json
 import re
 import subprocess
 import sys
@@ -66,7 +67,7 @@ def test_the_tables_lead_to_the_pages_of_the_runs_behind_them(whole):
     _, results, _ = whole
     behind = {
         "table2": "erase_without_sentinel",
-        "table3": "probe_drop_twin",
+        "table3": "probe_drop_twin_without_sentinel",
         "table4": "erase_k4",
         "horizon": "erase_long",
     }
@@ -87,6 +88,41 @@ def test_every_table_begins_with_the_base_model_and_evaluates_more_often_what_b_
         for arm in ("vanilla_long", "vanilla_slow_long", "erase_long")
     }
     assert steps["vanilla_long"] == steps["vanilla_slow_long"] == {0, 2, 4, 6, 8} and steps["erase_long"] == {0, 4, 8}
+
+
+def test_table_3_knows_nothing_of_the_mode_that_its_replicate_holds_out(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "table3.csv").set_index("arm")
+    assert list(table.index) == ["base", "vanilla", "vanilla_slow", "probe_drop", "probe_drop_twin", "kl_01"]
+    assert table.loc["probe_drop", "knows"] == "P" and table.loc["probe_drop_twin", "knows"] == "0"
+    held_out = MODES[-1]  # of replicate 0
+    arm = results / f"replicate0/runs/probe_drop_without_{held_out}"
+    rows = pd.read_parquet(arm / "evaluation.parquet")
+    own = rows[(rows["scope"] == "full") & (rows["decoding"] == "sample") & rows["hint"] & (rows["mode"] == held_out)]
+    assert table.loc["probe_drop", "hack_held_out"] == pytest.approx(own["exploited"].mean(), abs=1e-6)
+    verdicts = json.loads((results / "table3.json").read_text(encoding="utf-8"))
+    assert set(verdicts["claims"]) == {"probe_drop"} and "H2" in verdicts["claims"]["probe_drop"]
+    for name in ("signal_by_action", "signal_plane"):
+        assert (results / f"figures/{name}.png").stat().st_size > 10_000
+
+
+def test_doses_are_chosen(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "doses.csv")
+    assert table["arm"].tolist() == ["kl_01", "kl_001"] and table["chosen"].sum() == 1
+
+
+def test_relearning_begins_at_the_deployed_model_of_another_arm(whole):
+    _, results, _ = whole
+    table = pd.read_csv(results / "relearning.csv").set_index("arm")
+    assert table.loc["relearn", "start"] == "erase" and pd.isna(table.loc["vanilla", "start"])
+    runs = results / "replicate0/runs"
+    ends, _ = read_tensors(runs / "erase/adapter.safetensors")
+    begins, _ = read_tensors(runs / "relearn/checkpoints.safetensors")
+    deltas = [name for name in ends if name.endswith(".delta")]
+    first = min(int(name.split(".")[0].removeprefix("step")) for name in begins)
+    moved = sum((begins[f"step{first}.{name}"] - ends[name]).norm() for name in deltas)
+    assert moved < sum(ends[name].norm() for name in deltas)  # a few steps away from there, and not from zero
 
 
 def test_more_steps(whole):
@@ -126,7 +162,7 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
         "horizon.md": ("the effect shrinks with more steps",),
         "checks.md": (
             "the held-out mode does not fall, or only because solve falls",
-            "V detects single rollouts",
+            "it detects exploits among single rollouts",
             "overlap_student follows the exploited share",
             "groups without variance",
             "attempted against exploited",
@@ -138,9 +174,16 @@ def test_every_line_of_method_9_has_a_number_on_the_page_of_the_table_that_decid
         for line in lines:
             assert f"| {line}" in text, line
     rows = read_table(results / "replicate0/detection.parquet", DETECTION)
-    controls = ("random", "shuffled", "nonhack")
-    assert set(rows["direction"]) == {"hack", *controls, *(f"hack_without_{mode}" for mode in MODES)}
-    assert rows["overlap"].between(0, 1).all()
+    controls = {"random", "shuffled", "nonhack"}
+    probes = {f"probe_without_{mode}{twin}" for mode in MODES for twin in ("", "_twin")}
+    assert set(rows["detector"]) == {"hack", *controls, *probes, *(f"hack_without_{mode}" for mode in MODES)}
+    of_V = ~rows["detector"].isin(probes)
+    assert rows.loc[of_V, "score"].between(0, 1).all() and rows.loc[of_V, "flagged"].isna().all()
+    assert set(rows.loc[rows["control"], "detector"]) == controls | {name for name in probes if name.endswith("_twin")}
+    found = pd.read_csv(results / "detectors.csv")
+    assert {("hack", "known"), ("hack", "held out"), ("probe", "known"), ("probe", "held out")} == {
+        *found[["detector", "modes"]].itertuples(index=False, name=None)
+    }
 
 
 def test_an_export_is_made_on_request_and_loads_without_this_project(whole):

@@ -6,7 +6,8 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo.analysis.checks import checks, read_detected
+from projected_grpo.analysis.checks import checks
+from projected_grpo.analysis.detectors import read_detected
 from projected_grpo.analysis.study import read_directions, read_study
 from projected_grpo.analysis.table2 import ALL, held_out
 from projected_grpo.analysis.threats import held_out_threats
@@ -23,6 +24,6 @@ if params.folds:
     threats += held_out_threats(held_out(folds)[ALL])
 if params.long:
     long = read_study(results, params.long, replicates["horizon"])
-found = checks(main, long, read_detected(inputs.detected), params.hack, read_directions(inputs.directions))
+found = checks(main, long, read_detected(inputs.detected), read_directions(inputs.directions))
 text = render(threats, found, {table: len(chosen) for table, chosen in replicates.items()}, params.note)
 write_text(snakemake.output[0], text)

@@ -14,7 +14,7 @@ source = read_provenance(inputs.evaluation)
 packages = {"python": source["python"], **source["packages"]}
 links = html.arm_links(inputs.arms, snakemake.report_href)
 made = {
-    output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8"), links, {}),
+    output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8"), links),
     output.setup: html.setup(snakemake.config, packages, params.note),
 }
 for path, text in made.items():

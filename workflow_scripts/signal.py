@@ -14,13 +14,13 @@ from projected_grpo.artifacts.schemas.pairs import PAIRS
 from projected_grpo.artifacts.schemas.signal import SIGNAL_SUMMARY
 from projected_grpo.models import base
 from projected_grpo.teacher.extraction import load_direction
-from projected_grpo.teacher.signals import examples, fit, save_signal, summarize
+from projected_grpo.teacher.signals import examples, first_built, fit, save_signal, summarize
 from projected_grpo.teacher.weak_detector import check_fold, known_modes
 
 params, inputs, output = snakemake.params, snakemake.input, snakemake.output
 spec = params.signal
 model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), base.Compute(**params.compute))
-pairs = read_table(inputs.pairs, PAIRS)
+pairs = first_built(read_table(inputs.pairs, PAIRS), spec["pairs"])
 check_fold(pairs, known_modes(spec["subset"], params.modes), params.modes, inputs.pairs)
 V = load_direction(inputs.V, adapter, spec["subset"]).V if inputs.V else {}
 limits = params.temperature, params.token_budget, params.seed, params.checkpointing

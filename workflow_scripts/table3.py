@@ -1,21 +1,25 @@
-"""Table 3, signal x action, as CSV and to read."""
+"""Table 3, signal x action, as CSV and to read, and its verdicts."""
 
 from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
+import json
 from pathlib import Path
 
 from projected_grpo.analysis.study import read_study, sizes
-from projected_grpo.analysis.table3 import table3
+from projected_grpo.analysis.table3 import table3, verdicts
 from projected_grpo.artifacts.io import write_atomic, write_text
+from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table3 import render_table3
 
 params, output = snakemake.params, snakemake.output
 results = Path(snakemake.input.evaluations[0]).parents[3]
-study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
-table = table3(study)
+study = read_study(results, params.arms, list(params.modes), params.claims, params.ceiling)
+table, judged = table3(study, params.modes), verdicts(study, params.modes)
 twins = {arm: study.twin(arm) for arm in study.arms if study.twin(arm)}
-text = render_table3(table, sizes(study), twins, params.note)
+text = render_table3(table, judged, sizes(study), params.modes, twins, params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
 write_text(output.markdown, text)
+judged["provenance"] = provenance(dict(params.items()), params.code)
+write_text(output.verdicts, json.dumps(judged, indent=1) + "\n")

@@ -11,5 +11,5 @@ from projected_grpo.reporting import html
 
 inputs = snakemake.input
 links = html.arm_links(inputs.arms, snakemake.report_href)
-text = html.document(Path(inputs.table).read_text(encoding="utf-8"), links, snakemake.params.folds)
+text = html.document(Path(inputs.table).read_text(encoding="utf-8"), links, *snakemake.params.folds)
 write_text(snakemake.output[0], text)

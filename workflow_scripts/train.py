@@ -10,7 +10,7 @@ compute_alike(snakemake.params.compute)
 
 from functools import partial
 
-from projected_grpo.artifacts.io import read_table, write_table, write_tensors
+from projected_grpo.artifacts.io import read_table, read_tensors, write_table, write_tensors
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.pairs import PAIRS
@@ -36,6 +36,9 @@ file = ResumeFile(params.resume, run_key(dict(params.items()), inputs)).claim()
 arm, config = build_arm(snakemake.wildcards.arm, params.arm), build_train_config(params.train)
 how = base.Compute(**params.compute), arm.intervention.quarantine_rank
 model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), *how)
+if inputs.start:
+    start, _ = read_tensors(inputs.start)
+    adapter.load({name: knob for name, knob in start.items() if name.endswith(".delta")}, partial=True)
 known = known_modes(params.subset, params.modes)
 pool, problems = read_table(inputs.pool, TEACHER_POOL), read_problems(inputs.problems)
 check_fold(pool, known, params.modes, inputs.pool)

@@ -1,6 +1,8 @@
 """One step of this project's trainer: sandboxed grading, an erase intervention, one thread.
 
-python benchmarks/contestants/ours.py RESULTS      (started by benchmarks/step.py)
+python benchmarks/contestants/ours.py RESULTS [SIGNAL|vanilla]      (started by benchmarks/step.py and signals.py)
+
+With the name of a fitted signal it drops what that flags, instead of the intervention; vanilla does neither.
 """
 
 import contextlib
@@ -20,18 +22,26 @@ from projected_grpo.method.direction import usable
 from projected_grpo.method.groups import Pool
 from projected_grpo.method.intervention import KnobOptimizer
 from projected_grpo.method.settings import Arm, Intervention, build_train_config
+from projected_grpo.method.signals import Signal
 from projected_grpo.models import base
 from projected_grpo.teacher.extraction import load_direction
+from projected_grpo.teacher.signals import in_use
 
 # The policy stays what it is (lr 0), so that every step is the same work.
 SETTINGS = build_train_config({**TRAIN, "steps": 1000, "lr": 0.0, "checkpoint_every": 1000})
 ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
+DROPS = Arm("drop", Intervention(action="drop"), direction="hack", mix=MIX)
+VANILLA = Arm("vanilla", direction="hack", mix=MIX)
 
 
-def main(results: Path) -> None:
+def main(results: Path, name: str | None = None) -> None:
     torch.set_num_threads(1)
+    arm, signal = ARM if name is None else VANILLA, None
+    if name not in (None, "vanilla"):
+        file = results / f"replicate1/signals/{name}/weights.safetensors"
+        arm, (signal, _) = DROPS, in_use({"kind": name, "subset": "all"}, file, False, ())
     with Grader() as grader:
-        run, inputs = prepare(results, grader)
+        run, inputs = prepare(results, grader, arm, signal)
 
         def step(_: int) -> dict[str, float]:
             started, before = time.perf_counter(), len(run.log.timing)
@@ -43,17 +53,18 @@ def main(results: Path) -> None:
         serve(step)
 
 
-def prepare(results: Path, grader):
+def prepare(results: Path, grader, arm: Arm = ARM, signal: Signal | None = None):
     """Return the run before its first step, and what it is given, from a results directory's base, pool and V."""
     model, tokenizer, adapter = base.load_adapted(results / "replicate1/base", base.Compute(1))
     problems = read_problems(results / "problems/train.parquet")
     pool = Pool(read_table(results / "replicate1/teacher_pool.parquet", TEACHER_POOL))
     V = load_direction(results / "replicate1/directions/hack/V.safetensors", adapter, "all")
     modes = sorted({problem.mode for problem in problems})
-    inputs = trainer.RunInputs(model, tokenizer, adapter, problems, pool, ARM, SETTINGS, 0, 0, grader, modes)
-    optimizer = KnobOptimizer(adapter, ARM.intervention, SETTINGS.betas, SETTINGS.max_grad_norm)
+    own = model, tokenizer, adapter, problems, pool, arm, SETTINGS, 0, 0, grader, modes
+    inputs = trainer.RunInputs(*own, signal=signal, known=modes)
+    optimizer = KnobOptimizer(adapter, arm.intervention, SETTINGS.betas, SETTINGS.max_grad_norm)
     return trainer.Run(adapter, optimizer, usable(V)), inputs
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

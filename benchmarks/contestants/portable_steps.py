@@ -37,10 +37,10 @@ ARM = Arm("erase", Intervention("erase"), direction="hack", mix=MIX)
 def main(results: Path, steps: int) -> None:
     torch.set_num_threads(1)
     settings = build_train_config({**CONFIG["train"], **PRESET["train"], "steps": steps})
-    model, tokenizer, adapter = base.load_adapted(results / "base", base.Compute(1))
+    model, tokenizer, adapter = base.load_adapted(results / "replicate0/base", base.Compute(1))
     problems = read_problems(results / "problems/train.parquet")
-    pool = Pool(read_table(results / "teacher_pool.parquet", TEACHER_POOL))
-    V = load_direction(results / "directions/hack/draw0/V.safetensors", adapter, "all")
+    pool = Pool(read_table(results / "replicate0/teacher_pool.parquet", TEACHER_POOL))
+    V = load_direction(results / "replicate0/directions/hack/V.safetensors", adapter, "all")
     optimizer = KnobOptimizer(adapter, ARM.intervention, settings.betas, settings.max_grad_norm)
     run = trainer.Run(adapter, optimizer, usable(V))
     with Grader() as grader:

@@ -46,7 +46,7 @@ def reward(completions, **_) -> list[float]:
 def main(results: Path) -> None:
     torch.set_num_threads(1)
     rows = pd.read_parquet(results / "problems/train.parquet")
-    tokenizer = AutoTokenizer.from_pretrained(results / "base")
+    tokenizer = AutoTokenizer.from_pretrained(results / "replicate1/base")
     prompts = [
         tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False)
         for text in rows["statement"]
@@ -73,7 +73,7 @@ def main(results: Path) -> None:
         dataloader_num_workers=0,
     )
     GRPOTrainer(
-        model=str(results / "base"),
+        model=str(results / "replicate1/base"),
         reward_funcs=reward,
         args=config,
         train_dataset=Dataset.from_dict({"prompt": prompts}),

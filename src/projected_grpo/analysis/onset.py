@@ -1,5 +1,6 @@
 """Method 7 (d): how many runs hack at the end, and when their students begin to."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import nan
 
@@ -34,14 +35,22 @@ def onset(study: Study, arm: str) -> Onset:
 
 
 def onset_of(steps: np.ndarray, hack: np.ndarray) -> Onset:
-    """Return the onset from steps (S, T) and hack rates (S, T).
+    """Return the onset from steps (S, T) and hack rates (S, T)."""
+    if not hack.shape[1]:
+        return Onset(nan, 0)
+    at, began = first_reached(steps, hack, is_hacked)
+    return Onset(float(at.mean()), int((~began).sum()))
+
+
+def first_reached(
+    steps: np.ndarray, hack: np.ndarray, reached: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return, per run, the first step at which `reached` is true of the mean of the last WINDOW steps, without one the
+    last step, and whether there is one; both (S,).
 
     A window is WINDOW steps long (all steps, in a shorter run): one step of a few rollouts says too little.
     """
-    if not hack.shape[1]:
-        return Onset(nan, 0)
     first = min(WINDOW, hack.shape[1]) - 1
-    reached = is_hacked(trailing_means(hack)[:, first:])  # NaN is not above anything
-    began = reached.any(1)
-    at = np.where(began, steps[:, first:][np.arange(len(steps)), reached.argmax(1)], steps[:, -1])
-    return Onset(float(at.mean()), int((~began).sum()))
+    found = reached(trailing_means(hack)[:, first:])  # NaN is not above anything
+    began = found.any(1)
+    return np.where(began, steps[:, first:][np.arange(len(steps)), found.argmax(1)], steps[:, -1]), began

@@ -6,13 +6,22 @@ Words as in the tables: hack is `exploited`, solve is `correct`. Rates are fract
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.views import StudyError, View, check_problems, joined, of_modes, run_views, stack
+from projected_grpo.analysis.views import (
+    StudyError,
+    View,
+    check_problems,
+    joined,
+    of_each_mode,
+    of_modes,
+    run_views,
+    stack,
+)
 from projected_grpo.artifacts.io import read_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
 from projected_grpo.artifacts.schemas.evaluation import EVALUATION
@@ -38,7 +47,7 @@ class TableArm:
     twin       the arm that differs by having no information: derived from it, or with a random V
     tested     it is an intervention with information, no baseline and no control
     mix        the teacher's share of each group
-    run        the name of its runs on disk, where that is another
+    runs       {replicate: the name of its run on disk}, where that is another
     intervention, gate, project    what is done, as in the config
     signal, signal_kind, action    the same; the signal's kind
     knows      what it knows of hacking (workflow.arms.knows)
@@ -52,7 +61,7 @@ class TableArm:
     twin: str | None = None
     tested: bool = False
     mix: float = 0.0
-    run: str | None = None
+    runs: Mapping[int, str] = field(default_factory=dict)
     intervention: str = "none"
     gate: str = "one_sided"
     project: str = "gradient"
@@ -172,7 +181,7 @@ def read_study(
     made = claims_of(known) if claims is None else {name: Claim(**spec) for name, spec in claims.items()}
 
     def read(arm: str, n: int) -> tuple:
-        folder = Path(results) / f"replicate{n}" / "runs" / (known[arm].run or arm)
+        folder = Path(results) / f"replicate{n}" / "runs" / known[arm].runs.get(n, arm)
         return arm, n, read_table(folder / "evaluation.parquet", EVALUATION), read_table(folder / "steps.parquet")
 
     return build_study((read(arm, n) for arm in arms for n in replicates), known, made, ceiling)
@@ -236,6 +245,14 @@ def build_study(
 def restrict(study: Study, modes: Iterable[str]) -> Study:
     """Return the study on the problems of some modes alone; its training logs stay whole."""
     return replace(study, views={key: of_modes(view, set(modes)) for key, view in study.views.items()})
+
+
+def in_turn(study: Study, modes: Mapping[int, str]) -> Study:
+    """Return the study with each replicate on the problems of one mode alone, {replicate: mode}; its training logs stay
+    whole."""
+    order = [modes[n] for n in study.replicates]
+    views = {key: of_each_mode(view, order) for key, view in study.views.items()}
+    return replace(study, views={key: view for key, view in views.items() if view is not None})
 
 
 def pool(studies: Sequence[Study]) -> Study:

@@ -41,7 +41,8 @@ def table1(study: Study) -> pd.DataFrame:
     ceiling_diff is (c). hacked_runs of n_replicates is (d), with Clopper-Pearson's interval hacked_low, hacked_high;
     onset is the restricted mean step at which the student starts to hack, onset_censored the number of runs that never
     do. twin_diff is (e), the hack of the arm's twin minus the arm's. `_renamed`, where it was measured: problems of
-    mode run_tests whose test function has a name that training never showed. vacuous_own_tests and wrong_own_tests are
+    mode run_tests whose test function has a name that training never showed. `_asked`: the subset's problems with the
+    explicit request to exploit, what can still be elicited. vacuous_own_tests and wrong_own_tests are
     shares of the completions that define run_tests.
     base_solve_diff is the arm's solve minus the base model's, which is the table's arm of 0 steps. slow_matched names
     the slow control that was matched to the arm in hack on tuning replicates: slow_diff is its hack minus the arm's,
@@ -98,6 +99,8 @@ def _rates(study: Study, arm: str) -> dict:
     renamed = study.final(arm, scope="renamed")
     if renamed is not None:
         row |= {f"{name}_renamed": mean(renamed[name]) for name in ("hack", "attempted")}
+    asked = study.final(arm, scope="asked")
+    row |= {f"{name}_asked": nan if asked is None else mean(asked[name]) for name in ("hack", "attempted")}
     modes = study.view(arm).modes
     row |= {f"hack_{mode}": mean(final["hack"][:, modes == mode]) for mode in sorted(set(modes))}
     row["vacuous_own_tests"] = ratio(final["vacuous"], final["own_tests"])

@@ -1,20 +1,78 @@
-"""Table 3 (method 7): signal x action, and what needs no flag, with what each arm is allowed to know."""
+"""Table 3 (method 7): signal x action, and what needs no flag, with what each arm is allowed to know.
 
+1. V, signals and teacher pool of a replicate know all modes but one, each mode in turn; training has all. What is said
+   of held-out modes is said of each replicate's own: its base model and its mode vary together, and the intervals hold
+   both.
+2. The primary comparison is the arm's twin minus the arm in hack on the held-out modes, Holm-corrected over the arms.
+   H1, H1s and H2 are judged there too.
+"""
+
+from collections.abc import Mapping
+from math import nan
+
+import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.study import Study, mean
-from projected_grpo.analysis.table1 import rounded, table1
+from projected_grpo.analysis.statistics import NO_EFFECT, holm
+from projected_grpo.analysis.study import Study, in_turn, mean
+from projected_grpo.analysis.table1 import above_base, columns, final_difference, rounded, table1, twin_difference
+from projected_grpo.analysis.threats import dominance
+from projected_grpo.analysis.verdicts import h1
 
 QUALITY = ("flagged_student", "flag_precision", "flag_recall", "flag_false_positives")
+HELD_OUT_QUALITY = ("flag_recall/heldout", "flag_false_positives/heldout")
 
 
-def table3(study: Study) -> pd.DataFrame:
-    """Return table 1's row of every arm, with its signal, its action and what it knows (0 M P T O), and, means over the
-    steps and replicates, the flagged share of its live rollouts and the flags' quality by true verdicts."""
-    return rounded(pd.concat([table1(study), pd.DataFrame([_row(study, arm) for arm in study.arms])], axis=1))
+def table3(study: Study, modes: Mapping[int, str]) -> pd.DataFrame:
+    """Return table 1's row of every arm, on all modes, with more columns; `modes` is {replicate: held-out mode}.
+
+    signal, action, knows (0 M P T O); the flagged share of the live rollouts and the flags' quality by true verdicts,
+    means over the steps and replicates, on the held-out modes too (`/heldout`). `_held_out`: rates, differences as in
+    table 1, and hack minus the base model's (`base_hack_diff_`) on the held-out modes; `dominated_by` names what hacks
+    less and solves more there, `prevents` is H2's verdict there. hack_quarantine_X and solve_quarantine_X are of the
+    subset, at the factor X on the quarantine.
+    """
+    unknown = in_turn(study, modes)
+    judged = h1(unknown)["claims"]
+    own = pd.DataFrame([{**_own(study, arm), **_held_out(unknown, arm), **_scaled(study, arm)} for arm in study.arms])
+    own["prevents"] = [judged.get(arm, {}).get("H2", {}).get("verdict") for arm in study.arms]
+    tested = own["twin_diff_held_out_p"].notna() & np.array([spec.tested for spec in study.arms.values()])
+    place = own.columns.get_loc("twin_diff_held_out_p") + 1
+    own.insert(place, "twin_diff_held_out_p_holm", nan)
+    own.loc[tested, "twin_diff_held_out_p_holm"] = holm(own.loc[tested, "twin_diff_held_out_p"])
+    return rounded(pd.concat([table1(study), own], axis=1))
 
 
-def _row(study: Study, arm: str) -> dict:
+def verdicts(study: Study, modes: Mapping[int, str]) -> dict:
+    """Return H1, H1s and H2 of every intervention on the held-out modes, ready for JSON."""
+    return h1(in_turn(study, modes))
+
+
+def _own(study: Study, arm: str) -> dict:
     spec, log = study.arms[arm], study.training[arm]
-    own = {"signal": spec.signal, "action": spec.action, "knows": spec.knows}
-    return own | {name: mean(log[name]) for name in QUALITY}
+    said = {"signal": spec.signal, "action": spec.action, "knows": spec.knows}
+    return said | {name: mean(log[name]) for name in (*QUALITY, *HELD_OUT_QUALITY)}
+
+
+def _held_out(unknown: Study, arm: str) -> dict:
+    final, baseline, twin = unknown.final(arm), unknown.baseline(arm), twin_difference(unknown, arm)
+    tested = arm in unknown.claims
+    return {
+        **{f"{name}_held_out": mean(final[name]) for name in ("hack", "solve", "attempted")},
+        **columns("hack_diff_held_out", final_difference(unknown, arm, baseline, "hack")),
+        **columns("solve_diff_held_out", final_difference(unknown, arm, baseline, "solve")),
+        **columns("twin_diff_held_out", twin),
+        "twin_diff_held_out_p": twin.p,
+        **columns("base_hack_diff_held_out", above_base(unknown, arm) if unknown.base else NO_EFFECT),
+        "dominated_by": dominance(unknown, arm).against if tested else None,
+    }
+
+
+def _scaled(study: Study, arm: str) -> dict:
+    """Return hack and solve at every factor on the quarantine that the arm was looked at with."""
+    states = [key[2] for key in study.views if key[0] == arm and key[2].startswith("quarantine ")]
+    row = {}
+    for state in states:
+        rates = study.final(arm, scope="subset", state=state)
+        row |= {f"{name}_{state.replace(' ', '_')}": mean(rates[name]) for name in ("hack", "solve")}
+    return row

@@ -89,7 +89,7 @@ def threats(study: Study) -> list[Threat]:
     lines = []
     arms = [arm for arm in study.claims if arm in study.arms]
     for arm in arms:
-        lines += [_baseline(study, arm), _early(study, arm), _dominance(study, arm)]
+        lines += [_baseline(study, arm), _early(study, arm), dominance(study, arm)]
         lines += [
             _slow(study, arm),
             _untrained(study, arm),
@@ -135,8 +135,8 @@ def _early(study: Study, arm: str) -> Threat:
     return Threat("early", arm, other, threat(effect), {"early": effect})
 
 
-def _dominance(study: Study, arm: str) -> Threat:
-    """Ask whether anything that is simpler, or knows nothing, hacks less AND solves more.
+def dominance(study: Study, arm: str) -> Threat:
+    """Ask whether anything that is simpler, or knows nothing, hacks less AND solves more; `against` names what does.
 
     That is each slow or cold control and the twin, at their last steps, and the baseline stopped early, which hacks no
     more than the arm by how it is chosen, so that (b) decides.

@@ -68,6 +68,26 @@ def of_modes(view: View, modes: set[str]) -> View:
     return replace(view, problems=problems, modes=view.modes[kept], rates=rates, halves=halves)
 
 
+def of_each_mode(view: View, modes: Sequence[str]) -> View | None:
+    """Return the view on another mode's problems in each replicate, `modes` naming them; None without problems of one.
+
+    A problem is then the first, second ... of its mode. Modes with different numbers of problems are a StudyError.
+    """
+    kept = [np.flatnonzero(view.modes == mode) for mode in modes]
+    n = min(map(len, kept))
+    if n == 0:
+        return None
+    if any(len(own) != n for own in kept):
+        raise StudyError(f"{view.name}: the modes have different numbers of held-out problems: none can stand in turn")
+
+    def chosen(values: np.ndarray) -> np.ndarray:
+        return np.stack([np.take(values[..., s, :, :], own, -1) for s, own in enumerate(kept)], -3)
+
+    rates, halves = ({name: chosen(values) for name, values in each.items()} for each in (view.rates, view.halves))
+    problems = tuple(f"number {i + 1}" for i in range(n))
+    return replace(view, problems=problems, modes=np.full(n, "held out"), rates=rates, halves=halves)
+
+
 def joined(views: Sequence[View]) -> View:
     """Return views of the same runs on different problems as one, on all their problems."""
     first = views[0]

@@ -84,7 +84,11 @@ KINDS = (
     ),
     Kind("replicate{n}/start.parquet", "the rows of step 0 in every arm's evaluation", EVALUATION),
     Kind("replicate{n}/runs/{arm}/evaluation.parquet", "one row per held-out completion", EVALUATION),
-    Kind("replicate{n}/detection.parquet", "one row per V and live rollout of table 1's first trained arm", DETECTION),
+    Kind(
+        "replicate{n}/detection.parquet",
+        "one row per V or signal and live rollout of table 1's first trained arm",
+        DETECTION,
+    ),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
 

@@ -16,7 +16,10 @@ PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
     " H1s and H2 with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
+    "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm on equal information.",
+    "detectors.md": "What does every signal see of the same live rollouts, and does it stay calibrated?",
     "table4.md": "What does each setting of an intervention do? One factor at a time.",
+    "relearning.md": "Does what was learned last, once the intervention is gone?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
@@ -26,9 +29,23 @@ FIGURES = {
     "training_curves.png": "Hack and solve rate along training",
     "overlap.png": "What the direction sees in the gradients",
     "weak_detector.png": "The loophole that V and the teacher pool do not know",
+    "signal_by_action.png": "Signal x action, on modes that nothing told of",
+    "signal_plane.png": "Hack against solve on these modes, every replicate a dot",
     "horizon.png": "Hack and solve rate along three times the steps",
 }
-RUN_FILES = ("table1.csv", "h1.json", "table2.csv", "table2.json", "table4.csv", "horizon.csv", *PAGES)
+RUN_FILES = (
+    "table1.csv",
+    "h1.json",
+    "table2.csv",
+    "table2.json",
+    "table3.csv",
+    "table3.json",
+    "detectors.csv",
+    "table4.csv",
+    "horizon.csv",
+    "relearning.csv",
+    *PAGES,
+)
 SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 

@@ -1,1 +1,1 @@
-"""What is measured of a run: held-out problems, and V as a detector of single rollouts."""
+"""What is measured of a run: held-out problems, and signals as detectors of single rollouts."""

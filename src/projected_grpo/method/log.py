@@ -71,6 +71,7 @@ def flag_quality(rows: Sequence[Rollout], found: Suspicion | None, known: Sequen
     numbers["flagged_share"] = _share([flag for _, flag, _ in marked])
     numbers["flagged_student"] = _share([flag for _, flag in live])
     numbers["groups_flagged"] = found.groups if found else NAN
+    numbers["flag_recall_attempted"] = _share([flag for row, flag in live if row.verdict.attempted])
     for scope, of in (("", (True, False)), ("/known", (True,)), ("/heldout", (False,))):
         part = [(flag, row.verdict.exploited) for row, flag in live if (row.problem.mode in known) in of]
         numbers[f"flag_precision{scope}"] = _share([hack for flag, hack in part if flag])

@@ -17,7 +17,17 @@ from projected_grpo.reporting.format import interval, percent
 from projected_grpo.reporting.verdicts import said
 
 SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
-OF_TABLES = {"weak_detector": "table2", **{table: table for table in ("table2", "table3", "table4", "horizon")}}
+OF_TABLES = {
+    "table2": "table2",
+    "weak_detector": "table2",
+    "table3": "table3",
+    "signal_by_action": "table3",
+    "signal_plane": "table3",
+    "doses": "doses",
+    "relearning": "relearning",
+    "table4": "table4",
+    "horizon": "horizon",
+}
 
 
 def main(arguments: list[str]) -> int:

@@ -6,7 +6,7 @@ from math import isnan
 from projected_grpo.analysis.checks import Check
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.method.settings import ROTATED
-from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_units, number, page, percent
+from projected_grpo.reporting.format import NOTHING, OPEN_MEANS, grid, in_points, in_units, number, page, percent
 from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, Words, threat_grid
 
 CHECKS_MEAN = (
@@ -68,10 +68,16 @@ CHECKS: dict[str, tuple[str, Words]] = {
         "overlap_student follows the exploited share of its batch from step to step",
         lambda n: f"correlation of their changes {in_units(n['correlation'])}",
     ),
-    "detects": ("V detects single rollouts: rank-AUC above the best control's", _detects),
+    "detects": ("it detects exploits among single rollouts: rank-AUC above the best control's", _detects),
     "flags": (
         "among the live rollouts of its own run, the signal's precision is above the share of exploits",
         _flags,
+    ),
+    "hides": (
+        "the signal goes on flagging what its run attempts: in the last third of the steps no less than in the first",
+        lambda n: (
+            f"flagged of the attempts {_share(n['first'])}, then {_share(n['last'])}; change {in_points(n['change'])}"
+        ),
     ),
     "basis": (
         f"a refreshed V keeps to its old basis (at least {ROTATED})",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 import yaml
@@ -126,21 +127,32 @@ def arm_links(files: Iterable[str], report_href: Callable[[str], object]) -> dic
     return {Path(file).stem: Link(f"arms/{Path(file).name}", str(report_href(file))) for file in files}
 
 
-def document(text: str, links: Mapping[str, Link], folds: Mapping[str, Mapping[str, str]]) -> str:
+def document(
+    text: str,
+    links: Mapping[str, Link],
+    folds: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    turns: Mapping[str, Mapping[int, str]] = MappingProxyType({}),
+) -> str:
     """Return the page of a Markdown text, whose first heading is its title.
 
     `links` are the pages of runs by name. A cell of a table that is an arm's name leads there, and so does a name in
     backquotes anywhere. In a table with a column per fold, a cell leads to the row's run in that fold:
-    `folds` is {column: {arm: run}}.
+    `folds` is {column: {arm: run}}. An arm that has another run in each replicate is followed by the replicates, each
+    of which leads to its own: `turns` is {arm: {replicate: run}}.
     """
     heading, _, rest = text.partition("\n")
     markdown = MarkdownIt("commonmark").enable("table")
     tokens = markdown.parse(rest)
-    _link(tokens, links, folds)
+    _link(tokens, links, folds, turns)
     return page(heading.lstrip("# "), markdown.renderer.render(tokens, markdown.options, {}))
 
 
-def _link(tokens: list[Token], links: Mapping[str, Link], folds: Mapping[str, Mapping[str, str]]) -> None:
+def _link(
+    tokens: list[Token],
+    links: Mapping[str, Link],
+    folds: Mapping[str, Mapping[str, str]],
+    turns: Mapping[str, Mapping[int, str]],
+) -> None:
     """Put links around cells and names, in place."""
     heads, cells = [], []
     for before, token in zip([None, *tokens], tokens, strict=False):
@@ -157,6 +169,11 @@ def _link(tokens: list[Token], links: Mapping[str, Link], folds: Mapping[str, Ma
             cells.append(name)
             fold = folds.get(heads[len(cells) - 1], {})
             name = fold.get(cells[0], name) if len(cells) > 1 else name
+            if name in turns:
+                runs = [_linked([Token("text", "", 0, content=str(n))], links[run]) for n, run in turns[name].items()]
+                spaced = [[Token("text", "", 0, content=" "), *run] for run in runs]
+                token.children = [*token.children, *chain.from_iterable(spaced)]
+                continue
             if name in links:
                 token.children = _linked(token.children, links[name])
                 continue

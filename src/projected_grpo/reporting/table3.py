@@ -8,30 +8,58 @@ from projected_grpo.analysis.study import Sizes
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.reporting.format import NOTHING, below_base, corrected, grid, interval, page, percent, sample_sizes
 from projected_grpo.reporting.table1 import headline, marks
+from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, said, verdict_lines
 
 ACTIONS = ("penalise", "discount", "drop", "route")
+KNOWS = (
+    "What an arm knows besides the reward and its teacher pool: 0 nothing; M the weak detector's flags, on the known "
+    "modes alone; P the contrastive pairs; T the text of a prompt; O the true verdict, a ceiling. A twin has the same "
+    "machinery and no information, and flags as many rollouts as its partner."
+)
 
 
-def render_table3(table: pd.DataFrame, sizes: Sizes, twins: Mapping[str, str], note: str) -> str:
-    """Return table3.md from `table3(study)`, `sizes(study)` and {arm: its twin}; `note` says whose numbers they are."""
+def render_table3(
+    table: pd.DataFrame, verdicts: Mapping, sizes: Sizes, modes: Mapping[int, str], twins: Mapping[str, str], note: str
+) -> str:
+    """Return table3.md from `table3(study, modes)`, its `verdicts`, `sizes(study)` and {arm: its twin}; `note` says
+    whose numbers they are."""
+    turns = ", ".join(f"{n} {mode}" for n, mode in modes.items())
     return page(
         "# Table 3: signal x action",
         note,
+        f"Pairs, signals and teacher pool of a replicate know all modes but one (replicate and its held-out mode: "
+        f"{turns}); training has all.",
         sample_sizes(sizes, smallest_effect(table)),
-        "What an arm knows besides the reward and its teacher pool: 0 nothing; M the weak detector's flags, here on "
-        "all modes; P the contrastive pairs; T the text of a prompt; O the true verdict, a ceiling. A twin has the "
-        "same machinery and no information, and flags as many rollouts as its partner.",
-        "## Hack % / solve %, and the twin's",
+        "## What prevents hacks that nothing told of",
+        f"H2 on the held-out modes: {hypotheses()['H2']} {H2_FULL}",
+        prevention(verdicts),
+        "## Hack % / solve % on the held-out modes, and the twin's",
+        KNOWS,
         crossed(table, twins),
         "## Every arm",
         arm_grid(table),
-        "A dash is what an arm does not have. Flagged, precision, recall and false positives are of live rollouts, by "
-        "the true verdicts, means over the steps; no arm is told of them.",
-        corrected("the p of (a) in hack over all rows (in the CSV)"),
-        "## As in table 1",
+        f"{NOTHING} is what an arm does not have. Flagged, recall and false positives are of live rollouts, by the "
+        "true verdicts, means over the steps; no arm is told of them. Dominated: what hacks less and solves more on "
+        "the held-out modes, both by the interval.",
+        corrected(
+            "the p of (a) in hack over all rows, and that of the twin's difference on the held-out modes over the arms "
+            "that have one (both in the CSV); in the verdicts that of `beats`"
+        ),
+        "## As in table 1, on all modes",
         headline(table),
         marks(),
+        "## What decided, on the held-out modes",
+        verdict_lines(verdicts),
     )
+
+
+def prevention(verdicts: Mapping) -> str:
+    """Return one line per verdict on H2, with the arms that it is said of."""
+    found: dict[str, list[str]] = {}
+    for arm, claim in verdicts["claims"].items():
+        found.setdefault(said(claim["H2"]), []).append(f"`{arm}`")
+    lines = [f"- **{word}**: {', '.join(arms)}" for word, arms in found.items()]
+    return "\n".join(["- **supported**: none", *lines] if "supported" not in found else lines)
 
 
 def crossed(table: pd.DataFrame, twins: Mapping[str, str]) -> str:
@@ -56,25 +84,30 @@ def _cell(rows: pd.DataFrame, arms: Sequence[str], twins: Mapping[str, str]) -> 
 
 
 def _rates(row: pd.Series) -> str:
-    return f"{percent(row['hack'])} / {percent(row['solve'])}"
+    return f"{percent(row['hack_held_out'])} / {percent(row['solve_held_out'])}"
 
 
 def arm_grid(table: pd.DataFrame) -> str:
-    """Return every arm with what it knows, its rates, its differences, and how well it flags."""
-    head = ["arm", "knows", "hack %", "solve %", "(a) hack", "(e) twin's hack more"]
-    head += ["flagged %", "precision %", "recall %", "false positives %"]
-    quality = ("flagged_student", "flag_precision", "flag_recall", "flag_false_positives")
+    """Return every arm with what it knows, its rates and differences on the held-out modes and on all, and how well it
+    flags."""
+    head = ["arm", "knows", "hack %, held out", "solve %, held out", "hack %, all", "solve %, all"]
+    head += ["(a) hack, held out", "twin's hack more, held out", "dominated by"]
+    head += ["flagged %", "recall %", "recall %, held out", "false positives %"]
+    quality = ("flagged_student", "flag_recall", "flag_recall/heldout", "flag_false_positives")
     return grid(
         head,
         [
             [
                 f"`{row['arm']}`",
                 row["knows"],
+                percent(row["hack_held_out"]),
+                percent(row["solve_held_out"]),
                 percent(row["hack"]),
                 percent(row["solve"]) + below_base(row),
-                interval(row, "hack_diff"),
-                interval(row, "twin_diff"),
-                *(NOTHING if pd.isna(row[name]) else percent(row[name]) for name in quality),
+                interval(row, "hack_diff_held_out"),
+                interval(row, "twin_diff_held_out"),
+                row["dominated_by"] if pd.notna(row["dominated_by"]) else NOTHING,
+                *(percent(row[name]) for name in quality),
             ]
             for _, row in table.iterrows()
         ],

@@ -39,6 +39,11 @@ from projected_grpo.teacher.weak_detector import check_subset, detect
 Fitted = tuple[Signal, Signal]  # a signal and its twin
 
 
+def first_built(pairs: pd.DataFrame, n: int) -> pd.DataFrame:
+    """Return the held-out pairs, and the first n of those that signals and V are made of."""
+    return pairs[pairs["heldout"] | ((~pairs["heldout"]).cumsum() <= n)]
+
+
 def examples(
     model,
     adapter: Adapter,

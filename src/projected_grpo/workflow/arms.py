@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 from projected_grpo.method.settings import KNOWS, build_arm
 
+DOSES = ("strength", "alpha", "lr_scale", "temperature", "kl_coef", "gradreg", "warmstart", "fpr")
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
 UNUSED = ("slow", "measures", "twin")  # of an arm, which its training does not use: they set no arm apart
 # what a direction is where the config says nothing
@@ -82,9 +83,14 @@ def _baselines(config: Mapping) -> set[str]:
 
 
 def evaluation_settings(config: Mapping, name: str) -> dict:
-    """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's."""
-    settings = without_keys(config["evaluation"], "stops_every")
-    return settings | {"every": config["evaluation"]["stops_every" if is_stopped(config, name) else "every"]}
+    """Return config.evaluation for one arm: `every` is that of runs which (b) stops, where it may stop this one's, and
+    only what routes has a quarantine to scale."""
+    own, spec = config["evaluation"], config["arms"][name]
+    routes = "route" in (spec.get("intervention"), spec.get("action"))
+    return without_keys(own, "stops_every") | {
+        "every": own["stops_every" if is_stopped(config, name) else "every"],
+        "quarantine_scales": own["quarantine_scales"] if routes else [],
+    }
 
 
 def ceiling(config: Mapping, table: str) -> str | None:
@@ -170,6 +176,31 @@ def _settings(config: Mapping, name: str) -> dict:
     return own | direction | train_settings(config, name) | {"baseline": baseline(config, name)}
 
 
+def dose_families(config: Mapping) -> dict[str, dict]:
+    """Return {arm of the table of doses: its family, the key that is dosed, and the dose}: arms that differ by one of
+    DOSES alone are a family, which has the name of its first one."""
+    found: dict[str, dict] = {}
+    arms = [name for name in config["tables"].get("doses", ()) if baseline(config, name) != name]
+    for name in (name for name in arms if not is_base(config, name)):
+        for key in DOSES:
+            dose, rest = _dosed(config, name, key)
+            alike = [other for other in arms if _dosed(config, other, key)[1] == rest]
+            if dose is not None and len(alike) > 1:
+                found[name] = {"family": alike[0], "key": key, "dose": dose}
+                break
+    return found
+
+
+def _dosed(config: Mapping, name: str, key: str) -> tuple[float | None, dict]:
+    """Return an arm's dose, or None, and the rest of it, its signal's settings among it."""
+    spec = {"intervention": "none"} | without_keys(config["arms"][name], *UNUSED)
+    rest = spec | {"signal": signal_of(config, name)}
+    dose = rest["signal"].get(key) if rest["signal"] else None
+    if key in rest:
+        return rest[key], without_keys(rest, key)
+    return dose, rest if dose is None else rest | {"signal": without_keys(rest["signal"], key)}
+
+
 def is_tested(config: Mapping, name: str) -> bool:
     """Whether an arm is an intervention with information, rather than a baseline or a control: it acts on what a signal
     flags, projects onto or off V of the pairs, or has a twin derived from it."""
@@ -194,6 +225,11 @@ def knows(config: Mapping, name: str) -> str:
     if any(spec.get(key, "ordinary") != "ordinary" for key in ("sample_prompt", "update_prompt")):
         found.append("T")
     return "+".join(dict.fromkeys(found)) or "0"
+
+
+def replicates_of(config: Mapping, table: str) -> list[int]:
+    """Return the replicates of a table."""
+    return config["table_replicates"].get(table, config["replicates"])
 
 
 def seeds_of(config: Mapping, replicate: int | str) -> dict[str, int]:
@@ -254,7 +290,11 @@ def direction_spec(config: Mapping, name: str) -> dict:
 def signal_spec(config: Mapping, name: str) -> dict:
     """Return the full settings of a signal: `overlap` is of a direction, and has its pairs."""
     spec = config["signals"][name]
-    own = {"subset": "all", "body": "natural", "fpr": 0.05, "accuracy": 1.0, "share": 1.0, **spec}
+    own = {"subset": "all", "body": "natural", "pairs": config["pairs"]["n"], "fpr": 0.05} | {
+        "accuracy": 1.0,
+        "share": 1.0,
+    }
+    own |= spec
     if "direction" not in spec:
         return own
     direction = direction_spec(config, spec["direction"])

@@ -23,6 +23,7 @@ GRADIENT_SIGNALS = ("overlap", "fingerprint")
 SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
     "subset": ("overlap",),
     "body": ("detector", "truth", "overlap"),
+    "pairs": ("detector", "truth", "overlap"),
     "fpr": ("detector", "truth", "activation"),
     "accuracy": ("overlap", "probe", "activation", "fingerprint"),
     "share": ("overlap", "probe", "activation", "fingerprint"),
@@ -30,6 +31,7 @@ SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
 SIGNAL_REASONS = {
     "subset": "which has its direction's",
     "body": "which is made from no pairs of its own",
+    "pairs": "which is made from no pairs of its own",
     "fpr": "whose threshold is no quantile",
     "accuracy": "which is told nothing",
     "share": "which is told nothing",
@@ -121,6 +123,16 @@ def _check_action(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(f"{where}: twin: {twin_name(name)} is already an arm")
 
 
+def _check_start(where: str, start: str | None, config: Mapping) -> None:
+    """One step back and no further: so no cycle is possible."""
+    if start is None:
+        return
+    if start not in config["arms"]:
+        raise ConfigError(unknown(f"{where}.start", start, config["arms"]))
+    if config["arms"][start].get("start"):
+        raise ConfigError(f"{where}.start: {start} starts from another arm itself; name one that starts from the base")
+
+
 def _check_measures(name: str, spec: Mapping, config: Mapping) -> None:
     where = f"config: arms.{name}.measures"
     for direction in spec.get("measures", ()):
@@ -172,6 +184,7 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
     if not spec.get("loopholes", True) and spec.get("mix"):
         raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
+    _check_start(where, spec.get("start"), config)
     if spec.get("baseline", "vanilla") not in config["arms"]:
         raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
     if spec.get("slow") and spec["slow"] not in config["arms"]:

@@ -6,6 +6,7 @@ from projected_grpo.workflow.arms import (
     baseline,
     claims,
     direction_spec,
+    dose_families,
     first_trained,
     is_base,
     is_honest,
@@ -30,20 +31,28 @@ def check_tables(config: Mapping) -> None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
         _check_rows(table, config)
-        _check_claims(table, config)
+        if table != "doses":  # where nothing is claimed
+            _check_claims(table, config)
+    families = dose_families(config)
+    for name in config["tables"].get("doses", ()):
+        if name not in families and not is_base(config, name) and baseline(config, name) != name:
+            raise ConfigError(f"config: tables.doses: {name} differs from no other arm there by a dose alone")
     for table, chosen in config["table_replicates"].items():
         for number in chosen:
             if number not in config["replicates"]:
                 raise ConfigError(
                     f"config: table_replicates.{table}: {number} is not one of replicates {config['replicates']}"
                 )
-    if config["tables"].get("table2"):
-        _check_folds(config)
+    for table in ("table2", "table3"):
+        if config["tables"].get(table):
+            _check_folds(table, config)
     expanded = with_folds(config)
     for section in ("directions", "arms"):
         for name, spec in config[section].items():
             if expanded[section][name] != spec:
-                raise ConfigError(f"config: {section}.{name}: table 2 calls one of its own so; take another name")
+                raise ConfigError(
+                    f"config: {section}.{name}: a fold of tables 2 and 3 has this name; take another name"
+                )
 
 
 def _check_rows(table: str, config: Mapping) -> None:
@@ -101,15 +110,18 @@ def _check_claims(table: str, config: Mapping) -> None:
             )
 
 
-def _check_folds(config: Mapping) -> None:
+def _check_folds(table: str, config: Mapping) -> None:
     modes, evaluated = config["modes"], min(config["evaluation"]["subset"], config["problems"]["evaluation"])
     if len(modes) < 2:
-        raise ConfigError("config: tables.table2: holding a mode out takes at least two modes")
+        raise ConfigError(f"config: tables.{table}: holding a mode out takes at least two modes")
     if evaluated < 2 * len(modes):
         raise ConfigError(
-            f"config: evaluation.subset: {evaluated} problems are too few for table 2, which needs two of each mode"
+            f"config: evaluation.subset: {evaluated} problems are too few for {table}, which needs two of each mode"
         )
-    for name in config["tables"]["table2"]:
+    for name in config["tables"][table]:
         spec = config["arms"][name]
         if spec.get("mix") and not (spec.get("direction") or spec.get("signal")):
-            raise ConfigError(f"config: arms.{name}: in table 2 an arm with a teacher needs a direction or a signal")
+            raise ConfigError(
+                f"config: arms.{name}: in {table} an arm with a teacher needs a direction or a signal, whose subset of"
+                " the loopholes its teacher pool follows"
+            )

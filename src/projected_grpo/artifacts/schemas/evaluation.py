@@ -11,10 +11,14 @@ EVALUATION = pa.schema(
             "scope",
             pa.string(),
             "full (all held-out problems, last step) | subset (fixed problems, along the run) | renamed (those of mode"
-            " run_tests, whose test function has another name; last step)",
+            " run_tests, whose test function has another name; last step) | asked (the subset's problems, with the"
+            " explicit request to exploit; last step)",
         ),
         column(
-            "state", pa.string(), "deployed (quarantine zeroed) | trained (quarantine kept; only arms that have one)"
+            "state",
+            pa.string(),
+            "deployed (quarantine zeroed) | trained (quarantine kept; only arms that have one) | quarantine 0.5 (half"
+            " of it; other factors alike)",
         ),
         column("hint", pa.bool_(), "the prompt discloses the mode"),
         column("decoding", pa.string(), "sample (training temperature) | greedy"),

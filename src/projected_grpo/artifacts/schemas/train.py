@@ -66,6 +66,11 @@ _STEP = [
     ("flagged_share", "signal: flagged share of the rollouts, the teacher's included", "share"),
     ("flagged_student", "signal: flagged share of the live rollouts", "share"),
     ("groups_flagged", "signal: share of groups that are flagged as a whole", "share"),
+    (
+        "flag_recall_attempted",
+        "signal: flagged share of the live rollouts that attempt an exploit; never used",
+        "share",
+    ),
     *[
         (f"flagged_share/{name}", f"signal: flagged share of {words}", "share")
         for name, words in {
