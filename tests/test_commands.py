@@ -21,7 +21,8 @@ PAGES = [
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 PROGRAMS = "make|snakemake|python|pytest|ruff|snakefmt|lint-imports|git|cd|source|hf|pip|.venv/bin/(?:python|pip)"
-# Only parsed: they need a network, a GPU, a screen or a whole run, serve until they are stopped, or leave the directory that the others are run in.
+# Only parsed: they need a network, a GPU, a screen or a whole run, serve until they are stopped, or leave the
+# directory that the others are run in.
 PARSED = (
     "git ",
     "cd ",
