@@ -213,6 +213,7 @@ class Fate:
     """All that the log of flags may look at."""
 
     exploited: bool
+    attempted: bool = True
 
 
 def test_flags_are_judged_by_the_true_verdicts_of_live_rollouts_on_known_and_held_out_modes_apart(world):
