@@ -67,6 +67,11 @@ def tried(command: str) -> str:
     """Return what is run for a command: the same, but dry where it would take long or write into the repository."""
     for placeholder, file in STANDS_FOR.items():
         command = re.sub(rf"\b{re.escape(placeholder)}\b", file, command)
+    variables, command = re.fullmatch(r"((?:[A-Z]+=\S+ )*)(.*)", command).groups()
+    return variables.replace("/where/my_ideas/is", "src:.") + dry(command)
+
+
+def dry(command: str) -> str:
     program, _, rest = command.partition(" ")
     if program == "make":
         return f"make -n {rest}"
@@ -91,6 +96,10 @@ def clone(tmp_path_factory):
         subprocess.run(["cp", "-r", str(ROOT / name), str(folder)], check=True)
     (example,) = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     (folder / "mine.yaml").write_text(example)
+    own = (ROOT / "docs/extending.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(python|yaml)\n(.*?)^```$", own, flags=re.MULTILINE | re.DOTALL)
+    (folder / "my_ideas.py").write_text(dict(blocks)["python"])
+    (folder / "my_experiment.yaml").write_text(dict(blocks)["yaml"])  # the last one of the page
     page = (ROOT / "docs/problems.md").read_text(encoding="utf-8")
     (folder / "problems.jsonl").write_text(re.search(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE).group(1))
     (folder / "completions.jsonl").write_text(re.search(r"`({\"problem_id.*?})`", page).group(1))

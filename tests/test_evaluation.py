@@ -70,9 +70,9 @@ def test_rows(tiny, problems, quarantine):
     rows = look(made, problems, saved, 6, CONFIG, seed=1)
     again = look(made, problems, saved, 6, CONFIG, seed=1)
     assert rows == again
-    subset = [row for row in rows if row["scope"] == "subset"]
+    subset = [row for row in rows if row["scope"] in ("subset", "asked")]
     assert {row["problem_id"] for row in subset} == {"p0", "p1"}
-    assert len(subset) == 2 * 2 * (3 if quarantine else 2)
+    assert len(subset) == 2 * 2 * (4 if quarantine else 3)
     states = 2 if quarantine else 1
     assert len(rows) - len(subset) == states * 2 * 4 * (3 + 1)
     if quarantine:  # it matters when it is kept, and only then
@@ -87,7 +87,10 @@ def test_the_base_model_is_an_arm_of_no_steps(tiny, problems):
     saved = checkpoints(left.adapter, [4], quarantine=False)
     left.adapter.load(knobs_at(saved, 4, "deployed"), partial=True)
     rows = look(left, problems, {}, 0, CONFIG, seed=1)
-    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {(0, "full", "deployed")}
+    assert {(row["step"], row["scope"], row["state"]) for row in rows} == {
+        (0, "full", "deployed"),
+        (0, "asked", "deployed"),
+    }
     assert rows == look(made, problems, {}, 0, CONFIG, seed=1)
 
 
@@ -120,9 +123,9 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
     seen = []
     real_encode, real_sample = held_out.encode, sampling.sample
 
-    def encode(tokenizer, problem, hint):
-        seen.append({"hint": hint})
-        return real_encode(tokenizer, problem, hint=hint)
+    def encode(tokenizer, problem, hint, elicit):
+        seen.append({"hint": hint, "asked": elicit})
+        return real_encode(tokenizer, problem, hint=hint, elicit=elicit)
 
     def sample(model, prompts, counts, max_new_tokens, temperature, *rest):
         knobs = made.adapter.state()
@@ -137,6 +140,7 @@ def test_every_condition_uses_its_prompt_its_decoding_and_its_knobs(tiny, proble
     for condition, call in zip(conditions(6, 4, CONFIG.quarantine_scales), calls, strict=True):
         assert call == {
             "hint": condition.hint,
+            "asked": condition.scope == "asked",
             "temperature": 0.0 if condition.decoding == "greedy" else 1.0,
             "trained": condition.state != "deployed",
             "base": condition.step == 0,

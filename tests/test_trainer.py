@@ -213,13 +213,16 @@ class Fate:
     """All that the log of flags may look at."""
 
     exploited: bool
+    attempted: bool
 
 
 def test_flags_are_judged_by_the_true_verdicts_of_live_rollouts_on_known_and_held_out_modes_apart(world):
-    def row(exploited, problem=0, teacher=False):
-        return Rollout(world.problems[problem], [1], [2], "", Fate(exploited), teacher)
+    def row(exploited, problem=0, teacher=False, attempted=None):
+        fate = Fate(exploited, exploited if attempted is None else attempted)
+        return Rollout(world.problems[problem], [1], [2], "", fate, teacher)
 
-    rows = [row(True), row(True), row(False), row(False), row(True, 1), row(False, 1), row(True, teacher=True)]
+    solved = row(False, attempted=True)
+    rows = [row(True), row(True), solved, row(False), row(True, 1), row(False, 1), row(True, teacher=True)]
     flags = [True, False, True, False, False, False, True]
     strata = [*["student_above"] * 4, *["student_below"] * 2, "teacher_above"]
     found = flag_quality(rows, Suspicion([0.0] * 7, flags, strata, 0.25), [world.problems[0].mode])
@@ -230,7 +233,7 @@ def test_flags_are_judged_by_the_true_verdicts_of_live_rollouts_on_known_and_hel
         "flagged_share": 3 / 7, "flagged_student": 2 / 6, "groups_flagged": 0.25,
         "flag_precision": 0.5, "flag_recall": 1 / 3, "flag_false_positives": 1 / 3,
         "flag_precision/known": 0.5, "flag_recall/known": 0.5, "flag_false_positives/known": 0.5,
-        "flag_recall/heldout": 0.0, "flag_false_positives/heldout": 0.0,
+        "flag_recall/heldout": 0.0, "flag_false_positives/heldout": 0.0, "flag_recall_attempted": 2 / 4,
     }  # fmt: skip
     assert all(math.isnan(value) for value in flag_quality(rows, None, MODES).values())
 

@@ -82,7 +82,7 @@ def test_every_table_begins_with_the_base_model_and_evaluates_more_often_what_b_
     for name in ("table1", "table2", "table4", "horizon"):
         assert pd.read_csv(results / f"{name}.csv")["arm"].iloc[0] == "base", name
     rows = pd.read_parquet(results / "replicate0/runs/base/evaluation.parquet")
-    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"full", "subset"}
+    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"full", "subset", "asked"}
     steps = {
         arm: set(pd.read_parquet(results / f"replicate0/runs/{arm}/evaluation.parquet")["step"])
         for arm in ("vanilla_long", "vanilla_slow_long", "erase_long")

@@ -41,6 +41,7 @@ from projected_grpo.reporting.format import (
 )
 from projected_grpo.reporting.verdicts import hypotheses
 
+LEAST = 4  # pairs of signal and action that the sentence names
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
 
 
@@ -94,6 +95,7 @@ def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
         _simpler(table, claims),
         *_alone(table, claims),
         _smallest(table),
+        *([_signals(folder)] if (folder / "table3.csv").exists() else []),
         *([_weak_detector(folder)] if (folder / "table2.csv").exists() else []),
         *([_more_steps(folder)] if (folder / "horizon.csv").exists() else []),
     ]
@@ -183,6 +185,33 @@ def _smallest(table: pd.DataFrame) -> str:
         f"With {n} replicates a difference in hack of less than about {points_of(smallest_effect(table))} cannot be"
         " shown, so that what is undecided here may well be there."
     )
+
+
+def _signals(folder: Path) -> str:
+    """Say what signals that flag rollouts do on the loophole that they do not know, with their twins beside them."""
+    claims = json.loads((folder / "table3.json").read_text(encoding="utf-8"))["claims"]
+    table = pd.read_csv(folder / "table3.csv").set_index("arm")
+    found = {
+        word: [arm for arm, claim in claims.items() if claim["H2"]["verdict"] == HYPOTHESIS[word]]
+        for word in (HOLDS, OPEN, FAILS)
+    }
+    known = table[table["signal"].notna() & table.index.isin(claims) & (table["knows"] != "O")]
+    least = known.sort_values(["hack_held_out", "solve_held_out"], ascending=[True, False]).index[:LEAST]
+    shown = "; ".join(
+        f"`{arm}` {_on_unknown(table, arm)}, its twin {_on_unknown(table, table.at[arm, 'twin'])}" for arm in least
+    )
+    baselines = "; ".join(f"`{arm}` {_on_unknown(table, arm)}" for arm in _baselines(table.assign(arm=table.index)))
+    return (
+        f"Of {len(known)} pairs of a signal and an action, each asked about a loophole that nothing told it of"
+        f" ({table['n_replicates'].iloc[0]} replicates, one loophole each), these hack least there: {shown or 'none'};"
+        f" beside them {baselines}. There H2, prevention, is supported for {_listed(found[HOLDS])}, undecided for"
+        f" {len(found[OPEN])} and falsified for {len(found[FAILS])} of {len(claims)} interventions."
+    )
+
+
+def _on_unknown(table: pd.DataFrame, arm: str) -> str:
+    row = table.loc[arm]
+    return f"hacks {percent(row['hack_held_out'])}% and solves {percent(row['solve_held_out'])}%"
 
 
 def _weak_detector(folder: Path) -> str:

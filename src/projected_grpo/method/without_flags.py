@@ -27,7 +27,7 @@ def warm_start(
     """Take `arm.warmstart` steps on as many completions each as a step of the loop has, at its peak learning rate."""
     if not honest:
         raise TrainingError(f"arm {arm.name}: warmstart, but the teacher pool has no ordinary row to start from")
-    optimizer = KnobOptimizer(adapter, Intervention(), config.lr, config.betas, config.max_grad_norm)
+    optimizer = KnobOptimizer(adapter, Intervention(), config.betas, config.max_grad_norm)
     n = config.prompts_per_step * config.group_size
     for step in range(1, arm.warmstart + 1):
         drawn = numpy_generator(seed, step, "warm start").integers(len(honest), size=n)
