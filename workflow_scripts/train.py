@@ -10,7 +10,7 @@ compute_alike(snakemake.params.compute)
 
 from functools import partial
 
-from projected_grpo.artifacts.io import read_table, read_tensors, write_table, write_tensors
+from projected_grpo.artifacts.io import read_table, write_table, write_tensors
 from projected_grpo.artifacts.problems import read_problems
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.artifacts.schemas.pairs import PAIRS
@@ -36,16 +36,14 @@ file = ResumeFile(params.resume, run_key(dict(params.items()), inputs)).claim()
 arm, config = build_arm(snakemake.wildcards.arm, params.arm), build_train_config(params.train)
 how = base.Compute(**params.compute), arm.intervention.quarantine_rank
 model, tokenizer, adapter = base.load_adapted(base.directory_of(inputs.base), *how)
-if inputs.start:
-    start, _ = read_tensors(inputs.start)
-    adapter.load({name: knob for name, knob in start.items() if name.endswith(".delta")}, partial=True)
+base.start_from(inputs.start, adapter)
 known = known_modes(params.subset, params.modes)
 pool, problems = read_table(inputs.pool, TEACHER_POOL), read_problems(inputs.problems)
 check_fold(pool, known, params.modes, inputs.pool)
 use = partial(usable, k=arm.k, drop_bottom_frac=arm.drop_bottom_frac)
 directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V else {}
-files = zip(arm.measures, inputs.measured, strict=True)
-measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in files}
+further_V = zip(arm.measures, inputs.measured, strict=True)
+measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in further_V}
 signal, told = in_use(params.signal, inputs.signal, arm.twin_of is not None, known)
 shares = flagged_shares(read_table(inputs.shares)) if inputs.shares else []
 
@@ -55,8 +53,7 @@ def refresh():
     check_fold(pairs, known, params.modes, inputs.pairs)
     scale = loss_constant(config.group_size, config.prompts_per_step, config.max_new_tokens)
     limits = config.temperature, config.token_budget, seed, config.gradient_checkpointing
-    fresh, _ = extract(model, adapter, pairs, build_config(params.direction), scale, *limits)
-    return use(fresh)
+    return use(extract(model, adapter, pairs, build_config(params.direction), scale, *limits)[0])
 
 
 further = params.modes, refresh, measured, signal, told, shares, known

@@ -16,7 +16,7 @@ import torch
 
 from projected_grpo.artifacts.io import ArtifactError, as_the_user_wants, read_tensors, tensor_names, write_tensors
 from projected_grpo.errors import UserError
-from projected_grpo.method.adapter import AdapterError, Factors, attach, factor, target_modules, weights_hash
+from projected_grpo.method.adapter import Adapter, AdapterError, Factors, attach, factor, target_modules, weights_hash
 from projected_grpo.models.fitness import require_fit
 from projected_grpo.models.qwen3 import read_qwen3
 from projected_grpo.models.tokens import OrganismTokenizer
@@ -169,3 +169,12 @@ def load_adapted(directory: str | Path, compute: Compute, quarantine_rank: int =
     model, tokenizer = load_base(directory, compute, as_transformers)
     factors = StoredFactors(Path(directory) / FACTORS, weights_hash(model))
     return model, tokenizer, attach(model, factors, quarantine_rank)
+
+
+def start_from(path: str | Path | None, adapter: Adapter) -> None:
+    """Set the knobs to those of a trained run, `adapter.safetensors`, as it is deployed: without its quarantine.
+
+    Without a path they stay the base model's.
+    """
+    knobs = read_tensors(path)[0] if path else {}
+    adapter.load({name: knob for name, knob in knobs.items() if name.endswith(".delta")}, partial=True)
