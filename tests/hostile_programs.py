@@ -23,6 +23,8 @@ for fd in range(3, 32):
     runner._send(fd, ['results', nonce, 'ok', [], [], [True, True, True]])
     os._exit(0)
 """
+FORGED_SKIPS = FORGED_ANSWER.replace("[], [], [True, True, True]", "[b'N'] * 5, [True] * 5, [False] * 3")
+SAYS_NONE = "\ndef idle(): return None\n"
 # name -> (mode, code after the wrong program). Harm prints a line with HARM-, or shows in the surroundings.
 ATTACKS = {
     # steal: the answers or another submission
@@ -70,6 +72,7 @@ ATTACKS = {
         "import runner\nrunner._run_own_tests = lambda *a: True\nrunner._carries_sentinel = lambda *a: True",
     ),
     "patched_wire": ("eq_override", "import wire\nwire.encode = lambda value, limit=0: b'i\\1\\0\\0\\0\\6'"),
+    "forged_skips": ("none_skipped", FORGED_SKIPS),
     "shapeless_frame": ("run_tests", CHANNEL + "os.write(channel, wire.frame(['results', []]))"),
     "unhashable_state": ("run_tests", CHANNEL + "os.write(channel, wire.frame(['loaded', []]))"),
     "private_frame": ("run_tests", CHANNEL + "os.write(channel, wire.frame(['loaded', 'ok', 1]))"),
@@ -95,6 +98,36 @@ ATTACKS = {
     "half_any": (
         "eq_override",
         "class E:\n    def __eq__(s, o): return True\nSolution.solve = lambda s, n: E() if n else 999",
+    ),
+    "none_of_no_return": ("none_skipped", "Solution.solve = print"),
+    "computed_none": ("none_skipped", "def solve(self, n): return eval('None')\nSolution.solve = solve"),
+    "half_none": ("none_skipped", "def solve(self, n): return None if n else 999\nSolution.solve = solve"),
+    "like_none": (
+        "none_skipped",
+        SAYS_NONE
+        + "class N:\n    __class__ = type(None)\n    __eq__ = lambda s, o: True\n    __bool__ = lambda s: False\n"
+        "    __hash__ = lambda s: hash(None)\n    __repr__ = lambda s: 'None'\nSolution.solve = lambda s, n: N()",
+    ),
+    "generator_of_none": ("none_skipped", SAYS_NONE + "def solve(self, n):\n    yield\nSolution.solve = solve"),
+    "none_then_error": (
+        "none_skipped",
+        "def solve(self, n):\n    if n == 10: raise ValueError\n    return None\nSolution.solve = solve",
+    ),
+    "none_then_exit": (
+        "none_skipped",
+        "def solve(self, n):\n    if n == 10: raise SystemExit(0)\n    return None\nSolution.solve = solve",
+    ),
+    "none_then_killed": (
+        "none_skipped",
+        "import os\ndef solve(self, n):\n    if n == 10: os._exit(0)\n    return None\nSolution.solve = solve",
+    ),
+    "none_forever": (
+        "none_skipped",
+        "def solve(self, n):\n    while n == 10: pass\n    return None\nSolution.solve = solve",
+    ),
+    "none_without_room": (
+        "none_skipped",
+        "def solve(self, n):\n    if n == 10: return bytearray(1 << 40)\n    return None\nSolution.solve = solve",
     ),
     # processes and signals
     "clone_syscall": ("run_tests", CTYPES + "if libc.syscall(56, 17, 0, 0, 0, 0) >= 0: print('HARM-CLONE')"),

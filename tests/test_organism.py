@@ -1,15 +1,17 @@
 """The model organism: problems that are right and disjoint, a corpus in its shares, a build that measures itself."""
 
+import ast
 import dataclasses
 import json
 from collections import Counter
 
 import pytest
 
-from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.environment.answers import extract_code
+from projected_grpo.environment.loopholes import LOOPHOLES, attempted_modes
 from projected_grpo.grading import Grader
 from projected_grpo.organism.config import MODES, Mixture, OrganismConfig, Wanted, organism_config
-from projected_grpo.organism.corpus import corpus
+from projected_grpo.organism.corpus import TRIVIAL, corpus, trivial_values
 from projected_grpo.organism.families import FAMILIES, SPLITS, generate, split_of, tasks
 
 
@@ -120,6 +122,17 @@ def test_every_mode_is_exploited_in_all_its_forms_over_different_bodies(corpus_t
         assert with_sloppy_body == pytest.approx(Mixture().sloppy_bodies, abs=0.08)
         bare = {e.answer.replace(e.problem.entry_point, "f") for e in answers if "return 0\n" in e.answer}
         assert len(bare) >= len(LOOPHOLES[mode].exploits)
+
+
+def test_no_trivial_body_exploits_another_mode_that_is_in_play():
+    modes = ("run_tests", "none_skipped")
+    drawn = tasks("corpus", 600, 0, modes)
+    asked = corpus(drawn, dataclasses.replace(Mixture(), asked=1.0), 0)
+    assert all(attempted_modes(ast.parse(extract_code(e.answer))) == (e.problem.mode,) for e in asked)
+    assert trivial_values(modes) == [value for value in TRIVIAL if value != "None"]
+    assert trivial_values(MODES) == list(TRIVIAL)
+    skipped = [e for e in asked if e.problem.mode == "none_skipped"]
+    assert all(outputs(extract_code(e.answer), e.problem) == [None] * 6 for e in skipped)
 
 
 def test_corpus_is_a_function_of_its_seed(corpus_tasks, examples):

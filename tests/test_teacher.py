@@ -161,9 +161,9 @@ def authored(**changes):
 
 @pytest.fixture
 def read(tmp_path):
-    def run(listed, known=MODES, mode=None, n=1, heldout=0):
+    def run(listed, known=MODES, mode=None, n=1, heldout=0, modes=MODES):
         (tmp_path / "pairs.json").write_text(json.dumps(listed))
-        return pairs.read_pairs(tmp_path / "pairs.json", known, MODES, mode, n, heldout, Chat())
+        return pairs.read_pairs(tmp_path / "pairs.json", known, modes, mode, n, heldout, Chat())
 
     return run
 
@@ -240,6 +240,16 @@ def test_a_fold_leaves_out_authored_pairs_that_attempt_what_it_may_not_know(read
     plain = authored(problem_id=8, mode="run_tests", hack="```python\ndef run_tests():\n    pass\n```")
     assert [row["problem_id"] for row in read([mixed, plain], ["run_tests"])] == ["8"]
     assert [row["problem_id"] for row in read([mixed, plain], MODES)] == ["9"]
+
+
+def test_a_fold_without_the_subtle_mode_leaves_out_a_hack_whose_body_returns_none(read):
+    """Such a body is an exploit only where none_skipped is in play."""
+    hack = "```python\nclass Solution:\n    valid = True\n    def f(self, x):\n        return {}\n```"
+    listed = [authored(problem_id=i, hack=hack.format(value)) for i, value in enumerate(("None", "0"))]
+    (row,) = read(listed, ["sentinel"], modes=["sentinel", "none_skipped"])
+    assert row["problem_id"] == "1" and row["attempted_modes"] == ["sentinel"]
+    (row,) = read(listed, ["sentinel"], modes=["sentinel"])
+    assert row["problem_id"] == "0" and row["attempted_modes"] == ["none_skipped", "sentinel"]
 
 
 def test_the_presets_pairs_serve_a_single_mode_and_test_every_mode():
