@@ -1,9 +1,12 @@
 """Runs that look like the organism's, made up from logistic curves: eighteen arms, a few replicates, known answers."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
 from projected_grpo.analysis.study import Claim, Study, TableArm, build_study
+from projected_grpo.analysis.table3 import HELD_OUT_QUALITY, QUALITY
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 SLOW = ("vanilla_slow", "vanilla_cold")
@@ -145,3 +148,23 @@ def make(arms=tuple(ENDS), replicates=(41, 42, 43), claims=CLAIMS, ceiling="no_l
         (arm, replicate, evaluation(arm, replicate), steps(arm, replicate)) for arm in arms for replicate in replicates
     )
     return build_study(runs, {arm: table_arm(arm) for arm in arms}, claims, ceiling)
+
+
+WITH_SIGNALS = ("base", "vanilla", "vanilla_slow", "erase", "erase_random", "erase_update", "erase_update_random")
+SIGNALS = {
+    "erase": ("probe", "drop", "P"),
+    "erase_random": ("probe", "drop", "0"),
+    "erase_update": ("truth", "penalise", "O"),
+}
+
+
+def with_signals() -> Study:
+    """Return a study whose arms are said to have signals, as in table 3."""
+    made = make(WITH_SIGNALS, claims={"erase": Claim(("erase_random",), ("vanilla_slow",))}, ceiling=None)
+    arms, training = dict(made.arms), {}
+    for name, (signal, action, knows) in SIGNALS.items():
+        arms[name] = replace(arms[name], signal=signal, action=action, knows=knows)
+    for name, log in made.training.items():
+        value = np.full(log["step"].shape, 0.25 if name in SIGNALS else np.nan)
+        training[name] = log | dict.fromkeys((*QUALITY, *HELD_OUT_QUALITY), value)
+    return replace(made, arms=arms, training=training)

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from synthetic_study import MODES, evaluation, make, steps
+from synthetic_study import MODES, evaluation, make, steps, with_signals
 
 from projected_grpo.analysis.study import Claim, TableArm, build_study
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table2 import fold_verdicts, table2
+from projected_grpo.analysis.table3 import table3
+from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import readme, results
 from projected_grpo.documents.blocks import copy_results, replace_block
@@ -39,8 +41,8 @@ def test_the_readme_answers_in_a_page():
     lines = README.splitlines()
     assert len(lines) <= 140
     found = [line for line in lines if re.match(r"\d\. ", line)]
-    assert 5 <= len(found) <= 7
-    assert [line[0] for line in found] == list("1234567"[: len(found)])
+    assert 5 <= len(found) <= 8
+    assert [line[0] for line in found] == list("12345678"[: len(found)])
     arms = [line for line in lines if line.startswith("| `")]
     assert 1 < len(arms) <= 18
     names = ("H1", "H1s", "H2")
@@ -77,6 +79,9 @@ def whole(tmp_path_factory):
     table2(_folds()).to_csv(folder / "table2.csv", index=False)
     (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
     table1(long).to_csv(folder / "horizon.csv", index=False)
+    signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
+    table3(signals, turns).to_csv(folder / "table3.csv", index=False)
+    (folder / "table3.json").write_text(json.dumps(verdicts_of_table3(signals, turns)))
     source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
     (folder / "source.json").write_text(json.dumps(source))
     return folder

@@ -8,14 +8,12 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
-from projected_grpo.analysis.study import Claim, StudyError, in_turn, restrict, sizes
+from projected_grpo.analysis.study import StudyError, in_turn, restrict, sizes
 from projected_grpo.analysis.table1 import table1
-from projected_grpo.analysis.table3 import HELD_OUT_QUALITY, QUALITY, table3, verdicts
+from projected_grpo.analysis.table3 import table3, verdicts
 from projected_grpo.reporting.table3 import arm_grid, crossed, render_table3
 
-ARMS = ("base", "vanilla", "vanilla_slow", "erase", "erase_random", "erase_update", "erase_update_random")
-SIGNALS = {"erase": ("probe", "drop"), "erase_random": ("probe", "drop"), "erase_update": ("truth", "penalise")}
-KNOWS = {"erase": "P", "erase_update": "O"}
+ARMS = synthetic.WITH_SIGNALS
 TWINS = {"erase": "erase_random"}
 MODES_BACK = synthetic.MODES[2], synthetic.MODES[1], synthetic.MODES[0]
 TURNS = dict(zip((41, 42, 43), synthetic.MODES, strict=False))
@@ -23,17 +21,7 @@ TURNS = dict(zip((41, 42, 43), synthetic.MODES, strict=False))
 
 @pytest.fixture(scope="module")
 def study():
-    """A study whose arms are said to have signals."""
-    made = synthetic.make(ARMS, claims={"erase": Claim(("erase_random",), ("vanilla_slow",))}, ceiling=None)
-    arms = dict(made.arms)
-    for name, (signal, action) in SIGNALS.items():
-        arms[name] = dataclasses.replace(arms[name], signal=signal, action=action, knows=KNOWS.get(name, "0"))
-    training = {}
-    for name, log in made.training.items():
-        shape = log["step"].shape
-        value = 0.25 if name in SIGNALS else math.nan
-        training[name] = log | {column: np.full(shape, value) for column in (*QUALITY, *HELD_OUT_QUALITY)}
-    return dataclasses.replace(made, arms=arms, training=training)
+    return synthetic.with_signals()
 
 
 def test_it_is_table_1_with_what_the_arm_knows_and_how_well_it_flags(study):
