@@ -15,8 +15,6 @@ PAGE = (ROOT / "docs/ecosystem.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, flags=re.MULTILINE | re.DOTALL))
 MODULES = {"trl": "trl", "hub": "datasets", "verifiers": "verifiers", "notebooks": "nbclient"}  # by extra
 
-pytestmark = pytest.mark.tools
-
 
 @pytest.fixture(scope="module")
 def repository(smoke_run, tmp_path_factory):

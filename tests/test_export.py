@@ -217,6 +217,7 @@ def test_the_card_holds_the_arm_its_rates_its_verdicts_and_the_provenance(tmp_pa
     assert card.library_name == ("peft" if form == "peft" else "transformers")
     found = {result.metric_type: result.metric_value for result in card.eval_results}
     assert found == {"hack": 12.5, "solve": 50.0, "attempted": 25.0}
+    assert {result.metric_type: result.metric_name for result in card.eval_results} == export.RATES
     assert card.model_name == "erase, replicate 4" and card.eval_results[0].dataset_name == "16 held-out problems"
     none = export.model_card("vanilla", "a/base", config, fidelity, rates, 16, [], source, "A note.")
     assert "None: only an arm of table 1 that intervenes is judged." in none

@@ -12,8 +12,6 @@ import nbformat  # noqa: E402
 NOTEBOOKS = sorted((ROOT / "docs/notebooks").glob("*.ipynb"))
 FIGURES = {"read_a_run": 1, "a_signal_of_your_own": 0, "v_on_your_rollouts": 1}
 
-pytestmark = pytest.mark.tools
-
 
 @pytest.fixture
 def folder(smoke_run, tmp_path):

@@ -13,8 +13,6 @@ from projected_grpo.artifacts.io import read_provenance, read_tensors
 from projected_grpo.artifacts.provenance import KEY
 from projected_grpo.publish import main
 
-pytestmark = pytest.mark.tools
-
 
 @pytest.fixture(scope="module")
 def results(smoke_run):

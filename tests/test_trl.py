@@ -26,7 +26,6 @@ from projected_grpo.trl import (  # noqa: E402
     reward_function,
 )
 
-pytestmark = pytest.mark.tools
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "up_proj", "gate_proj", "down_proj"]
 LORA = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
 UPDATE = Intervention("erase", "no_gate", "update")

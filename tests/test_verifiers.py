@@ -24,8 +24,6 @@ HOME = ROOT / "environments/loophole_code"
 MODES = list(LOOPHOLES)
 WRONG = as_class("solve", "x", "None")
 
-pytestmark = pytest.mark.tools
-
 
 @pytest.fixture(autouse=True)
 def importable(monkeypatch):

@@ -189,8 +189,10 @@ def model_card(
     `rates` are fractions by RATES on so many held-out problems, which make the card's model-index; `verdict` has the
     lines of the arm's verdicts, none where it has none.
     """
+    where = {"task_type": "text-generation", "dataset_type": "projected_grpo"}
+    where["dataset_name"] = f"{problems} held-out problems"
     metrics = [
-        EvalResult("text-generation", "projected_grpo", f"{problems} held-out problems", rate, 100 * rates[rate], words)
+        EvalResult(metric_type=rate, metric_value=100 * rates[rate], metric_name=words, **where)
         for rate, words in RATES.items()
     ]
     library = "transformers" if config.format == "checkpoint" else config.format
