@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from huggingface_hub import DatasetCard
-from workflow_harness import SMOKE
+from workflow_harness import SMOKE, copy_with_results, smoke
 
 from projected_grpo.artifacts.io import read_provenance, read_tensors
 from projected_grpo.artifacts.provenance import KEY
@@ -15,8 +15,12 @@ from projected_grpo.publish import main
 
 
 @pytest.fixture(scope="module")
-def results(smoke_run):
-    return smoke_run[0] / SMOKE["results"]
+def results(smoke_run, tmp_path_factory):
+    """The smoke preset's, with two signals, which no arm of its table has."""
+    folder = copy_with_results(smoke_run[0], tmp_path_factory.mktemp("publish") / "repository")
+    signals = f"{SMOKE['results']}/replicate0/signals"
+    smoke(folder, "-j1", "--", *(f"{signals}/{name}/summary.parquet" for name in ("probe", "overlap")))
+    return folder / SMOKE["results"]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,25 @@ def test_directions_are_rows_with_their_singular_values(results, load):
     assert {"auc_hack_clean", "subspace_overlap"} <= set(tests["metric"])
 
 
+def test_signals_are_rows_of_what_was_fitted_of_them_and_of_their_twins(results, load):
+    loaded = load("signals")
+    assert set(loaded["signal"]) == {"probe", "overlap"} and set(loaded["replicate"]) == {0}
+    for name, own in loaded.groupby("signal"):
+        tensors, _ = read_tensors(results / f"replicate0/signals/{name}/weights.safetensors")
+        assert set(own["tensor"]) == set(tensors) >= {"threshold"}
+        assert any(one.startswith("twin.") for one in own["tensor"])
+        for row in own.itertuples():
+            assert (row.values.reshape(row.shape) == tensors[row.tensor].numpy()).all()
+    tests = load("signal_tests").set_index(["signal", "of", "metric"])["value"]
+    summary = pd.read_parquet(results / "replicate0/signals/probe/summary.parquet").set_index(["of", "metric"])["value"]
+    pd.testing.assert_series_equal(tests["probe"], summary)
+
+
+def test_tables_lie_beside_the_rows(results, published):
+    for name in ("table1.csv", "table1.md", "h1.json"):
+        assert (published / name).read_bytes() == (results / name).read_bytes()
+
+
 def test_the_evaluation_is_what_is_loaded_unasked(load):
     assert load().equals(load("evaluation"))
 
@@ -74,7 +97,7 @@ def test_the_card_says_what_it_is(published, results, tmp_path):
     card = DatasetCard.load(published / "README.md")
     assert card.data.license == "mit"
     assert [one["config_name"] for one in card.data.configs][:3] == ["evaluation", "rollouts", "steps"]
-    for words in ("| `exploited` | bool |  | passed and not correct", "- **erase, H1: ", "## directions"):
+    for words in ("| `exploited` | bool |  | passed and not correct", "- **erase, H1: ", "## directions", "## signals"):
         assert words in card.text
     assert main([str(results), str(tmp_path / "again")]) == 0
     again = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}

@@ -2,9 +2,10 @@
 
     python -m projected_grpo.publish RESULTS FOLDER [--license NAME]
 
-1. Every run's steps, rollouts and evaluation, every direction and its own test: one Parquet file per run or direction,
-   with columns `replicate` and `arm` or `direction`, and with the meaning of each column and the file's provenance
-   inside, as under results/. `datasets.load_dataset(FOLDER, "evaluation")` opens them.
+1. Every run's steps, rollouts and evaluation, every direction and signal and its own test: one Parquet file per run,
+   direction or signal, with columns `replicate` and `arm`, `direction` or `signal`, and with the meaning of each column
+   and the file's provenance inside, as under results/. `datasets.load_dataset(FOLDER, "evaluation")` opens them. The
+   tables and their verdicts lie beside them.
 2. Of an arm that measures no further directions, the columns of their overlaps are null. A file without rows, such as
    the rollouts of the base model, is left out: the loader stops at one.
 3. The card's configuration hash is one over the provenances of all files: two folders of one hash hold the same rows.
@@ -26,13 +27,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from huggingface_hub import DatasetCardData
 
-from projected_grpo.artifacts.io import ArtifactError, read_provenance, read_tensors, write_atomic
+from projected_grpo.artifacts.io import ArtifactError, read_provenance, read_tensors, write_atomic, write_text
 from projected_grpo.artifacts.provenance import KEY
 from projected_grpo.artifacts.schemas.columns import column
 from projected_grpo.reporting.verdicts import verdict_lines
 
 OWN_LICENSE = "mit"  # of this project, and so of what its own embedded models wrote
-TABLES = ("table1.csv", "table1.md", "h1.json")
+TABLES = ("table?.csv", "table?.md", "horizon.csv", "horizon.md", "h1.json", "table2.json")
 REPLICATE = column("replicate", pa.int32(), "number of the replicate")
 V_ROWS = pa.schema(
     [
@@ -40,6 +41,13 @@ V_ROWS = pa.schema(
         column("row", pa.int32(), "number of the direction in its module, from 0"),
         column("S", pa.float32(), "its singular value"),
         column("V", pa.list_(pa.float32()), "the direction in the SVD basis of the module's weight, hack-ward"),
+    ]
+)
+FITTED = pa.schema(
+    [
+        column("tensor", pa.string(), "name of what was fitted, of the signal or of its twin; or threshold"),
+        column("shape", pa.list_(pa.int32()), "its shape"),
+        column("values", pa.list_(pa.float32()), "its numbers, the last axis fastest"),
     ]
 )
 
@@ -56,12 +64,15 @@ class Part:
 
 ARM = column("arm", pa.string(), "name of the arm")
 DIRECTION = column("direction", pa.string(), "name of the direction")
+SIGNAL = column("signal", pa.string(), "name of the signal")
 PARTS = (
     Part("evaluation", "runs/*/evaluation.parquet", ARM, "one row per held-out completion"),
     Part("rollouts", "runs/*/rollouts.parquet", ARM, "one row per rollout trained on"),
     Part("steps", "runs/*/steps.parquet", ARM, "one row per optimizer step"),
     Part("directions", "directions/*/V.safetensors", DIRECTION, "one row per row of a V"),
     Part("direction_tests", "directions/*/summary.parquet", DIRECTION, "V's own test on held-out pairs"),
+    Part("signals", "signals/*/weights.safetensors", SIGNAL, "one row per tensor that was fitted"),
+    Part("signal_tests", "signals/*/summary.parquet", SIGNAL, "a signal's own test on held-out pairs"),
 )
 
 
@@ -78,11 +89,9 @@ def publish(results: Path, folder: Path, license: str | None) -> None:
             schemas[part.name] = _write_part(part, read, folder, sources)
     if "steps" not in schemas:
         raise ArtifactError(f"{results}: no replicate*/runs/*/steps.parquet in it; give the directory `results` names")
-    for name in TABLES:
-        if (results / name).exists():
-            shutil.copy(results / name, folder / name)
-    text = card(schemas, license, _hash(sources), _verdicts(results))
-    write_atomic(folder / "README.md", lambda path: path.write_text(text))
+    for path in sorted(path for pattern in TABLES for path in results.glob(pattern)):
+        shutil.copy(path, folder / path.name)
+    write_text(folder / "README.md", card(schemas, license, _hash(sources), _verdicts(results)))
 
 
 def _own_license(results: Path) -> str:
@@ -112,16 +121,29 @@ def _write_part(part: Part, read: Mapping[Path, pa.Table], folder: Path, sources
 
 def _read(path: Path) -> pa.Table:
     """Return an artifact as a table with its provenance; a file that cannot be read or has none is an ArtifactError."""
-    if path.suffix == ".safetensors":
-        tensors, source = read_tensors(path)
-        rows = [
-            {"module": module, "row": row, "S": float(S), "V": V.tolist()}
-            for module in sorted({key.rpartition(".")[0] for key in tensors})
-            for row, (S, V) in enumerate(zip(tensors[f"{module}.S"], tensors[f"{module}.V"], strict=True))
-        ]
-        return pa.Table.from_pylist(rows, V_ROWS).replace_schema_metadata({KEY: json.dumps(source, sort_keys=True)})
-    read_provenance(path)
-    return pq.read_table(path)
+    if path.suffix == ".parquet":
+        read_provenance(path)
+        return pq.read_table(path)
+    tensors, source = read_tensors(path)
+    table = _v_rows(tensors) if path.name == "V.safetensors" else _fitted(tensors)
+    return table.replace_schema_metadata({KEY: json.dumps(source, sort_keys=True)})
+
+
+def _v_rows(tensors: Mapping) -> pa.Table:
+    rows = [
+        {"module": module, "row": row, "S": float(S), "V": V.tolist()}
+        for module in sorted({key.rpartition(".")[0] for key in tensors})
+        for row, (S, V) in enumerate(zip(tensors[f"{module}.S"], tensors[f"{module}.V"], strict=True))
+    ]
+    return pa.Table.from_pylist(rows, V_ROWS)
+
+
+def _fitted(tensors: Mapping) -> pa.Table:
+    rows = [
+        {"tensor": name, "shape": list(tensor.shape), "values": tensor.flatten().tolist()}
+        for name, tensor in sorted(tensors.items())
+    ]
+    return pa.Table.from_pylist(rows, FITTED)
 
 
 def _hash(sources: Mapping) -> str:
@@ -130,7 +152,7 @@ def _hash(sources: Mapping) -> str:
 
 def _verdicts(results: Path) -> str:
     path = results / "h1.json"
-    return verdict_lines(json.loads(path.read_text())) if path.exists() else ""
+    return verdict_lines(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
 
 
 def card(schemas: Mapping[str, pa.Schema], license: str, digest: str, verdicts: str) -> str:
