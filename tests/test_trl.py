@@ -245,7 +245,12 @@ def test_dependent_rows_keep_their_span():
 
 def test_what_does_not_fit_is_one_line(adapted, tiny, tmp_path):
     model, V, base = adapted
-    for how in (Intervention("route"), Intervention("erase", project="purge")):
+    for how in (
+        Intervention("route"),
+        Intervention("trusted"),
+        Intervention("erase", project="purge"),
+        Intervention("erase", signal="probe", action="drop"),
+    ):
         with pytest.raises(ProjectionError, match="take erase"):
             ProjectionCallback(V, base, how)
     names = [name for name, _ in model.get_base_model().named_modules() if name.endswith("q_proj")]

@@ -74,10 +74,10 @@ class ProjectionCallback(TrainerCallback):
     """
 
     def __init__(self, V: str | Path, base: str | Path, how: Intervention):
-        if how.kind != "erase" or how.project == "purge":
+        if how.kind != "erase" or how.project == "purge" or how.action:
             raise ProjectionError(
-                f"a LoRA cannot be trained with intervention {how.kind}, project {how.project}: take erase, and project"
-                " gradient, update or both"
+                f"a LoRA cannot be trained with intervention {how.kind}, project {how.project}, action {how.action}:"
+                " take erase, project gradient, update or both, and no action"
             )
         self.how = how
         self.V = {key.removesuffix(".V"): rows for key, rows in read_tensors(V)[0].items() if key.endswith(".V")}
