@@ -3,6 +3,7 @@
 import copy
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from projected_grpo.method.sampling import sample
 from projected_grpo.models import export
+from projected_grpo.models.base import save_model
 
 PLAIN = export.ExportConfig("checkpoint", "float32", 64)
 PROMPTS = [[1 + (7 * i + j) % 60 for j in range(3 + i % 4)] for i in range(32)]
@@ -153,6 +155,7 @@ def test_a_bfloat16_run_exports_the_policy_that_it_sampled_from(tiny, tmp_path):
 def loaded_lora(trained, tmp_path):
     """A function that exports a LoRA of a rank and has PEFT load it: its fidelity, and the model."""
     made, knobs = trained
+    made.model.generation_config.eos_token_id = Saver.eos_token_id  # a LoRA stops where its base does
     with made.adapter.at({}):
         base, _ = export.plain(made.model, made.adapter, torch.float32)
     base.save_pretrained(tmp_path / "base")
@@ -190,6 +193,50 @@ def test_a_truncated_lora_is_the_best_of_its_rank_and_says_what_it_lost(trained,
         lost, whole = lost + left**2, whole + contribution.square().sum().item()
     assert fidelity.lost == pytest.approx((lost / whole) ** 0.5, rel=1e-4)
     assert 0.1 < fidelity.lost < 1 and fidelity.agreement < 1
+
+
+def test_the_loss_of_a_bfloat16_run_is_counted_from_the_policy_that_it_sampled_from(tiny, tmp_path):
+    """The merged weights were rounded, which a LoRA of full rank leaves out."""
+    made = tiny(torch.bfloat16)
+    generator = torch.Generator().manual_seed(1)
+    layers = made.adapter.layers
+    knobs = {name: 0.3 * torch.randn(len(layer.delta), generator=generator) for name, layer in layers.items()}
+    named = {f"{name}.delta": value for name, value in knobs.items()}
+    config = export.ExportConfig("peft", "float32", 24)
+    fidelity = export.export(tmp_path, made.model, Saver(), made.adapter, named, config, PROMPTS, 8)
+    lost, whole = 0.0, 0.0
+    with made.adapter.at(knobs):
+        for name, layer in layers.items():
+            moved = layer.merged.float() - layer.base.weight
+            lost += (moved - (layer.U.float() * knobs[name]) @ layer.Vh.float()).square().sum().item()
+            whole += moved.square().sum().item()
+    assert fidelity.lost == pytest.approx((lost / whole) ** 0.5, rel=1e-3) and 1e-4 < fidelity.lost < 0.1
+    assert fidelity.agreement > 0.5
+
+
+def test_a_lora_stops_where_its_base_does_and_the_card_says_what_that_costs(stubborn, tmp_path):
+    knobs = {name: torch.zeros_like(value) for name, value in stubborn.adapter.state().items()}
+    saver = SimpleNamespace(eos_token_id=7, save_pretrained=Saver().save_pretrained)
+    made = stubborn.model, saver, stubborn.adapter, knobs, replace(PLAIN, format="peft", rank=2), PROMPTS, 8
+    stubborn.model.generation_config.eos_token_id = 7
+    assert export.export(tmp_path / "same", *made) == export.Fidelity(0.0, 1.0, 32)
+    stubborn.model.generation_config.eos_token_id = 0  # the trainer's model also stops at the tokenizer's
+    assert export.export(tmp_path / "other", *made).agreement < 0.3
+
+
+def test_a_loras_agreement_is_that_of_its_files(trained, tmp_path, monkeypatch):
+    made, knobs = trained
+
+    def save_another(directory, lora, tokenizer):
+        for name, parameter in lora.named_parameters():
+            if "lora_B" in name:
+                parameter.data.zero_()
+        save_model(directory, lora, tokenizer)
+
+    monkeypatch.setattr(export, "save_model", save_another)
+    config = export.ExportConfig("peft", "float32", 24)
+    fidelity = export.export(tmp_path, made.model, Saver(), made.adapter, knobs, config, PROMPTS, 8)
+    assert fidelity.agreement < 1.0
 
 
 def test_a_lora_is_the_same_files_each_time(loaded_lora, tmp_path):

@@ -32,7 +32,7 @@ made = model, tokenizer, adapter, knobs, config, shown, params.max_new_tokens
 fidelity = export.export(Path(output.card).parent, *made)
 evaluated = run_views(read_table(inputs.evaluation, EVALUATION), arm)["full", "deployed", True, "sample"]
 rates = {rate: float(evaluated.at(evaluated.steps[-1])[rate].mean()) for rate in export.RATES}
-claim = json.loads(Path(inputs.verdicts).read_text())["claims"][arm] if inputs.verdicts else {}
+claim = json.loads(Path(inputs.verdicts).read_text(encoding="utf-8"))["claims"][arm] if inputs.verdicts else {}
 verdict = [line for hypothesis, result in claim.items() for line in decided(hypothesis, result)]
 name = f"{arm}, replicate {snakemake.wildcards.replicate}"
 judged = rates, len(evaluated.problems), verdict
