@@ -3,7 +3,8 @@
 1. What is written are the merged weights that the deployed model itself runs on, with the quarantine left out.
 2. In the model's own dtype, or a wider one, nothing is lost. A float32 model in bfloat16 falls onto a coarser grid.
 3. A LoRA of rank k keeps the k largest |delta| of every module. U and Vh are orthonormal, so that is the truncated SVD
-   of U diag(delta) Vh, and no other LoRA of this rank loses less (Eckart and Young).
+   of U diag(delta) Vh, and no other LoRA of this rank loses less (Eckart and Young). That the merged weights of a
+   bfloat16 model are rounded, it leaves out, and this counts as lost.
 4. The card says how much of the knobs' contribution was lost, and how many greedy tokens of plain `generate`, run on
    the files that were written, are the trainer's.
 5. safetensors only; no code travels with the weights.
