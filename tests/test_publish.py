@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import DatasetCard
 from workflow_harness import SMOKE, copy_with_results, smoke
 
-from projected_grpo.artifacts.io import read_provenance, read_tensors
+from projected_grpo.artifacts.io import ArtifactError, read_provenance, read_tensors
 from projected_grpo.artifacts.provenance import KEY
 from projected_grpo.publish import main
 
@@ -26,7 +26,7 @@ def results(smoke_run, tmp_path_factory):
 @pytest.fixture(scope="module")
 def published(results, tmp_path_factory):
     folder = tmp_path_factory.mktemp("published") / "data"
-    assert main([str(results), str(folder)]) == 0
+    main([str(results), str(folder)])
     return folder
 
 
@@ -99,7 +99,7 @@ def test_the_card_says_what_it_is(published, results, tmp_path):
     assert [one["config_name"] for one in card.data.configs][:3] == ["evaluation", "rollouts", "steps"]
     for words in ("| `exploited` | bool |  | passed and not correct", "- **erase, H1: ", "## directions", "## signals"):
         assert words in card.text
-    assert main([str(results), str(tmp_path / "again")]) == 0
+    main([str(results), str(tmp_path / "again")])
     again = {path.relative_to(tmp_path / "again"): path.read_bytes() for path in (tmp_path / "again").rglob("*.*")}
     assert again == {path.relative_to(published): path.read_bytes() for path in published.rglob("*.*")}
 
@@ -110,13 +110,13 @@ def test_another_configuration_has_another_hash(results, tmp_path):
         run.mkdir(parents=True)
         rows = pq.read_table(results / "replicate0/runs/erase/steps.parquet")
         pq.write_table(rows.replace_schema_metadata({KEY: json.dumps({"config": {"lr": lr}})}), run / "steps.parquet")
-        assert main([str(tmp_path / name), str(tmp_path / f"{name}_made"), "--license", "mit"]) == 0
+        main([str(tmp_path / name), str(tmp_path / f"{name}_made"), "--license", "mit"])
         return re.search("configuration hash: `(.*?)`", (tmp_path / f"{name}_made/README.md").read_text())[1]
 
     assert digest("one", 1) == digest("same", 1) != digest("other", 2)
 
 
-def test_what_cannot_be_published_is_one_line(published, results, tmp_path, capsys):
+def test_what_cannot_be_published_is_one_line(published, results, tmp_path):
     foreign = tmp_path / "foreign"
     (foreign / "replicate0").mkdir(parents=True)
     (foreign / "replicate0/runs").symlink_to(results / "replicate0/runs")
@@ -125,6 +125,6 @@ def test_what_cannot_be_published_is_one_line(published, results, tmp_path, caps
         ([str(foreign), str(tmp_path / "a")], "name the licence (--license)"),
         ([str(tmp_path / "gone"), str(tmp_path / "b"), "--license", "mit"], "no replicate*/runs/*/steps.parquet"),
     ):
-        assert main(arguments) == 2
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
+        with pytest.raises(ArtifactError, match=re.escape(message)) as raised:
+            main(arguments)
+        assert "\n" not in str(raised.value)

@@ -9,8 +9,6 @@
 2. Of an arm that measures no further directions, the columns of their overlaps are null. A file without rows, such as
    the rollouts of the base model, is left out: the loader stops at one.
 3. The card's configuration hash is one over the provenances of all files: two folders of one hash hold the same rows.
-
-Bad input is one line on standard error and exit status 2.
 """
 
 import argparse
@@ -19,7 +17,7 @@ import json
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,10 +28,12 @@ from huggingface_hub import DatasetCardData
 from projected_grpo.artifacts.io import ArtifactError, read_provenance, read_tensors, write_atomic, write_text
 from projected_grpo.artifacts.provenance import KEY
 from projected_grpo.artifacts.schemas.columns import column
+from projected_grpo.command import run
 from projected_grpo.reporting.verdicts import verdict_lines
 
 OWN_LICENSE = "mit"  # of this project, and so of what its own embedded models wrote
-TABLES = ("table?.csv", "table?.md", "horizon.csv", "horizon.md", "h1.json", "table2.json")
+CARD = "README.md"
+TABLES = (".csv", ".json", ".md")
 REPLICATE = column("replicate", pa.int32(), "number of the replicate")
 V_ROWS = pa.schema(
     [
@@ -89,9 +89,10 @@ def publish(results: Path, folder: Path, license: str | None) -> None:
             schemas[part.name] = _write_part(part, read, folder, sources)
     if "steps" not in schemas:
         raise ArtifactError(f"{results}: no replicate*/runs/*/steps.parquet in it; give the directory `results` names")
-    for path in sorted(path for pattern in TABLES for path in results.glob(pattern)):
-        shutil.copy(path, folder / path.name)
-    write_text(folder / "README.md", card(schemas, license, _hash(sources), _verdicts(results)))
+    for path in results.iterdir():
+        if path.suffix in TABLES and path.name != CARD:
+            shutil.copy(path, folder / path.name)
+    write_text(folder / CARD, card(schemas, license, _hash(sources), _verdicts(results)))
 
 
 def _own_license(results: Path) -> str:
@@ -190,20 +191,15 @@ def _rows(schema: pa.Schema) -> Iterator[str]:
         yield f"| `{field.name}` | {type_} | {unit} | {doc} |"
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m projected_grpo.publish", description="Make a dataset folder.")
     parser.add_argument("results", type=Path, help="directory of a run's results")
     parser.add_argument("folder", type=Path, help="to be made; upload it yourself: hf upload --repo-type=dataset")
     parser.add_argument("--license", help="of the data, as the hub writes it; mit where the base model is embedded")
     options = parser.parse_args(arguments)
-    try:
-        publish(options.results, options.folder, options.license)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    publish(options.results, options.folder, options.license)
     print(f"{options.folder}: made; to upload it: hf upload --repo-type=dataset REPOSITORY {options.folder}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))
