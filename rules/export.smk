@@ -1,8 +1,17 @@
 """Export, on request: `snakemake results/replicate1/export/{arm}/README.md`.
 
-in   the base model, the run's trained knobs, held-out problems for the comparison
+in   the base model, the run's trained knobs, held-out problems for the comparison; for the card, the run's evaluation
+     and the verdicts of table 1, if that judges the arm
 out  {results}/replicate{n}/export/{arm}/    a plain Hugging Face checkpoint of the deployed model, with its model card
+     {results}/replicate{n}/peft/{arm}/      with export.format peft: the same as a LoRA
 """
+
+if config["export"]["format"] == "peft":
+    EXPORT = f"{REPLICATE}/peft/{{arm}}"
+    WRITTEN = ["adapter_model.safetensors", "adapter_config.json"]
+else:
+    EXPORT = f"{REPLICATE}/export/{{arm}}"
+    WRITTEN = ["model.safetensors", "config.json", "generation_config.json"]
 
 
 rule export:
@@ -10,14 +19,16 @@ rule export:
         base=BASE,
         problems=f"{RESULTS}/problems/evaluation.parquet",
         knobs=f"{REPLICATE}/runs/{{arm}}/adapter.safetensors",
+        evaluation=f"{REPLICATE}/runs/{{arm}}/evaluation.parquet",
+        verdicts=lambda wildcards: (
+            f"{RESULTS}/h1.json" if wildcards.arm in claims(PLAIN, "table1") else []
+        ),
     output:
-        card=f"{REPLICATE}/export/{{arm}}/README.md",
-        weights=f"{REPLICATE}/export/{{arm}}/model.safetensors",
-        rest=[
-            f"{REPLICATE}/export/{{arm}}/{name}"
+        card=f"{EXPORT}/README.md",
+        written=[f"{EXPORT}/{name}" for name in WRITTEN],
+        tokenizer=[
+            f"{EXPORT}/{name}"
             for name in [
-                "config.json",
-                "generation_config.json",
                 "tokenizer.json",
                 "tokenizer_config.json",
                 "chat_template.jinja",

@@ -22,7 +22,7 @@ PAGES = [
 ]
 PROGRAMS = "make|snakemake|python|pytest|ruff|snakefmt|lint-imports|git|cd|source|hf|pip|.venv/bin/(?:python|pip)"
 # Only parsed: they need a network, a GPU, a screen or a whole run, serve until they are stopped, or leave the
-# directory that the others are run in.
+# directory that the others are run in. tests/test_ecosystem_page.py runs those of the last line, where it can.
 PARSED = (
     "git ",
     "cd ",
@@ -38,6 +38,7 @@ PARSED = (
     "python solution.py",
     "python benchmarks/gpu.py",
     "python -m projected_grpo.validate problems.jsonl --model",
+    *("python -m projected_grpo.publish ", 'pip install ".[', "vf-validate ", "jupyter "),
 )
 NEEDS = {  # commands of docs/tools.md by what make tools installs
     "python -m projected_grpo.inspect": "inspect_ai",

@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 import yaml
+from huggingface_hub import ModelCard
 from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, snakemake
 
 from projected_grpo.artifacts.io import read_table, read_tensors
@@ -192,10 +193,12 @@ def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
     assert not exported.exists()
     done = snakemake(folder, "-j1", *PRESETS, "--", f"{SMOKE['results']}/replicate0/export/erase/README.md")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    assert (
-        "of transformers' `generate` equal to the trainer's own deployed model:\n  100.00% on 16"
-        in (exported / "README.md").read_text()
-    )
+    card = (exported / "README.md").read_text()
+    assert "of transformers' `generate` equal to the trainer's own deployed model:\n  100.00% on 16" in card
+    numbers = pd.read_csv(results / "table1.csv").set_index("arm").loc["erase"]
+    said = {one.metric_type: one.metric_value for one in ModelCard(card).data.eval_results}
+    assert said == {rate: pytest.approx(100 * numbers[rate], abs=1e-4) for rate in ("hack", "solve", "attempted")}
+    assert "- **H1: " in card and "- **H2: " in card
     script = (
         "import sys; from transformers import AutoModelForCausalLM as M, AutoTokenizer as T\n"
         f"t = T.from_pretrained({str(exported)!r}); m = M.from_pretrained({str(exported)!r})\n"
@@ -203,6 +206,22 @@ def test_an_export_is_made_on_request_and_loads_without_this_project(whole):
         "m.generate(**ids, max_new_tokens=2); assert 'projected_grpo' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_an_export_as_a_lora_is_loaded_by_peft(whole):
+    folder, _, _ = whole
+    (folder / "peft.yaml").write_text(yaml.safe_dump({"export": {"format": "peft", "rank": 128}}))
+    target = f"{SMOKE['results']}/replicate0/peft/vanilla/README.md"
+    done = snakemake(folder, "-j1", *PRESETS, "peft.yaml", "--", target)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    card = (folder / target).read_text()
+    assert "100.00% on 16" in card and "None: only an arm of table 1 that intervenes is judged." in card
+    script = (
+        "import sys; from peft import AutoPeftModelForCausalLM as M\n"
+        f"m = M.from_pretrained({str((folder / target).parent)!r}); assert 'projected_grpo' not in sys.modules\n"
+        f"assert m.get_base_model().name_or_path == {SMOKE['results']!r} + '/replicate0/base'"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=folder)
 
 
 def test_a_model_read_from_a_directory_goes_the_same_way(smoke_run, tmp_path):
