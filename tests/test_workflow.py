@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
+from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
 
 def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
@@ -23,7 +23,9 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
     assert "not of Qwen3-4B" in (results / "table1.md").read_text()
     for figure in ("training_curves", "hack_against_solve", "overlap"):
         assert (results / "figures" / f"{figure}.png").stat().st_size > 10_000
-    assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    assert re.search(r"train\s+\d+ jobs\s+\d", said) and said.count("Table 1: deployed model") == 1
+    assert ("Next: make report CONFIG=presets/smoke.yaml " in said) == (not ELSEWHERE)
 
 
 def test_then_there_is_nothing_to_do(smoke_run):
@@ -185,6 +187,22 @@ def test_a_dry_run_after_a_change_prints_no_config(smoke_run):
     said = done.stdout + done.stderr
     assert re.search(r"^evaluate +7$", said, flags=re.MULTILINE) and re.search(r"^pages +1$", said, flags=re.MULTILINE)
     assert "cosine_steps" not in said and not re.search(r"^train +\d", said, flags=re.MULTILINE)
+    assert "Table 1" not in said
+
+
+def test_a_dry_run_after_a_change_of_a_table_says_so_in_short(smoke_run):
+    done = smoke(smoke_run[0], "-n", "--config", "arms={erase: {slow: vanilla_slow}}")
+    reasons = re.findall(r"Params have changed since last execution: .*", done.stdout + done.stderr)
+    assert len(reasons) == 3 and max(map(len, reasons)) < 400  # table1, figures and checks
+
+
+def test_a_key_twice_in_a_config_file_gets_one_clear_line(tmp_path):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    (folder / "bad.yaml").write_text("arms:\n  a: {mix: 0.5}\n  b: {mix: 0.5}\n\n  a: {mix: 0.25}\n")
+    done = snakemake(folder, "-n", "--configfile", "bad.yaml")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
+    assert done.returncode != 0
+    assert said == [f"config: {folder}/bad.yaml, line 5: 'a' is there twice, first in line 2; join them"]
 
 
 def test_v_is_tried_as_a_detector_beside_the_controls_of_table_1(tmp_path):

@@ -22,7 +22,7 @@ packages = {"python": source["python"], **source["packages"]}
 made = {
     output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8")),
     output.samples: html.samples(rows, problems, params.modes, params.arm, params.note),
-    output.setup: html.setup(snakemake.config, packages, params.note),
+    output.setup: html.setup(params.config, packages, params.note),
 }
 for path, text in made.items():
     write_text(path, text)

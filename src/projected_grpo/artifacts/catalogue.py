@@ -91,17 +91,18 @@ KINDS = (
     ),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
+GRADED = KINDS[-1]  # its file has the name that the caller gives it
 
 
 def kind_of(path: str | Path) -> Kind | None:
-    """Return the kind whose pattern the end of the path matches."""
+    """Return the kind whose pattern the end of the path matches; of no such file, what its provenance says."""
     for kind in KINDS:
         pattern = "".join(
             "[^/]+" if part.startswith("{") else re.escape(part) for part in re.split(r"(\{\w+\})", kind.path)
         )
         if re.search(rf"(?:^|/){pattern}$", Path(path).as_posix()):
             return kind
-    return None
+    return GRADED if Path(path).suffix == ".parquet" and "grading" in read_provenance(path)["config"] else None
 
 
 def describe(path: str | Path) -> str:

@@ -1,11 +1,13 @@
 """What a run ends with on the screen: table 1 in short, the verdicts, where the rest is, and what to do next.
 
-python -m projected_grpo.reporting [CONFIG]            of the experiment that a config file describes: config.yaml
-python -m projected_grpo.reporting --files [CONFIG]    its files that are there, for snakemake --report
+python -m projected_grpo.reporting [CONFIG...]            of the experiment that config files describe: config.yaml
+python -m projected_grpo.reporting --files [CONFIG...]    its files that are there, for snakemake --report
 """
 
 import json
+import shlex
 import sys
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -31,9 +33,15 @@ OF_TABLES = {
 
 def main(arguments: list[str]) -> int:
     files = arguments[:1] == ["--files"]
-    config = dict(enumerate(arguments[files:])).get(0, "config.yaml")
-    default, own = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) for file in ("config.yaml", config))
-    results, tables = Path({**default, **own}["results"]), {**default["tables"], **own.get("tables", {})}
+    own = arguments[files:] or ["config.yaml"]
+    try:
+        read = [yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {} for file in ("config.yaml", *own)]
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    config, last_first = shlex.join(own), read[::-1]
+    results = Path(ChainMap(*last_first)["results"])
+    tables = ChainMap(*(part.get("tables", {}) for part in last_first))
     if not (results / "table1.csv").is_file():
         print(f"error: {results}/table1.csv is not there yet: snakemake -j4 --configfile {config}", file=sys.stderr)
         return 1
@@ -47,8 +55,8 @@ def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
     return [str(path) for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
 
 
-def screen(results: Path, config: str) -> str:
-    """Return what stands on the screen at the end, from table1.csv and h1.json."""
+def screen(results: Path, config: str | None) -> str:
+    """Return what stands on the screen at the end, from table1.csv and h1.json; without a config no next command."""
     table = pd.read_csv(results / "table1.csv")
     verdicts = json.loads((results / "h1.json").read_text(encoding="utf-8"))
     wide = max(map(len, table["arm"]))
@@ -60,6 +68,7 @@ def screen(results: Path, config: str) -> str:
         f"  {arm}: " + ", ".join(f"{name} {said(result)}" for name, result in claim.items())
         for arm, claim in verdicts["claims"].items()
     ]
+    after = [f"Next: make report CONFIG={shlex.quote(config)}   (all of it as one page, report.html)"] if config else []
     single = " (with one, nothing is decided)" if verdicts["n_replicates"] == 1 else ""
     return "\n".join(
         [
@@ -69,7 +78,7 @@ def screen(results: Path, config: str) -> str:
             "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
             *(judged or ["  no arm of this table is an intervention"]),
             f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/samples.html",
-            f"Next: make report CONFIG={config}   (all of it as one page, report.html)",
+            *after,
         ]
     )
 
