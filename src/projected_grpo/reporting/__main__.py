@@ -69,6 +69,7 @@ def screen(results: Path, config: str | None) -> str:
         for arm, claim in verdicts["claims"].items()
     ]
     after = [f"Next: make report CONFIG={shlex.quote(config)}   (all of it as one page, report.html)"] if config else []
+    made = [results / name for name in ("table1.md", "figures", "pages/samples.html")]
     single = " (with one, nothing is decided)" if verdicts["n_replicates"] == 1 else ""
     return "\n".join(
         [
@@ -77,7 +78,7 @@ def screen(results: Path, config: str | None) -> str:
             *rows,
             "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
             *(judged or ["  no arm of this table is an intervention"]),
-            f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/samples.html",
+            f"To read and look at: {', '.join(str(path) for path in made if path.exists())}",
             *after,
         ]
     )
