@@ -324,7 +324,7 @@ rule horizon:
 rule table_figures:
     input:
         table2=f"{RESULTS}/table2.csv" if "table2" in TABLES else [],
-        table3=Brief(f"{RESULTS}/table3.csv" if "table3" in TABLES else []),
+        table3=f"{RESULTS}/table3.csv" if "table3" in TABLES else [],
         table3_runs=(
             files_in_turn(in_turn(PLAIN).values(), "evaluation.parquet")
             + files_in_turn(in_turn(PLAIN).values(), "steps.parquet")

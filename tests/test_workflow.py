@@ -240,6 +240,13 @@ def test_every_rule_declares_what_it_needs(file, name, body):
     assert lines[lines.index(imports[0]) :][: len(opening)] == opening, f"{script} does not do so at once"
 
 
+def test_what_a_table_is_told_of_its_arms_is_brief_to_snakemake():
+    text = (ROOT / "rules/report.smk").read_text() + (ROOT / "rules/common.smk").read_text()
+    long = "table_arms|claims|folds|in_turn|ablations|short_arms|short_table_arms|dose_families"
+    assert len(re.findall(rf"Brief\(({long})\(", text)) > 20
+    assert re.findall(rf"^ +\"?\w+\"?[=:] ?({long})\(.*", text, flags=re.MULTILINE) == []
+
+
 def test_every_rules_file_opens_with_its_contract():
     for path in (ROOT / "rules").glob("*.smk"):
         head = path.read_text()
