@@ -1,6 +1,6 @@
 # make setup        .venv with everything pinned. torch brings 5.5 GB of GPU packages, unless TORCH_INDEX is the address of
 #                   its builds for processors (on PyTorch's page on how to start)
-# make smoke        the whole pipeline in miniature: two minutes
+# make smoke        the whole pipeline in miniature: two minutes on two idle cores
 # make table1       the default experiment, with its figures and pages: an hour or more (README says what it took)
 # make watch        how far `make table1` has come, while it runs: a table that refreshes, and results/progress.html
 # make report       report.html of what is there; make report CONFIG=presets/smoke.yaml of another experiment
@@ -15,7 +15,8 @@
 # make portable     what the portable arithmetic costs, and its bytes under qemu-x86_64; rewrites its table in docs/performance.md
 # make bfloat16     what bfloat16 learns against float32, from a finished table 1; rewrites its table in docs/performance.md
 # make timeline     where table 1's time goes, from a run with one job per core; rewrites its table in docs/performance.md
-# Each sets .venv up first. make VENV=DIRECTORY puts it elsewhere.
+# Each sets .venv up first. make VENV=DIRECTORY puts it elsewhere. --no-hooks: what Snakemake would show at the end is shown
+# where there was nothing to do, too.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -48,11 +49,11 @@ endif
 	touch $@
 
 smoke: $(VENV)/.installed
-	snakemake -j2 --configfile presets/smoke.yaml
+	snakemake -j2 --no-hooks --configfile presets/smoke.yaml
 	@python -m projected_grpo.reporting presets/smoke.yaml
 
 table1: $(VENV)/.installed
-	snakemake -j4 results/table1.csv results/figures/hack_against_solve.png results/pages/table1.html
+	snakemake -j4 --no-hooks results/table1.csv results/figures/hack_against_solve.png results/pages/table1.html
 	@python -m projected_grpo.reporting
 
 report: $(VENV)/.installed

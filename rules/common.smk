@@ -1,6 +1,8 @@
 """What the rules share: the checked config, the arm grid, code versions, collectors. The only place with functions."""
 
 import json
+import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -11,10 +13,8 @@ from snakemake.settings.types import DeploymentMethod
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
     ablations,
-    canonical,
     ceiling,
     claims,
-    digest,
     direction_of,
     direction_spec,
     dose_families,
@@ -45,8 +45,10 @@ from projected_grpo.workflow.folds import (
     with_folds,
 )
 from projected_grpo.workflow.local import contents
+from projected_grpo.workflow.params import Brief, canonical
 from projected_grpo.workflow.paths import check_own_config, check_python
 from projected_grpo.workflow.timing import stage_minutes
+from projected_grpo.workflow.twice import check_keys
 from projected_grpo.workflow.twins import with_twins
 
 if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method:
@@ -60,6 +62,7 @@ try:
     check_python(sys.executable)
     if not workflow.modifier.skip_configfile:  # as in another workflow's module
         check_own_config(workflow.configfiles)
+        check_keys(workflow.configfiles)
     config.update(prepared(config, SCHEMA))
 except ConfigError as error:
     raise WorkflowError(str(error))
@@ -84,8 +87,8 @@ PAGES = {
     "setup": "config and software",
 }
 TABLE_3 = {  # what it is made of besides its runs
-    "arms": in_turn(PLAIN),
-    "claims": claims(PLAIN, "table3"),
+    "arms": Brief(in_turn(PLAIN)),
+    "claims": Brief(claims(PLAIN, "table3")),
     "ceiling": ceiling(PLAIN, "table3"),
     "modes": {n: held_out_mode(config, n) for n in replicates_of(config, "table3")},
 }
@@ -359,3 +362,14 @@ onsuccess:
         "Minutes per stage (jobs run side by side, so the wall time is shorter):\n"
         + stage_minutes(Path(RESULTS) / "benchmarks")
     )
+    if any(job.rule.name == "table1" for job in workflow.dag.jobs):
+        from projected_grpo.reporting.__main__ import screen  # pandas
+
+        changed = workflow.config_settings.config  # by --config, which no file has
+        files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
+        print(
+            screen(
+                Path(RESULTS),
+                None if changed else shlex.join(files or ["config.yaml"]),
+            )
+        )

@@ -97,8 +97,10 @@ rule detection:
     params:
         code=code_version("workflow_scripts/detection.py"),
         packages=PACKAGES,
-        directions={name: direction_spec(config, name) for name in tried_directions()},
-        signals={name: signal_spec(config, name) for name in tried_signals()},
+        directions=Brief(
+            {name: direction_spec(config, name) for name in tried_directions()}
+        ),
+        signals=Brief({name: signal_spec(config, name) for name in tried_signals()}),
         own=[own_code(config["signals"][name]["kind"]) for name in tried_signals()],
         seed=lambda wildcards: seeds_of(config, wildcards.replicate)["seed"],
         temperature=train_settings(config, FIRST_ARM)["temperature"],

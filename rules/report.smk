@@ -42,9 +42,9 @@ rule table1:
         **needs("table1", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table1.py"),
-        arms=table_arms(config, "table1"),
+        arms=Brief(table_arms(config, "table1")),
         replicates=replicates_of(config, "table1"),
-        claims=claims(PLAIN, "table1"),
+        claims=Brief(claims(PLAIN, "table1")),
         ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:
@@ -69,9 +69,9 @@ rule figures:
         **needs("figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/figures.py"),
-        arms=table_arms(config, "table1"),
+        arms=Brief(table_arms(config, "table1")),
         replicates=replicates_of(config, "table1"),
-        claims=claims(PLAIN, "table1"),
+        claims=Brief(claims(PLAIN, "table1")),
         ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:
@@ -96,7 +96,7 @@ rule pages:
         **needs("pages", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/pages.py"),
-        config=digest(config),  # which the script reads; Snakemake would print it whole
+        config=Brief(canonical(config)),
         note=NOTE,
     script:
         "../workflow_scripts/pages.py"
@@ -186,8 +186,8 @@ rule table2:
         **needs("table2", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table2.py"),
-        folds=folds(PLAIN),
-        claims=claims(PLAIN, "table2"),
+        folds=Brief(folds(PLAIN)),
+        claims=Brief(claims(PLAIN, "table2")),
         replicates=replicates_of(config, "table2"),
         note=NOTE,
     script:
@@ -237,11 +237,11 @@ rule relearning:
         **needs("relearning", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/relearning.py"),
-        arms=table_arms(config, "relearning"),
-        starts={
-            arm: config["arms"][arm].get("start")
+        arms=Brief(table_arms(config, "relearning")),
+        starts=Brief(
+            (arm, config["arms"][arm].get("start"))
             for arm in config["tables"].get("relearning", [])
-        },
+        ),
         replicates=replicates_of(config, "relearning"),
         note=NOTE,
     script:
@@ -268,8 +268,8 @@ rule doses:
         **needs("doses", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/doses.py"),
-        arms=table_arms(config, "doses"),
-        families=dose_families(config),
+        arms=Brief(table_arms(config, "doses")),
+        families=Brief(dose_families(config)),
         replicates=replicates_of(config, "doses"),
         note=NOTE,
     script:
@@ -318,9 +318,9 @@ rule table4:
         **needs("table4", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table4.py"),
-        arms=table_arms(config, "table4"),
-        claims=claims(PLAIN, "table4"),
-        ablations=ablations(config, "table4"),
+        arms=Brief(table_arms(config, "table4")),
+        claims=Brief(claims(PLAIN, "table4")),
+        ablations=Brief(ablations(config, "table4")),
         replicates=replicates_of(config, "table4"),
         note=NOTE,
     script:
@@ -346,11 +346,11 @@ rule horizon:
         **needs("horizon", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/horizon.py"),
-        arms=table_arms(config, "horizon"),
-        claims=claims(PLAIN, "horizon"),
+        arms=Brief(table_arms(config, "horizon")),
+        claims=Brief(claims(PLAIN, "horizon")),
         ceiling=ceiling(config, "horizon"),
-        short=short_table_arms(config),
-        shorter=short_arms(config),
+        short=Brief(short_table_arms(config)),
+        shorter=Brief(short_arms(config)),
         replicates=replicates_of(config, "horizon"),
         note=NOTE,
     script:
@@ -380,11 +380,11 @@ rule table_figures:
         **needs("table_figures", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/table_figures.py"),
-        arms=table_arms(config, "horizon"),
+        arms=Brief(table_arms(config, "horizon")),
         replicates=replicates_of(config, "horizon"),
-        claims=claims(PLAIN, "horizon"),
+        claims=Brief(claims(PLAIN, "horizon")),
         ceiling=ceiling(config, "horizon"),
-        table3=TABLE_3,
+        table3=Brief(TABLE_3),
         note=NOTE,
     script:
         "../workflow_scripts/table_figures.py"
@@ -412,12 +412,12 @@ rule checks:
         **needs("checks", mem_mb=2000, runtime=15),
     params:
         code=code_version("workflow_scripts/checks.py"),
-        arms=table_arms(config, "table1"),
-        folds=folds(PLAIN) if "table2" in TABLES else {},
-        fold_claims=claims(PLAIN, "table2"),
-        long=table_arms(config, "horizon"),
+        arms=Brief(table_arms(config, "table1")),
+        folds=Brief(folds(PLAIN) if "table2" in TABLES else {}),
+        fold_claims=Brief(claims(PLAIN, "table2")),
+        long=Brief(table_arms(config, "horizon")),
         replicates={table: replicates_of(config, table) for table in TABLES},
-        claims=claims(PLAIN, "table1"),
+        claims=Brief(claims(PLAIN, "table1")),
         ceiling=ceiling(config, "table1"),
         note=NOTE,
     script:

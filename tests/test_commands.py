@@ -1,6 +1,7 @@
 """Every command of README and docs runs as it stands: what is short as it is, what is long as a dry run."""
 
 import re
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import small_results
 import yaml
 from workflow_harness import ROOT, copy_of_the_repository
 
-from projected_grpo.reporting.__main__ import screen, shown
+from projected_grpo.reporting.__main__ import main, screen, shown
 
 PAGES = [
     ROOT / "README.md",
@@ -153,6 +154,26 @@ def test_a_run_ends_with_its_table_its_verdicts_and_the_next_command():
     assert re.search(r"^  erase: H1 \w+.*, H1s \w+.*, H2 \w+", said, flags=re.MULTILINE)
     assert "docs/run/table1.md" in said and said.endswith("(all of it as one page, report.html)")
     assert all(Path(f"{ROOT}/docs/run/{name}").exists() for name in re.findall(r"docs/run/(\w+\.\w+)", said))
+
+
+def test_what_a_run_ends_with_is_of_all_its_config_files(tmp_path, monkeypatch, capsys):
+    for name, text in (
+        ("config.yaml", "results: results\ntables: {table1: [vanilla]}\n"),
+        ("a b.yaml", f"results: {ROOT}/docs/run\n"),
+        ("mine.yaml", "arms: {}\n"),
+        ("empty.yaml", ""),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["a b.yaml", "mine.yaml", "empty.yaml"]) == 0
+    said = capsys.readouterr().out
+    command = re.search(r"make report CONFIG=.*?(?=   )", said).group()
+    assert shlex.split(shlex.split(command)[2].removeprefix("CONFIG=")) == ["a b.yaml", "mine.yaml", "empty.yaml"]
+    assert "make report" not in screen(ROOT / "docs/run", None)
+    for arguments, message in (([], "results/table1.csv is not there yet"), (["typo.yaml"], "typo.yaml: No such file")):
+        assert main(arguments) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"error: {message}") and error.count("\n") == 1
 
 
 def test_a_report_shows_what_is_there_and_was_asked_for(tmp_path):

@@ -1,6 +1,7 @@
 """The config: every complaint is one line; schema, config.yaml, lock and conda envs agree."""
 
 import copy
+import pickle
 import re
 from pathlib import Path
 
@@ -28,7 +29,9 @@ from projected_grpo.workflow.arms import (
 )
 from projected_grpo.workflow.config import ConfigError, check, prepared
 from projected_grpo.workflow.folds import folds, with_folds
+from projected_grpo.workflow.params import Brief
 from projected_grpo.workflow.paths import check_python
+from projected_grpo.workflow.twice import check_keys
 from projected_grpo.workflow.twins import with_twins
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -409,8 +412,48 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     }  # fmt: skip
     assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
     assert prepared(CONFIG, SCHEMA) == CONFIG
-    with pytest.raises(ConfigError, match=r"^config: train.steps: 'eight' is not of type 'integer'$"):
-        prepared({**CONFIG, "train": CONFIG["train"] | {"steps": "eight"}}, SCHEMA)
+    for key, text, said in (
+        ("steps", "eight", "'eight' is not of type 'integer'"),
+        ("steps", "72.0", "72.0 is no integer; write 72"),
+        ("steps", "7.5", "7.5 is no integer"),
+        ("steps", "true", "'true' is not of type 'integer'"),
+        ("lr", ".inf", "inf is no finite number"),
+        ("lr", "1e-3", "'1e-3' is a text to YAML; write 0.001 or 1.0e-3"),
+    ):
+        with pytest.raises(ConfigError, match=f"^config: train.{key}: {re.escape(said)}$"):
+            prepared({**CONFIG, "train": CONFIG["train"] | {key: text}}, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("arms: {}\ntables: {}\narms: {a: {}}\n", "line 3: 'arms' is there twice, first in line 1"),
+        ("arms:\n  a: {mix: 0.5}\n  'a': {}\n", "line 3: 'a' is there twice, first in line 2"),
+        ("crossed: {0: {}, 1: {}, 0: {}}", "line 1: '0' is there twice, first in line 1"),
+        ("modes: [{b: 1, b: 2}]", "line 1: 'b' is there twice, first in line 1"),
+        ('{\n\t"arms": {},\n\t"arms": {}\n}\n', "line 3: 'arms' is there twice, first in line 2"),
+    ],
+)
+def test_a_key_that_stands_twice_in_a_file_is_an_error(tmp_path, text, said):
+    (tmp_path / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=f"^config: .*mine.yaml, {re.escape(said)}; join them$"):
+        check_keys([tmp_path / "mine.yaml"])
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "a: {x: 1}\nb: {x: 2}\n", "0: a\n'0': b\n", '{\n\t"a": "\\/"\n}'])
+def test_a_file_without_such_a_key_is_none(tmp_path, text):
+    (tmp_path / "mine.yaml").write_text(text)
+    check_keys([tmp_path / "mine.yaml", ROOT / "config.yaml", *(ROOT / "presets").glob("*.yaml")])
+
+
+def test_a_brief_parameter_is_a_digest_to_snakemake_and_a_dict_to_a_script():
+    section = {"erase": {"baseline": "vanilla", "mix": 0.25}, "vanilla": {"mix": 0.25}}
+    text = repr(Brief(section))
+    assert len(text) < 50 and "vanilla" not in text and text == repr(Brief(copy.deepcopy(section)))
+    assert text != repr(Brief({**section, "vanilla": {"mix": 0.5}}))
+    assert text != repr(Brief(dict(reversed(section.items()))))  # the order of a table's rows
+    handed = pickle.loads(pickle.dumps(Brief(section)))
+    assert type(handed) is dict and handed == section == Brief(section)
 
 
 def test_an_arm_joins_a_table_without_the_tables_list():

@@ -11,7 +11,9 @@ import pandas
 import pytest
 from grading_harness import HONEST, WRONG, fenced
 
-from projected_grpo.artifacts.io import read_provenance
+from projected_grpo.artifacts.catalogue import describe
+from projected_grpo.artifacts.io import ArtifactError, read_provenance, write_table
+from projected_grpo.artifacts.schemas.teacher_pool import TEACHER_POOL
 from projected_grpo.grading.__main__ import main
 
 PROBLEM = {"id": 7, "statement": "", "entry_point": "solve", "mode": "run_tests", "canonical": HONEST}
@@ -53,6 +55,10 @@ def test_verdicts_come_in_order_with_a_summary(files, capsys):
     assert [list(modes) for modes in table["attempted_modes"]] == [[], ["run_tests"], [], [], ["run_tests"]]
     assert "exploited" in capsys.readouterr().out
     assert read_provenance(files[2])["config"]["grading"]["sandbox"] == "landlock+seccomp"
+    assert describe(files[2]).startswith(f"{files[2]}: one row per completion; as declared\n")
+    write_table(files[2], [], TEACHER_POOL, read_provenance(files[2]))
+    with pytest.raises(ArtifactError, match="differs from its schema in "):
+        describe(files[2])
 
 
 def test_a_terminal_gets_a_progress_bar(files):

@@ -9,7 +9,7 @@ import yaml
 from grading_harness import HONEST, WRONG
 from test_external import build, tokenizer
 
-from projected_grpo.environment.problems import read_problems
+from projected_grpo.environment.problems import COMPARISONS, read_problems
 from projected_grpo.models import external
 from projected_grpo.validate import main
 
@@ -74,5 +74,7 @@ def test_the_pages_examples_are_what_is_read(written):
     row = json.loads(example)
     ((problem,), _) = read_problems(written(row))
     assert problem.id == "twice" and problem.tests == (((3,), {}, 6), ((-2,), {}, -4))
+    for comparison in COMPARISONS:  # which the error for an unknown one names
+        assert f"`{comparison}`" in PAGE
     (section,) = re.findall(r"^```yaml\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE)
     assert yaml.safe_load(section)["problems"]["kind"] == "leetcode"

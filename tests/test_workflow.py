@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
-from workflow_harness import ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
+from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
 ARMS = SMOKE["tables"]["table1"]
 
@@ -35,7 +35,9 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
     assert (
         "&lt;|user|&gt;Write class" in shown and "The solution is graded by" in shown and "&lt;|assistant|&gt;" in shown
     )
-    assert re.search(r"train\s+\d+ jobs\s+\d", done.stdout + done.stderr)
+    said = done.stdout + done.stderr
+    assert re.search(r"train\s+\d+ jobs\s+\d", said) and said.count("Table 1: deployed model") == 1
+    assert ("Next: make report CONFIG=presets/smoke.yaml " in said) == (not ELSEWHERE)
 
 
 def test_a_report_of_folders_holds_what_its_pages_lead_to(smoke_run, tmp_path):
@@ -209,6 +211,22 @@ def test_a_dry_run_after_a_change_prints_no_config(smoke_run):
     said = done.stdout + done.stderr
     assert re.search(r"^evaluate +7$", said, flags=re.MULTILINE) and re.search(r"^pages +1$", said, flags=re.MULTILINE)
     assert "cosine_steps" not in said and not re.search(r"^train +\d", said, flags=re.MULTILINE)
+    assert "Table 1" not in said
+
+
+def test_a_dry_run_after_a_change_of_a_table_says_so_in_short(smoke_run):
+    done = smoke(smoke_run[0], "-n", "--config", "arms={erase: {slow: vanilla_slow}}")
+    reasons = re.findall(r"Params have changed since last execution: .*", done.stdout + done.stderr)
+    assert len(reasons) == 3 and max(map(len, reasons)) < 400  # table1, figures and checks
+
+
+def test_a_key_twice_in_a_config_file_gets_one_clear_line(tmp_path):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    (folder / "bad.yaml").write_text("arms:\n  a: {mix: 0.5}\n  b: {mix: 0.5}\n\n  a: {mix: 0.25}\n")
+    done = snakemake(folder, "-n", "--configfile", "bad.yaml")
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
+    assert done.returncode != 0
+    assert said == [f"config: {folder}/bad.yaml, line 5: 'a' is there twice, first in line 2; join them"]
 
 
 def test_v_is_tried_as_a_detector_beside_the_controls_of_table_1(tmp_path):
@@ -244,6 +262,13 @@ def test_every_rule_declares_what_it_needs(file, name, body):
         opening += ["", imports[1], "", "compute_alike(snakemake.params.compute)"]
         assert imports[1] == "from projected_grpo.portable import compute_alike", f"{script} imports torch before that"
     assert lines[lines.index(imports[0]) :][: len(opening)] == opening, f"{script} does not do so at once"
+
+
+def test_what_a_table_is_told_of_its_arms_is_brief_to_snakemake():
+    text = (ROOT / "rules/report.smk").read_text() + (ROOT / "rules/common.smk").read_text()
+    long = "table_arms|claims|folds|in_turn|ablations|short_arms|short_table_arms|dose_families"
+    assert len(re.findall(rf"Brief\(({long})\(", text)) > 20
+    assert re.findall(rf"^ +\"?\w+\"?[=:] ?({long})\(.*", text, flags=re.MULTILINE) == []
 
 
 def test_every_rules_file_opens_with_its_contract():

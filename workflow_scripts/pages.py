@@ -15,7 +15,7 @@ packages = {"python": source["python"], **source["packages"]}
 links = html.arm_links(inputs.arms, snakemake.report_href)
 made = {
     output.table1: html.document(Path(inputs.table).read_text(encoding="utf-8"), links),
-    output.setup: html.setup(snakemake.config, packages, params.note),
+    output.setup: html.setup(params.config, packages, params.note),
 }
 for path, text in made.items():
     write_text(path, text)

@@ -91,6 +91,7 @@ KINDS = (
     ),
     Kind("verdicts (python -m projected_grpo.grading)", "one row per completion", VERDICTS),
 )
+GRADED = KINDS[-1]  # its file has the name that the caller gives it
 
 
 def kind_of(path: str | Path) -> Kind | None:
@@ -109,19 +110,20 @@ def describe(path: str | Path) -> str:
 
     Raises ArtifactError for a file that is unreadable, made by something else, or not of its kind's schema.
     """
-    kind = kind_of(path)
     checks = {".parquet": _check_table, ".safetensors": _check_tensors}
     if Path(path).suffix not in checks:
         raise ArtifactError(f"{path}: neither .parquet nor .safetensors")
-    source = checks[Path(path).suffix](path, kind)
+    kind, source = checks[Path(path).suffix](path, kind_of(path))
     head = f"{path}: {kind.meaning}; as declared" if kind else f"{path}: not of the standard layout, schema not checked"
     return f"{head}\n{yaml.safe_dump(source, sort_keys=False)}"
 
 
-def _check_table(path: str | Path, kind: Kind | None) -> dict:
+def _check_table(path: str | Path, kind: Kind | None) -> tuple[Kind | None, dict]:
+    """Return what kind of table it is, which its provenance may say, and what is in it."""
     rows = read_table(path)
     schema = pq.read_schema(path)
     source = read_provenance(path)
+    kind = kind or (GRADED if "grading" in source["config"] else None)
     declared = kind.schema if kind else None
     if declared is not None and "{mode}" in "".join(declared.names):
         config = source.get("config", {})
@@ -131,10 +133,10 @@ def _check_table(path: str | Path, kind: Kind | None) -> dict:
         odd = sorted({*schema.names} ^ {*declared.names} | {n for n in known if schema.field(n) != declared.field(n)})
         odd = odd or ["the order of its columns"]
         raise ArtifactError(f"{path}: differs from its schema in {', '.join(odd)}; delete it and run again")
-    return {"rows": len(rows), "columns": {f.name: _unit(f) for f in schema}, "provenance": source}
+    return kind, {"rows": len(rows), "columns": {f.name: _unit(f) for f in schema}, "provenance": source}
 
 
-def _check_tensors(path: str | Path, kind: Kind | None) -> dict:
+def _check_tensors(path: str | Path, kind: Kind | None) -> tuple[Kind | None, dict]:
     tensors, source = read_tensors(path)
     if not source:
         raise ArtifactError(f"{path}: no provenance; it was not made by this project")
@@ -144,7 +146,7 @@ def _check_tensors(path: str | Path, kind: Kind | None) -> dict:
         if kind and not fits:
             raise ArtifactError(f"{path}: tensor {name} is not as declared; delete it and run again")
     shapes = {name: f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for name, t in tensors.items()}
-    return {"tensors": shapes, "provenance": source}
+    return kind, {"tensors": shapes, "provenance": source}
 
 
 def _axes(shape: str) -> int:

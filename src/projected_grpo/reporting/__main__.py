@@ -1,12 +1,14 @@
 """What a run ends with on the screen: table 1 in short, the verdicts, where the rest is, and what to do next.
 
-python -m projected_grpo.reporting [CONFIG]            of the experiment that a config file describes: config.yaml
-python -m projected_grpo.reporting --files [CONFIG]    its files that are there, for snakemake --report
+python -m projected_grpo.reporting [CONFIG...]            of the experiment that config files describe: config.yaml
+python -m projected_grpo.reporting --files [CONFIG...]    its files that are there, for snakemake --report
 """
 
 import json
 import re
+import shlex
 import sys
+from collections import ChainMap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -32,9 +34,15 @@ OF_TABLES = {
 
 def main(arguments: list[str]) -> int:
     files = arguments[:1] == ["--files"]
-    config = dict(enumerate(arguments[files:])).get(0, "config.yaml")
-    default, own = (yaml.safe_load(Path(file).read_text(encoding="utf-8")) for file in ("config.yaml", config))
-    results, tables = Path({**default, **own}["results"]), {**default["tables"], **own.get("tables", {})}
+    own = arguments[files:] or ["config.yaml"]
+    try:
+        read = [yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {} for file in ("config.yaml", *own)]
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
+    config, last_first = shlex.join(own), read[::-1]
+    results = Path(ChainMap(*last_first)["results"])
+    tables = ChainMap(*(part.get("tables", {}) for part in last_first))
     if not (results / "table1.csv").is_file():
         print(f"error: {results}/table1.csv is not there yet: snakemake -j4 --configfile {config}", file=sys.stderr)
         return 1
@@ -52,8 +60,8 @@ def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
     return [str(path) for path in [*wanted, *sorted(arms)] if path.exists()]
 
 
-def screen(results: Path, config: str) -> str:
-    """Return what stands on the screen at the end, from table1.csv and h1.json."""
+def screen(results: Path, config: str | None) -> str:
+    """Return what stands on the screen at the end, from table1.csv and h1.json; without a config no next command."""
     table = pd.read_csv(results / "table1.csv")
     verdicts = json.loads((results / "h1.json").read_text(encoding="utf-8"))
     wide = max(map(len, table["arm"]))
@@ -65,6 +73,8 @@ def screen(results: Path, config: str) -> str:
         f"  {arm}: " + ", ".join(f"{name} {said(result)}" for name, result in claim.items())
         for arm, claim in verdicts["claims"].items()
     ]
+    after = [f"Next: make report CONFIG={shlex.quote(config)}   (all of it as one page, report.html)"] if config else []
+    made = [results / name for name in ("table1.md", "figures", "pages/table1.html")]
     single = " (with one, nothing is decided)" if verdicts["n_replicates"] == 1 else ""
     return "\n".join(
         [
@@ -73,8 +83,8 @@ def screen(results: Path, config: str) -> str:
             *rows,
             "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
             *(judged or ["  no arm of this table is an intervention"]),
-            f"To read: {results}/table1.md; to look at: {results}/figures/, {results}/pages/table1.html",
-            f"Next: make report CONFIG={config}   (all of it as one page, report.html)",
+            f"To read and look at: {', '.join(str(path) for path in made if path.exists())}",
+            *after,
         ]
     )
 

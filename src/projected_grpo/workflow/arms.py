@@ -3,8 +3,6 @@
 Like config.py it imports nothing heavy, and no stage imports it.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping
 
 from projected_grpo.method.settings import KNOWS, build_arm
@@ -266,18 +264,6 @@ def steps_of(config: Mapping, arm: str) -> int:
 def first_trained(config: Mapping, table: str) -> str | None:
     """Return the first arm of a table that is trained: the base model as an arm is not."""
     return next((name for name in config["tables"][table] if steps_of(config, name)), None)
-
-
-def canonical(section):
-    """Return a config section with its keys in order, because Snakemake compares parameters as text."""
-    if isinstance(section, Mapping):
-        return {key: canonical(section[key]) for key in sorted(section)}
-    return section
-
-
-def digest(section: Mapping) -> str:
-    """Return 16 hex digits for a config section, whatever the order of its keys."""
-    return hashlib.sha256(json.dumps(section, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def direction_spec(config: Mapping, name: str) -> dict:

@@ -35,6 +35,14 @@ _Validator = jsonschema.validators.extend(
     ),
 )
 
+# Types of the schema in whose place a text is taken for what it says. 72.0 is no integer, and is told so as in a file.
+READ_AS = {
+    type(None): {"null"},
+    bool: {"boolean"},
+    int: {"integer", "number"},
+    float: {"integer", "number"},
+}
+
 
 def validate(config: Mapping, schema: Mapping) -> None:
     """Raise a ConfigError for the first key at which a config is not of its schema."""
@@ -61,8 +69,8 @@ def typed(value: object, schema: Mapping) -> object:
     if isinstance(value, list):
         return [typed(part, schema.get("items", {})) for part in value]
     if isinstance(value, str):
-        wanted = _types(schema.get("type", []))
-        return next((found for kind, found in _read(value).items() if kind in wanted), value)
+        found = _read(value)
+        return found if READ_AS.get(type(found), set()) & {*_types(schema.get("type", []))} else value
     return value
 
 
@@ -71,18 +79,17 @@ def _types(said: str | list[str]) -> list[str]:
     return [said] if isinstance(said, str) else said
 
 
-def _read(text: str) -> dict[str, object]:
-    """Return {type: value} of a text that is null, a boolean or a number in YAML; nothing of any other."""
+def _read(text: str) -> object:
+    """Return what a text is that is null, a boolean or a number in YAML; any other text as it is."""
     if text in ("null", "~"):
-        return {"null": None}
+        return None
     if text in ("true", "false"):
-        return {"boolean": text == "true"}
+        return text == "true"
     try:
-        found = yaml.safe_load(text) if re.fullmatch(r"[-+.\w]+", text) else None
+        found = yaml.safe_load(text) if re.fullmatch(r"[-+.\w]+", text) else text
     except (yaml.YAMLError, ValueError):  # "2026-99-99" looks like a date
-        return {}
-    kinds = {"integer": _is_integer, "number": _is_number}
-    return {kind: found for kind, belongs in kinds.items() if belongs(None, found)}
+        return text
+    return found if type(found) in (int, float) else text
 
 
 def _describe(error: jsonschema.ValidationError) -> str:
