@@ -39,7 +39,7 @@ def test_table_1_is_not_trained_again(whole):
 def test_table_2_and_its_picture(whole):
     _, results, _ = whole
     table = pd.read_csv(results / "table2.csv")
-    assert len(table) == 9 * (2 * len(MODES) + 1)
+    assert len(table) == 11 * (2 * len(MODES) + 1)
     assert set(table["fold"]) == {*MODES, "all"} and set(table["modes"]) == {"held out", "known"}
     assert (results / "figures/weak_detector.png").stat().st_size > 10_000
     assert "## Folds that hold" in (results / "table2.md").read_text()
