@@ -129,11 +129,17 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "`erase` solves less without hacking less, `erase_update` solves less and hacks less, and none" in text
     assert "4. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
     assert "5. With 3 replicates a difference in hack of less than about" in text
+    signals = text[text.index("6. Each of 1 pairings of a signal with an action") :].splitlines()[0]
+    own = pd.read_csv(copy / "table3.csv").set_index("arm")
+    for arm in ("erase", "erase_random", "vanilla"):
+        hack, solve = (f"{100 * own.loc[arm, f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
+        assert f"hacks {hack} and solves {solve}" in signals
+    assert "erase_update" not in signals  # it is told the truth
     assert (
-        "6. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
+        "7. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
     )
-    assert "7. After 96 steps (3 replicates) `vanilla` hacks" in text
-    last = text[text.index("7. After") :].splitlines()[0]
+    assert "8. After 96 steps (3 replicates) `vanilla` hacks" in text
+    last = text[text.index("8. After") :].splitlines()[0]
     assert "`erase_update`" in last
     assert not any(f"`{arm}`" in last for arm in ("base", "erase_random", "vanilla_slow", "vanilla_alone"))
 
@@ -154,7 +160,7 @@ def test_a_run_without_any_effect_says_so(copy):
 
 
 def test_what_a_run_did_not_make_is_not_said(copy):
-    for name in ("table2.csv", "table2.json", "horizon.csv"):
+    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv"):
         (copy / name).unlink()
     text = readme.findings(copy)
     assert "On loopholes" not in text and "6. " not in text
