@@ -203,7 +203,7 @@ def _signals(folder: Path) -> str:
     baselines = "; ".join(f"`{arm}` {_on_unknown(table, arm)}" for arm in _baselines(table.assign(arm=table.index)))
     return (
         f"Each of {len(known)} pairings of a signal with an action was asked about loopholes that nothing told it of"
-        f" ({table['n_replicates'].iloc[0]} replicates, one loophole each), these hack least there: {shown or 'none'};"
+        f" ({table['n_replicates'].iloc[0]} replicates, one loophole each). Those that hack least there: {shown or 'none'};"
         f" beside them {baselines}. There H2, prevention, is supported for {_listed(found[HOLDS])}, undecided for"
         f" {len(found[OPEN])} and falsified for {len(found[FAILS])} of {len(claims)} interventions."
     )
