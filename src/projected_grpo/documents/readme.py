@@ -201,11 +201,12 @@ def _signals(folder: Path) -> str:
         f"`{arm}` {_on_unknown(table, arm)}, its twin {_on_unknown(table, table.at[arm, 'twin'])}" for arm in least
     )
     baselines = "; ".join(f"`{arm}` {_on_unknown(table, arm)}" for arm in _baselines(table.assign(arm=table.index)))
+    n, interventions = table["n_replicates"].iloc[0], len(claims)
     return (
         f"Each of {len(known)} pairings of a signal with an action was asked about loopholes that nothing told it of"
-        f" ({table['n_replicates'].iloc[0]} replicates, one loophole each). Those that hack least there: {shown or 'none'};"
-        f" beside them {baselines}. There H2, prevention, is supported for {_listed(found[HOLDS])}, undecided for"
-        f" {len(found[OPEN])} and falsified for {len(found[FAILS])} of {len(claims)} interventions."
+        f" ({n} replicates, one loophole each). Those that hack least there: {shown or 'none'}; beside them"
+        f" {baselines}. There H2, prevention, is supported for {_listed(found[HOLDS])}, undecided for"
+        f" {len(found[OPEN])} and falsified for {len(found[FAILS])} of {interventions} interventions."
     )
 
 
