@@ -10,7 +10,10 @@ from pathlib import Path
 
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
+from projected_grpo.documents.registered import PAGE, registered_commit
 from projected_grpo.workflow.timing import job_seconds
+
+STUDY = "study"  # the results directory of the preset that was preregistered
 
 PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
@@ -56,7 +59,8 @@ def run(folder: Path) -> str:
     pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
     return "\n".join(
         [
-            f"This is {source['run']}, run whole: {_cost(source)} The README has what came out in a few sentences.",
+            f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}"
+            " The README has what came out in a few sentences.",
             "",
             "| page | what it answers |",
             "| --- | --- |",
@@ -85,6 +89,12 @@ def smollm2(folder: Path) -> str:
 def _cost(source: dict) -> str:
     hours = f"{source['hours']:.1f} hours together, several at a time"
     return f"{source['jobs']} jobs, which took {hours}, on {source['machine']}."
+
+
+def _registered(source: dict) -> str:
+    if "commit" not in source:
+        return ""
+    return f" It was run at commit {source['commit'][:12]}, after its [preregistration]({Path(PAGE).name})."
 
 
 def cost(results: Path) -> dict:
@@ -120,8 +130,9 @@ def write(name: str, root: Path) -> None:
 def main(name: str, results: Path, root: Path) -> None:
     folder = root / "docs" / name
     _, files, figures = SECTIONS[name]
+    registered = {"commit": registered_commit(results)} if results.name == STUDY else {}
     copy_results(results, folder, files, figures)
-    source = {"run": run_of(results, root), "machine": machine(), **cost(results)}
+    source = {"run": run_of(results, root), "machine": machine(), **cost(results), **registered}
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 
