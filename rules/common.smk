@@ -12,27 +12,29 @@ from snakemake.settings.types import DeploymentMethod
 
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
-    ablations,
     ceiling,
-    claims,
     direction_of,
     direction_spec,
-    dose_families,
-    evaluation_settings,
     first_trained,
     is_fitted,
     model_spec,
     replicates_of,
     seeds_of,
-    short_arms,
-    short_table_arms,
     signal_of,
     signal_spec,
     steps_of,
     subset_of,
-    table_arms,
     train_settings,
     training_spec,
+)
+from projected_grpo.workflow.claims import (
+    ablations,
+    claims,
+    dose_families,
+    evaluation_settings,
+    short_arms,
+    short_table_arms,
+    table_arms,
 )
 from projected_grpo.workflow.config import ConfigError, prepared
 from projected_grpo.workflow.folds import (

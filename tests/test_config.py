@@ -12,18 +12,20 @@ from projected_grpo.method.direction import DirectionConfig
 from projected_grpo.method.settings import Arm, Intervention, build_arm
 from projected_grpo.workflow.arms import (
     ceiling,
-    claims,
     direction_spec,
-    evaluation_settings,
-    is_tested,
     knows,
     model_spec,
     seeds_of,
+    train_settings,
+    training_spec,
+)
+from projected_grpo.workflow.claims import (
+    claims,
+    evaluation_settings,
+    is_tested,
     short_arms,
     table_arm,
     table_arms,
-    train_settings,
-    training_spec,
     twin,
     without_quarantine,
 )

@@ -12,7 +12,7 @@ from projected_grpo.analysis.doses import choose, doses
 from projected_grpo.analysis.study import Claim
 from projected_grpo.reporting.doses import render_doses
 from projected_grpo.reporting.signals import dose_curves
-from projected_grpo.workflow.arms import dose_families
+from projected_grpo.workflow.claims import dose_families
 from projected_grpo.workflow.config import ConfigError, check
 from projected_grpo.workflow.twins import with_twins
 

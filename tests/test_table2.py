@@ -15,7 +15,7 @@ from projected_grpo.analysis.table1 import final_difference, smallest_effect, tw
 from projected_grpo.reporting.figures import heat_map
 from projected_grpo.reporting.table2 import folds_held, render
 from projected_grpo.reporting.verdicts import decided
-from projected_grpo.workflow import arms, config, folds, twins
+from projected_grpo.workflow import arms, claims, config, folds, twins
 
 PLAIN = yaml.safe_load((Path(__file__).resolve().parents[1] / "config.yaml").read_text())
 CONFIG = twins.with_twins(PLAIN)
@@ -131,7 +131,7 @@ def test_without_a_slow_control_no_arm_passes(studies):
 
 
 def test_table_2_of_the_config_has_slow_controls_in_each_arms_own_teacher_condition():
-    for name, claim in arms.claims(CONFIG, "table2").items():
+    for name, claim in claims.claims(CONFIG, "table2").items():
         alone = not CONFIG["arms"][name].get("mix")
         assert claim["slow"] and all(control.endswith("_alone") == alone for control in claim["slow"])
 
@@ -254,17 +254,17 @@ def test_a_fold_switches_the_subset_of_every_signal():
 
 
 def test_the_twin_differs_by_a_random_V_alone():
-    assert arms.twin(CONFIG, "erase") == "erase_random"
-    assert arms.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
-    assert arms.twin(CONFIG, "route_alone") == "route_random_alone"
-    assert arms.twin(CONFIG, "route_rollout") == "route_rollout_twin"
-    assert arms.twin(CONFIG, "trusted") == "trusted_random"
-    assert arms.twin(CONFIG, "erase_voted") == "erase_voted_random"
+    assert claims.twin(CONFIG, "erase") == "erase_random"
+    assert claims.twin(CONFIG, "erase_update_alone") == "erase_update_random_alone"
+    assert claims.twin(CONFIG, "route_alone") == "route_random_alone"
+    assert claims.twin(CONFIG, "route_rollout") == "route_rollout_twin"
+    assert claims.twin(CONFIG, "trusted") == "trusted_random"
+    assert claims.twin(CONFIG, "erase_voted") == "erase_voted_random"
     assert (
-        arms.twin(CONFIG, "route_long") == "route_random_long"
-        and arms.twin(CONFIG, "erase_long") == "erase_random_long"
+        claims.twin(CONFIG, "route_long") == "route_random_long"
+        and claims.twin(CONFIG, "erase_long") == "erase_random_long"
     )
-    assert arms.twin(CONFIG, "erase_k4") == "erase_k4_random" and arms.twin(CONFIG, "vanilla") is None
+    assert claims.twin(CONFIG, "erase_k4") == "erase_k4_random" and claims.twin(CONFIG, "vanilla") is None
 
 
 @pytest.mark.parametrize(
@@ -300,14 +300,15 @@ assert set(SPECS) <= set(ENDS)
 
 def test_table_3_holds_one_mode_out_of_each_replicate_in_turn():
     config = {**CONFIG, "replicates": [1, 2, 6]}
-    runs = folds.in_turn(config)["probe_drop"]["runs"]
-    assert runs == {n: f"probe_drop_without_{CONFIG['modes'][place]}" for n, place in ((1, 0), (2, 1), (6, 1))}
+    runs = folds.in_turn(config)["probe_penalise"]["runs"]
+    assert runs == {n: f"probe_penalise_without_{CONFIG['modes'][place]}" for n, place in ((1, 0), (2, 1), (6, 1))}
     assert set(folds.in_turn(config)["base"]["runs"].values()) == {"base"}
     only = {**config, "tables": {"table1": CONFIG["tables"]["table1"], "table3": CONFIG["tables"]["table3"]}}
     expanded = folds.with_folds(only)
     assert (
-        "probe_drop_without_sentinel" in expanded["arms"] and "probe_drop_without_file_marker" not in expanded["arms"]
+        "probe_penalise_without_sentinel" in expanded["arms"]
+        and "probe_penalise_without_file_marker" not in expanded["arms"]
     )
     assert expanded["signals"]["probe_without_sentinel"]["subset"] == "without_sentinel"
     used = set(folds.in_tables(only))
-    assert {"erase", "probe_drop_without_sentinel"} <= used and "probe_drop" not in used
+    assert {"erase", "probe_penalise_without_sentinel"} <= used and "probe_penalise" not in used

@@ -11,7 +11,7 @@ from projected_grpo.analysis.study import sizes
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table4 import table4
 from projected_grpo.reporting.table4 import ablation_grid, render_table4
-from projected_grpo.workflow.arms import ablations
+from projected_grpo.workflow.claims import ablations
 
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
 FOUND = {"erase_k4": {"of": "erase", "factor": "k: 4"}, "erase_update": {"of": "erase", "factor": "project: update"}}

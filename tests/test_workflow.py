@@ -265,7 +265,7 @@ def test_every_rule_declares_what_it_needs(file, name, body):
 
 
 def test_what_a_table_is_told_of_its_arms_is_brief_to_snakemake():
-    text = (ROOT / "rules/report.smk").read_text() + (ROOT / "rules/common.smk").read_text()
+    text = "".join((ROOT / f"rules/{name}.smk").read_text() for name in ("tables", "report", "common"))
     long = "table_arms|claims|folds|in_turn|ablations|short_arms|short_table_arms|dose_families"
     assert len(re.findall(rf"Brief\(({long})\(", text)) > 20
     assert re.findall(rf"^ +\"?\w+\"?[=:] ?({long})\(.*", text, flags=re.MULTILINE) == []

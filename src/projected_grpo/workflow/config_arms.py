@@ -2,15 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from projected_grpo.workflow.arms import (
-    direction_of,
-    direction_spec,
-    kind_of,
-    signal_of,
-    slower,
-    subset_of,
-    train_settings,
-)
+from projected_grpo.workflow.arms import direction_of, direction_spec, kind_of, signal_of, subset_of, train_settings
+from projected_grpo.workflow.claims import slower
 from projected_grpo.workflow.code_version import own_file
 from projected_grpo.workflow.schema import ConfigError, unknown
 from projected_grpo.workflow.twins import twin_name

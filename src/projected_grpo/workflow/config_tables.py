@@ -4,17 +4,14 @@ from collections.abc import Mapping
 
 from projected_grpo.workflow.arms import (
     baseline,
-    claims,
     direction_spec,
-    dose_families,
     first_trained,
     is_base,
     is_honest,
-    slower,
     steps_of,
-    twin,
     used_directions,
 )
+from projected_grpo.workflow.claims import claims, dose_families, slower, twin
 from projected_grpo.workflow.folds import with_folds
 from projected_grpo.workflow.schema import ConfigError, unknown
 

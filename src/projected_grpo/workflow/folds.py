@@ -5,7 +5,8 @@ Table 2 has every fold in every replicate. Table 3, which has more arms, holds o
 
 from collections.abc import Iterable, Mapping
 
-from projected_grpo.workflow.arms import baseline, replicates_of, table_arms, without_keys
+from projected_grpo.workflow.arms import baseline, replicates_of, without_keys
+from projected_grpo.workflow.claims import table_arms
 
 
 def held_out_mode(config: Mapping, replicate: int) -> str:
