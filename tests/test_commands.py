@@ -1,5 +1,6 @@
 """Every command of README and docs runs as it stands: what is short as it is, what is long as a dry run."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -115,7 +116,7 @@ def clone(tmp_path_factory):
 
 
 def run(folder, command):
-    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"  # make test-tools has snakemake in the latter
     environment = {"PATH": path, "PYTHONPATH": str(folder / "src"), "HOME": str(folder), "NO_COLOR": "1"}
     return subprocess.run(command, shell=True, cwd=folder, env=environment, capture_output=True, text=True)
 
