@@ -107,7 +107,7 @@ def clone(tmp_path_factory):
     (folder / "problems.jsonl").write_text(re.search(r"^```json\n(.*?)^```$", page, re.DOTALL | re.MULTILINE).group(1))
     (folder / "completions.jsonl").write_text(re.search(r"`({\"problem_id.*?})`", page).group(1))
     made = "from projected_grpo.artifacts.io import write_table as w; from projected_grpo.artifacts.schemas.direction"
-    made += " import DIRECTION_SUMMARY as s; w('presets/evaluation.parquet', [], s, {})"
+    made += " import DIRECTION_SUMMARY as s; w('presets/evaluation.parquet', [], s, {'config': {}})"
     run(folder, f'python -c "{made}"; mv presets/evaluation.parquet presets/summary.parquet')
     (folder / "presets/summary.parquet").rename(folder / "presets/evaluation.parquet")
     for results in ("results", "results/smoke"):
