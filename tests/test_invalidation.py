@@ -17,7 +17,8 @@ ARMS = len(SMOKE["tables"]["table1"])
 CHECKED = {"checks": 1, "table_page": 1}
 ARM_PAGES = {"arm_page": ARMS}
 TABLES = {"table1": 1, "figures": 1, "pages": 1, **CHECKED}
-DETECTED = {"detection": 1, **CHECKED}
+READ = {"detectors": 1, **CHECKED, "table_page": 2}  # of the detection: the table of detectors, and the checks
+DETECTED = {"detection": 1, **READ}
 THREATENED = {"table1": 1, "pages": 1, **CHECKED}
 EVALUATION = {"evaluate": ARMS, **ARM_PAGES, **TABLES}
 START = {"evaluate_start": 1}  # of the base model, whatever becomes of it in training
@@ -36,7 +37,8 @@ POOL = {"teacher_pool": 1, **FOLDS}
 MODEL = {"base_model": 1, **POOL, **START}
 EVERYTHING = {"problems": 3, **MODEL}
 # tests/test_whole.py and tests/test_inspect.py run them, and tests/test_sources.py fetches
-NOT_IN_SMOKE = {"signal", "table2", "table3", "table4", "horizon", "table_figures", "export", "fetch", "inspect"}
+NOT_IN_SMOKE = {"signal", "table2", "table3", "doses", "relearning", "table4", "horizon", "table_figures"}
+NOT_IN_SMOKE |= {"export", "fetch", "inspect"}
 
 
 @pytest.fixture
@@ -109,14 +111,20 @@ EDITS = {
     "the order of the preset's keys": (turned_around, {}),
     "a better complaint": (edit("workflow/schema.py", "did you mean", "perhaps"), {}),
     "a figure's colour": (edit("reporting/canvas.py", "#0072B2", "#0072B3"), {"figures": 1}),
-    "statistics": (edit("analysis/statistics.py", "LEVEL = 0.95", "LEVEL = 0.9"), TABLES),
+    "statistics": (
+        edit("analysis/statistics.py", "LEVEL = 0.95", "LEVEL = 0.9"),
+        {**TABLES, **READ, **ARM_PAGES},
+    ),
     "a sentence of table 1": (edit("reporting/table1.py", "last step.", "end."), {"table1": 1, "pages": 1}),
     "the words of the checks": (edit("reporting/checks.py", "attempted against", "tried against"), CHECKED),
     "the words of the threats": (edit("reporting/threats.py", "hacks like a", "is like a"), THREATENED),
     "what is taken as a fenced block": (edit("environment/answers.py", 'None, "", []', "None, str(), []"), MODEL),
     "the checks": (edit("analysis/checks.py", "0.999", "0.99"), CHECKED),
     "a column of the detection": (edit("artifacts/schemas/detection.py", "name of the V", "which V"), DETECTED),
-    "a column of the evaluation": (edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"), EVALUATIONS),
+    "a column of the evaluation": (
+        edit("artifacts/schemas/evaluation.py", "| greedy", "or greedy"),
+        {**EVALUATIONS, **READ},
+    ),
     "detection.py": (edit("evaluation/detectors.py", "return ", "_ = 0\n    return "), DETECTED),
     "evaluation.py": (edit("evaluation/held_out.py", "return ", "_ = 0\n    return "), {**EVALUATIONS, **DETECTED}),
     "the detector": (edit("teacher/weak_detector.py", "return ", "_ = 0\n    return "), FOLDS),
