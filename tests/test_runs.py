@@ -43,7 +43,11 @@ def test_the_base_model_is_trained_for_no_step_and_evaluated_in_full(clone):
     for name in ("steps", "rollouts", "timing"):
         assert len(pd.read_parquet(clone / RUNS / f"base/{name}.parquet")) == 0
     rows = pd.read_parquet(clone / RUNS / "base/evaluation.parquet")
-    assert set(rows["step"]) == {0} and set(rows["scope"]) == {"subset", "full", "asked"} and set(rows["state"]) == {"deployed"}
+    assert (
+        set(rows["step"]) == {0}
+        and set(rows["scope"]) == {"subset", "full", "asked"}
+        and set(rows["state"]) == {"deployed"}
+    )
     first = pd.read_parquet(clone / RUNS / "vanilla/evaluation.parquet").query("step == 0")
     along = rows.query("scope == 'subset'")
     assert list(along["completion"]) == list(first["completion"])  # the noise is all arms'
