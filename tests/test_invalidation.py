@@ -155,7 +155,7 @@ EDITS = {
     "the sandbox": (setting("grading", value={"sandbox": "bwrap+seccomp"}), MODEL),
     "the model": (setting("model", "layers", value=1), MODEL),
     "one more training problem": (setting("problems", "train", value=25), {"problems": 3, **POOL, **START}),
-    "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **ARM_PAGES, **TABLES}),
+    "one more replicate": (setting("replicates", value=[0, 3]), {**MODEL, **ARM_PAGES, **TABLES, **READ}),
     "a crossed replicate": (setting("crossed", value={0: {"data_seed": 7}}), TRAINING),
     "one arm less": (setting("tables", "table1", value=lambda arms: arms[:-2]), TABLES),
     "one arm more": (one_arm_more, {"train": 1, "evaluate": 1, "arm_page": 1, **TABLES}),
