@@ -367,9 +367,8 @@ onsuccess:
     if any(job.rule.name == "table1" for job in workflow.dag.jobs):
         from projected_grpo.reporting.__main__ import screen  # pandas
 
-        sys.stdout.reconfigure(
-            errors="replace"
-        )  # a dash, under a locale without it
+        # A dash, under a locale that has none.
+        sys.stdout.reconfigure(errors="replace")
         changed = workflow.config_settings.config  # by --config, which no file has
         files = [os.path.relpath(file) for file in workflow.overwrite_configfiles]
         print(

@@ -1,7 +1,7 @@
 """A hostile submission's surroundings, and what counts as harm: shared by the tests of attacks.
 
 Harmed means: a secret in any output, the canary directory changed, a listener reached, the sibling dead, a process or
-file left over, the verdict later than the limit + 1 s, the server dead, or the next control submission misgraded.
+file left over, a verdict that waits for the attack, the server dead, or the next control submission misgraded.
 """
 
 import os
@@ -20,6 +20,7 @@ from projected_grpo.grading import SANDBOXES
 
 SECRET = "CANARY-5a17c0de"
 WALL = 2.0
+HELD_UP = 30  # seconds: no busy machine takes so long, and a grader that waits for the attack waits for ever
 HONEST = "class Solution:\n    def solve(self, n):\n        return n + n"
 WRONG = "class Solution:\n    def solve(self, n):\n        return 999"
 
@@ -109,7 +110,7 @@ class Surroundings:
         said = repr(outputs)
         if SECRET in said or "HARM-" in said:
             harms.append("secret or harm in output: " + said[:300])
-        if took > WALL + 1:
+        if took > WALL + HELD_UP:
             harms.append(f"late: {took:.1f} s")
         if self._canary_state() != self._before:
             harms.append("canary directory changed")
