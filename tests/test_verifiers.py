@@ -22,7 +22,7 @@ from verifiers.v1.utils.loaders import load_taskset, task_type, taskset_config_t
 
 HOME = ROOT / "environments/loophole_code"
 MODES = list(LOOPHOLES)
-WRONG = as_class("solve", "x", "None")
+WRONG = as_class("solve", "x", "[-1]")
 
 
 @pytest.fixture(autouse=True)
