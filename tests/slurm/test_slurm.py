@@ -28,12 +28,7 @@ PRESET = {
     "results": "results/slurm",
     "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": EVERY},
     "evaluation": {**SMOKE["evaluation"], "every": EVERY, "stops_every": EVERY},
-    "tables": {
-        "table1": ["base", "vanilla", "vanilla_slow", "erase", "erase_random"],
-        "table2": [],
-        "table4": [],
-        "horizon": [],
-    },
+    "tables": {**SMOKE["tables"], "table1": ["base", "vanilla", "vanilla_slow", "erase", "erase_random"]},
 }
 RUN = f"{PRESET['results']}/replicate0/runs/erase"
 LOG = f"{PRESET['results']}/logs/train/erase_replicate0.log"
