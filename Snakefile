@@ -16,6 +16,7 @@ report: "report/workflow.rst"
 
 
 include: "rules/common.smk"
+include: "rules/inputs.smk"
 include: "rules/model.smk"
 include: "rules/problems.smk"
 include: "rules/teacher.smk"

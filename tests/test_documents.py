@@ -80,8 +80,9 @@ def whole(tmp_path_factory):
     (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
     table1(long).to_csv(folder / "horizon.csv", index=False)
     signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
-    table3(signals, turns).to_csv(folder / "table3.csv", index=False)
-    (folder / "table3.json").write_text(json.dumps(verdicts_of_table3(signals, turns)))
+    judged = verdicts_of_table3(signals, turns)
+    table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)
+    (folder / "table3.json").write_text(json.dumps(judged))
     source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
     (folder / "source.json").write_text(json.dumps(source))
     return folder

@@ -5,7 +5,7 @@ import torch
 import transformers
 from test_external import build, tokenizer
 
-from projected_grpo.artifacts.io import ArtifactError
+from projected_grpo.artifacts.io import ArtifactError, write_tensors
 from projected_grpo.method.adapter import AdapterError, factorize
 from projected_grpo.models.base import (
     FACTORS,
@@ -15,6 +15,7 @@ from projected_grpo.models.base import (
     load_adapted,
     load_base,
     save_factors,
+    start_from,
 )
 
 
@@ -34,6 +35,18 @@ def test_factors_are_stored_by_decoder_layer_and_read_as_they_were(directory):
     for name, made in factorize(model).items():
         layer = stored.layers[name]
         assert torch.equal(layer.U, made.U) and torch.equal(layer.Vh, made.Vh)
+
+
+def test_a_run_starts_from_anothers_knobs_without_their_quarantine(directory, tmp_path):
+    adapter = load_adapted(directory, Compute(1))[2]
+    generator = torch.Generator().manual_seed(0)
+    trained = {name: torch.randn(knob.shape, generator=generator) for name, knob in adapter.state().items()}
+    write_tensors(tmp_path / "adapter.safetensors", trained, {})
+    start_from(tmp_path / "adapter.safetensors", adapter)
+    for name, knob in adapter.state().items():
+        assert torch.equal(knob, trained[name] if name.endswith(".delta") else torch.zeros_like(knob))
+    start_from(None, adapter)
+    assert not any(knob.any() for knob in adapter.state().values())
 
 
 def test_factors_of_other_weights_and_no_factors_are_one_line(directory):

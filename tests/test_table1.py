@@ -10,6 +10,7 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
+from projected_grpo.analysis.solve_bins import _binned, solve_bins
 from projected_grpo.analysis.study import (
     GROUPS,
     Claim,
@@ -20,7 +21,7 @@ from projected_grpo.analysis.study import (
     read_study,
     sizes,
 )
-from projected_grpo.analysis.table1 import _binned, ceiling_distance, early_stop, smallest_effect, solve_bins, table1
+from projected_grpo.analysis.table1 import ceiling_distance, early_stop, smallest_effect, table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_table

@@ -25,7 +25,7 @@ def study():
 
 
 def test_it_is_table_1_with_what_the_arm_knows_and_how_well_it_flags(study):
-    table = table3(study, TURNS)
+    table = table3(study, TURNS, verdicts(study, TURNS))
     plain = table1(study)
     assert table[list(plain.columns)].equals(plain)
     rows = table.set_index("arm")
@@ -35,7 +35,7 @@ def test_it_is_table_1_with_what_the_arm_knows_and_how_well_it_flags(study):
 
 
 def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
-    table = table3(study, TURNS)
+    table = table3(study, TURNS, verdicts(study, TURNS))
     rows = table.set_index("arm")
     hack, solve = (f"{100 * rows.loc['erase_random', f'{rate}_held_out']:.1f}" for rate in ("hack", "solve"))
     lines = [line for line in crossed(table, TWINS).splitlines() if "| probe" in line or "| truth" in line]
@@ -46,7 +46,7 @@ def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
 
 
 def test_the_page_names_every_arm_and_says_what_the_columns_mean(study):
-    table = table3(study, TURNS)
+    table = table3(study, TURNS, verdicts(study, TURNS))
     text = render_table3(table, verdicts(study, TURNS), sizes(study), TURNS, TWINS, "A note.")
     for word in (*ARMS, "# Table 3", "A note.", "O the true verdict, a ceiling", "25.0", f"41 {TURNS[41]}"):
         assert word in text
@@ -54,7 +54,7 @@ def test_the_page_names_every_arm_and_says_what_the_columns_mean(study):
 
 
 def test_held_out_numbers_are_of_each_replicates_own_mode(study):
-    rows = table3(study, TURNS).set_index("arm")
+    rows = table3(study, TURNS, verdicts(study, TURNS)).set_index("arm")
     for arm in ARMS:
         own = [
             restrict(study, [mode]).final(arm)["hack"][study.replicates.index(replicate)].mean()

@@ -275,5 +275,5 @@ def test_every_rules_file_opens_with_its_contract():
     for path in (ROOT / "rules").glob("*.smk"):
         head = path.read_text()
         assert head.startswith('"""')
-        if path.name != "common.smk":
+        if path.name not in ("common.smk", "inputs.smk"):  # which have no rule
             assert "\nin " in head and "\nout " in head

@@ -7,8 +7,9 @@ log_to(snakemake.log[0])
 import json
 from pathlib import Path
 
+from projected_grpo.analysis.solve_bins import solve_bins
 from projected_grpo.analysis.study import read_directions, read_study, sizes
-from projected_grpo.analysis.table1 import solve_bins, table1
+from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_atomic, write_text

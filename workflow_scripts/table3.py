@@ -16,7 +16,8 @@ from projected_grpo.reporting.table3 import render_table3
 params, output = snakemake.params, snakemake.output
 results = Path(snakemake.input.evaluations[0]).parents[3]
 study = read_study(results, params.arms, list(params.modes), params.claims, params.ceiling)
-table, judged = table3(study, params.modes), verdicts(study, params.modes)
+judged = verdicts(study, params.modes)
+table = table3(study, params.modes, judged)
 twins = {arm: study.twin(arm) for arm in study.arms if study.twin(arm)}
 text = render_table3(table, judged, sizes(study), params.modes, twins, params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))

@@ -23,8 +23,9 @@ QUALITY = ("flagged_student", "flag_precision", "flag_recall", "flag_false_posit
 HELD_OUT_QUALITY = ("flag_recall/heldout", "flag_false_positives/heldout")
 
 
-def table3(study: Study, modes: Mapping[int, str]) -> pd.DataFrame:
-    """Return table 1's row of every arm, on all modes, with more columns; `modes` is {replicate: held-out mode}.
+def table3(study: Study, modes: Mapping[int, str], judged: Mapping) -> pd.DataFrame:
+    """Return table 1's row of every arm, on all modes, with more columns; `modes` is {replicate: held-out mode} and
+    `judged` their `verdicts`.
 
     signal, action, knows (0 M P T O); the flagged share of the live rollouts and the flags' quality by true verdicts,
     means over the steps and replicates, on the held-out modes too (`/heldout`). `_held_out`: rates, differences as in
@@ -33,9 +34,8 @@ def table3(study: Study, modes: Mapping[int, str]) -> pd.DataFrame:
     subset, at the factor X on the quarantine.
     """
     unknown = in_turn(study, modes)
-    judged = h1(unknown)["claims"]
     own = pd.DataFrame([{**_own(study, arm), **_held_out(unknown, arm), **_scaled(study, arm)} for arm in study.arms])
-    own["prevents"] = [judged.get(arm, {}).get("H2", {}).get("verdict") for arm in study.arms]
+    own["prevents"] = [judged["claims"].get(arm, {}).get("H2", {}).get("verdict") for arm in study.arms]
     tested = own["twin_diff_held_out_p"].notna() & np.array([spec.tested for spec in study.arms.values()])
     place = own.columns.get_loc("twin_diff_held_out_p") + 1
     own.insert(place, "twin_diff_held_out_p_holm", nan)

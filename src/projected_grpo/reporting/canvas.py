@@ -40,6 +40,14 @@ def style() -> Iterator[None]:
         yield
 
 
+def titled(size: tuple[float, float], title: str, caption: str, small: float = 8) -> Figure:
+    """Return an empty figure of a size in inches with its title above and its caption, in letters of `small`, below."""
+    figure = Figure(figsize=size, layout="constrained")
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
+    figure.supxlabel(caption, x=0.01, ha="left", fontsize=small)
+    return figure
+
+
 def ordered(study: Study) -> list[str]:
     return sorted(study.arms, key=lambda arm: GROUPS.index(group(study, arm)))
 
@@ -61,9 +69,7 @@ def small_multiples(
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with one small panel per name, all on the same axes (labels of x and y), and the panels."""
     rows = max(1, -(-len(names) // COLUMNS))
-    figure = Figure(figsize=(12, 1.9 * rows + 1.0), layout="constrained")
-    figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold")
-    figure.supxlabel(caption, x=0.01, ha="left", fontsize=8)
+    figure = titled((12, 1.9 * rows + 1.0), title, caption)
     panels = figure.subplots(rows, COLUMNS, sharex=True, sharey=True, squeeze=False).ravel()
     for panel in panels[len(names) :]:
         panel.set_axis_off()

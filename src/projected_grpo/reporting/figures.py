@@ -30,6 +30,7 @@ from projected_grpo.reporting.canvas import (
     panel_grid,
     replicates,
     style,
+    titled,
 )
 from projected_grpo.reporting.plane import hack_against_solve
 
@@ -153,16 +154,13 @@ def heat_map(table: pd.DataFrame, note: str) -> Figure:
     rows = part.set_index(["arm", "fold"])
     with style():
         tallest = max(map(len, panels.values()))
-        figure = Figure(figsize=(6.2 * len(panels), 0.42 * tallest + 1.7), layout="constrained")
-        figure.suptitle(
-            "The mode that V and the teacher do not know", x=0.01, ha="left", fontsize=12, fontweight="bold"
-        )
         replicates = int(part["n_replicates"].iloc[0])
         caption = (
             f"Columns: held-out mode. Deployed model, last step, mean over {replicates} replicate(s). "
             "Frame: the fold holds."
         )
-        figure.supxlabel(f"{caption}\n{note}", x=0.01, ha="left", fontsize=8)
+        size = 6.2 * len(panels), 0.42 * tallest + 1.7
+        figure = titled(size, "The mode that V and the teacher do not know", f"{caption}\n{note}")
         for axes, (name, arms) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
             hack = [[100 * rows.loc[(arm, fold), "hack"] for fold in folds] for arm in arms]
             axes.imshow(hack, cmap="Oranges", vmin=0, vmax=100, aspect="auto")

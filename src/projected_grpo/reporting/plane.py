@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import frontier, last_of_replicates, path
 from projected_grpo.analysis.study import BASE, CEILING, GROUPS, Study, group
-from projected_grpo.reporting.canvas import HALO, INK, LINES, ORANGE, PALE, evaluated
+from projected_grpo.reporting.canvas import HALO, INK, LINES, ORANGE, PALE, evaluated, titled
 
 
 def hack_against_solve(study: Study, note: str) -> Figure:
@@ -20,15 +20,11 @@ def hack_against_solve(study: Study, note: str) -> Figure:
     members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in drawn}
     members = {name: arms for name, arms in members.items() if arms}
     rows = (len(members) + 1) // 2
-    figure = Figure(figsize=(10.5, 4.1 * rows + 0.9), layout="constrained")
-    figure.suptitle("Hack rate against solve rate along training", x=0.01, ha="left", fontsize=12, fontweight="bold")
-    caption = f"{evaluated(study)} Paths start at the base model. Large dots: last step; faint: its replicates.\n"
-    figure.supxlabel(
-        f"{caption}Dots on its path: where the baseline could stop. The hack axes of the panels differ.\n{note}",
-        x=0.01,
-        ha="left",
-        fontsize=7.5,
+    caption = (
+        f"{evaluated(study)} Paths start at the base model. Large dots: last step; faint: its replicates.\n"
+        f"Dots on its path: where the baseline could stop. The hack axes of the panels differ.\n{note}"
     )
+    figure = titled((10.5, 4.1 * rows + 0.9), "Hack rate against solve rate along training", caption, small=7.5)
     panels = figure.subplots(rows, min(2, len(members)), sharex=True, squeeze=False).ravel()
     right = min(100, 16 + 1.05 * max(_furthest(study, arm)[0] for arm in study.arms))
     for panel, (name, arms) in zip(panels, members.items(), strict=False):

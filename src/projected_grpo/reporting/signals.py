@@ -1,6 +1,7 @@
 """The figures of table 3 and of doses: signal x action as a grid and in the plane of solve and hack; dose curves."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -9,11 +10,12 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from projected_grpo.analysis.study import Study
-from projected_grpo.reporting.canvas import BLUE, GREY, INK, LINES, ORANGE, VERMILLION, style
+from projected_grpo.reporting.canvas import BLUE, GREY, INK, LINES, ORANGE, VERMILLION, style, titled
 from projected_grpo.reporting.table3 import ACTIONS
 
 MARKERS = dict(zip(ACTIONS, ("v", "D", "o", "s"), strict=True))
 OWN_MARKER = "P"  # of an action of one's own
+COLOURS = [*LINES, INK, "#7A5C00", "#4B0082", "#F0E442", "#882255", "#44AA99"]  # one per signal of table 3
 WIDEST = 11  # inches that a caption needs
 
 
@@ -28,14 +30,12 @@ def signal_grid(table: pd.DataFrame, twins: Mapping[str, str], note: str) -> Fig
     panels = {str(baseline): part for baseline, part in own.groupby("baseline", sort=False)}
     with style():
         tallest = max((part["signal"].nunique() for part in panels.values()), default=1)
-        figure = Figure(figsize=(max(WIDEST, 6.4 * len(panels)), 0.62 * tallest + 1.9), layout="constrained")
-        figure.suptitle("Signal x action: held-out modes", x=0.01, ha="left", fontsize=12, fontweight="bold")
-        figure.supxlabel(
+        caption = (
             "Hack / solve % of the deployed model on the mode that pairs, signal and teacher pool do not know; in "
-            f"parentheses the twin's. Hatched: dominated by a control.\nFrame: prevention (H2) is supported.\n{note}",
-            x=0.01,
-            ha="left",
-            fontsize=8,
+            f"parentheses the twin's. Hatched: dominated by a control.\nFrame: prevention (H2) is supported.\n{note}"
+        )
+        figure = titled(
+            (max(WIDEST, 6.4 * len(panels)), 0.62 * tallest + 1.9), "Signal x action: held-out modes", caption
         )
         for axes, (baseline, part) in zip(_row(figure, len(panels)), panels.items(), strict=True):
             _grid_panel(axes, part, rows, twins)
@@ -80,18 +80,14 @@ def signal_plane(unknown: Study, twins: Sequence[str], note: str) -> Figure:
     hollow, what needs no flag is grey and named.
     """
     signals = list(dict.fromkeys(spec.signal for spec in unknown.arms.values() if spec.signal))
-    colours = dict(zip(signals, [*LINES, INK, "#7A5C00", "#4B0082"] * 3, strict=False))
+    colours = dict(zip(signals, cycle(COLOURS)))
     baselines = dict.fromkeys(spec.baseline for spec in unknown.arms.values() if spec.signal)
     with style():
-        figure = Figure(figsize=(max(WIDEST, 6.6 * len(baselines)), 5.6), layout="constrained")
-        figure.suptitle("Hack against solve on the held-out modes", x=0.01, ha="left", fontsize=12, fontweight="bold")
-        figure.supxlabel(
+        caption = (
             f"Deployed model, last step. Small dots: {len(unknown.replicates)} replicate(s), each on the mode that it "
-            f"holds out; large: their mean. Hollow: twins.\n{note}",
-            x=0.01,
-            ha="left",
-            fontsize=8,
+            f"holds out; large: their mean. Hollow: twins.\n{note}"
         )
+        figure = titled((max(WIDEST, 6.6 * len(baselines)), 5.6), "Hack against solve on the held-out modes", caption)
         for axes, baseline in zip(_row(figure, len(baselines)), baselines, strict=True):
             arms = [arm for arm, spec in unknown.arms.items() if spec.baseline == baseline or arm == unknown.base]
             for arm in dict.fromkeys([*arms, *([unknown.ceiling] if unknown.ceiling in unknown.arms else [])]):
@@ -125,15 +121,11 @@ def dose_curves(table: pd.DataFrame, note: str) -> Figure:
     families = list(table["family"].unique())
     rows = max(1, -(-len(families) // 4))
     with style():
-        figure = Figure(figsize=(12, 2.3 * rows + 1.0), layout="constrained")
-        figure.suptitle("Doses", x=0.01, ha="left", fontsize=12, fontweight="bold")
-        figure.supxlabel(
+        caption = (
             "Deployed model, last step, tuning replicates and problems. Ring: the chosen dose. Dashed: the baseline.\n"
-            f"{note}",
-            x=0.01,
-            ha="left",
-            fontsize=8,
+            f"{note}"
         )
+        figure = titled((12, 2.3 * rows + 1.0), "Doses", caption)
         panels = figure.subplots(rows, 4, sharey=True, squeeze=False).ravel()
         for panel, family in zip(panels, families, strict=False):
             part = table[table["family"] == family].sort_values("dose")

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from projected_grpo.analysis import judgement
+from projected_grpo.analysis.solve_bins import BIN, BIN_WINDOWS
 from projected_grpo.analysis.statistics import LEVEL, WINDOW
 from projected_grpo.analysis.study import GROUPS, Sizes
-from projected_grpo.analysis.table1 import BIN, BIN_WINDOWS, DRIFTS, LAST_STEPS, OVERLAPS, smallest_effect
+from projected_grpo.analysis.table1 import DRIFTS, LAST_STEPS, OVERLAPS, smallest_effect
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import (
     NOTHING,
