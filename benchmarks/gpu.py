@@ -3,12 +3,15 @@
     python benchmarks/gpu.py presets/qwen3-4b.yaml [presets/qwen3-4b-long.yaml] [--write docs/cluster.md]
 
 Random weights, factors and tokens, so nothing is downloaded or factorized and every completion has its full length; no
-grading. The settings are config.yaml's and the preset's. Operations are those of budget.py, which a test counts:
-torch's counter sees nothing in a CUDA graph. Ratios are measured in turn, on a few rows without gradient checkpointing.
+grading. The settings are config.yaml's and the first preset's; then those of the first two; and so on. Operations are
+those of budget.py, which a test counts: torch's counter sees nothing in a CUDA graph. Ratios are measured in turn, on a
+few rows of the first preset's length, without gradient checkpointing.
 """
 
 import argparse
+import gc
 import time
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import partial
@@ -38,22 +41,35 @@ TINY = budget.Shape(64, 96, 2, 4, 2, 16, 500, True, True, 2)  # to try this file
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "presets", type=Path, nargs="+", help="as for --configfile: later ones replace what earlier say"
+        "presets", type=Path, nargs="+", help="as for --configfile: each replaces what those before it say"
     )
     parser.add_argument("--tiny", action="store_true", help="a tiny model, on the CPU: only shows that this runs")
     parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
-    config = build_train_config(budget.train_section([Path("config.yaml"), *options.presets]))
-    where = (TINY, config, "cpu") if options.tiny else (budget.QWEN3_4B, config, "cuda")
-    error = 100 * gradient_error(where[0], where[2])
-    text = table(measure(*where), options.presets[-1].stem, config) + "\n" + ratio_table(ratios(*where))
-    text += f"\nKnob gradients differ from float64's by {error:.2f}% of their norm at most, over a layer's modules and"
-    text += " three sources, from the same inputs.\n"
-    print(text)
+    shape, device = (TINY, "cpu") if options.tiny else (budget.QWEN3_4B, "cuda")
+    error = 100 * gradient_error(shape, device)
+    accuracy = f"Knob gradients differ from float64's by {error:.2f}% of their norm at most, over a layer's modules and"
+    accuracy += " three sources, from the same inputs.\n"
+    configs = [settings(options.presets[: n + 1]) for n in range(len(options.presets))]
+    parts = [printed(accuracy), printed(ratio_table(ratios(shape, configs[0], device)))]
+    for path, config in zip(options.presets, configs, strict=True):
+        release(device)
+        parts.append(printed(table(measure(shape, config, device), path.stem, config)))
+    text = "\n".join(parts)
     if options.write:
         options.write.write_text(
             replace_block(options.write.read_text(encoding="utf-8"), "gpu", text), encoding="utf-8"
         )
+
+
+def settings(presets: Sequence[Path]) -> TrainConfig:
+    return build_train_config(budget.train_section([Path("config.yaml"), *presets]))
+
+
+def printed(text: str) -> str:
+    """Print a part as soon as it is known: a machine with a GPU may be taken back."""
+    print(text, flush=True)
+    return text
 
 
 def plain(shape: budget.Shape, device: str) -> nn.Module:
@@ -73,14 +89,17 @@ def build(shape: budget.Shape, device: str) -> tuple[nn.Module, Adapter]:
 
 def noise(linear: nn.Linear) -> Factors:
     d_out, d_in = linear.weight.shape
-    r, device = min(d_out, d_in), linear.weight.device
-    U, Vh = torch.randn(d_out, r, device=device), torch.randn(r, d_in, device=device)
+    r, like = min(d_out, d_in), {"device": linear.weight.device, "dtype": linear.weight.dtype}
+    U, Vh = torch.randn(d_out, r, **like), torch.randn(r, d_in, **like)
     return Factors(U / d_out**0.5, torch.ones(r), Vh / d_in**0.5)
 
 
 def measure(shape: budget.Shape, config: TrainConfig, device: str) -> dict:
     """Return operations and seconds by phase of a second step, the memory's peak, and the device's rates."""
     model, adapter = build(shape, device)
+    release(device)
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
     generator = torch.Generator().manual_seed(0)
     directions = {name: random_rows(K, len(layer.delta), generator) for name, layer in adapter.layers.items()}
     optimizer = KnobOptimizer(adapter, Intervention("erase"), config.betas, config.max_grad_norm)
@@ -192,6 +211,13 @@ def matmul_rate(device: str, dtype: torch.dtype) -> float:
         synchronize(device)
         fastest = min(fastest, time.perf_counter() - start)
     return 2 * n**3 / fastest
+
+
+def release(device: str) -> None:
+    """Free the memory of a model that is no longer needed: it refers to itself."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def synchronize(device: str) -> None:

@@ -19,7 +19,7 @@ def smoke_run(tmp_path_factory):
 
 @pytest.fixture
 def tiny():
-    """A factory of tiny random Qwen3 models with an adapter: tiny(dtype) -> (model, adapter)."""
+    """A factory of tiny random Qwen3 models with an adapter: tiny(dtype) -> (model, adapter, config)."""
     import torch
     from transformers import Qwen3Config, Qwen3ForCausalLM
 
@@ -27,7 +27,7 @@ def tiny():
 
     torch.set_num_threads(1)
 
-    def make(dtype=torch.float32, seed=0, layers=2, quarantine_rank=0):
+    def make(dtype=torch.float32, seed=0, layers=2, quarantine_rank=0, device="cpu"):
         torch.manual_seed(seed)
         config = Qwen3Config(
             vocab_size=61,
@@ -40,7 +40,7 @@ def tiny():
             tie_word_embeddings=True,
             initializer_range=0.3,
         )
-        model = Qwen3ForCausalLM(config).to(dtype).eval()
+        model = Qwen3ForCausalLM(config).to(device, dtype).eval()
         return SimpleNamespace(model=model, adapter=attach(model, factorize(model), quarantine_rank), config=config)
 
     return make

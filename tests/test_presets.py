@@ -91,7 +91,7 @@ def run(folder):
     small = {
         "threads": 1,
         "replicates": [1],
-        "model": {"id": "tiny", "revision": None, "device": "cpu"},
+        "model": {"id": "tiny", "revision": None, "device": "cuda" if torch.cuda.is_available() else "cpu"},
         "problems": {"files": local, "train": 12, "pairs": 1, "evaluation": 10},
         "teacher": {"elicited": 1, "ordinary": 0},
         "train": {"steps": 2, "prompts_per_step": 2, "max_new_tokens": 6, "checkpoint_every": 1},

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -185,6 +186,21 @@ def test_rows_in_place_draw_the_same_tokens_as_rows_that_are_dropped(tiny, dtype
     monkeypatch.setattr(sampling, "keeps_rows", lambda model: True)
     assert drawn(eos) == dropping
     assert sorted(told) == list(enumerate(ids for group in dropping for ids in group))
+
+
+@torch.no_grad()
+def test_a_step_lives_as_long_as_its_graph(tiny, monkeypatch):
+    """A graph refers to memory by its address: what owns it must not be freed while the graph is replayed."""
+    model, replays = tiny().model, []
+
+    def replayable(step, device):
+        held = weakref.ref(step)
+        return lambda: replays.append(held()())
+
+    monkeypatch.setattr(in_place, "replayable", replayable)
+    rows = sampling.prefill(model, PROMPTS, [2, 1, 2], 0)
+    in_place.proceed(model, rows, torch.rand(5, 6), 1.0, [-1], lambda row, ids: None)
+    assert len(replays) == 5
 
 
 class Recorded(TorchDispatchMode):

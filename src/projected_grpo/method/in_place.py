@@ -24,11 +24,12 @@ def fits(model) -> bool:
 def proceed(model, rows: Rows, uniforms: torch.Tensor, temperature: float, ends: Sequence[int], told: Callable) -> None:
     """Continue all rows to the end of the last one, and tell of each soon after it is complete."""
     step, grid = fixed_step(model, rows, uniforms, temperature)
+    next_token = step  # while `step` itself, which owns the memory that its graph works on, lives as long
     waiting, tokens = set(range(len(grid))), grid.shape[1]
     for t in range(1, tokens + 1):
-        if t == 2 and model.device.type == "cuda":
-            step = _captured(step)
-        step()
+        if t == 2:
+            next_token = replayable(step, model.device)
+        next_token()
         if t % LOOK_EVERY == 0 or t == tokens:
             for row, ids in enumerate(grid[:, :t].tolist()):
                 made = until_end(ids, ends)
@@ -68,8 +69,11 @@ def fixed_step(
     return step, grid
 
 
-def _captured(step: Callable[[], None]) -> Callable[[], None]:
-    """Return the replay of a step's CUDA graph; the step must have run once, for what is allocated at first use."""
+def replayable(step: Callable[[], None], device: torch.device) -> Callable[[], None]:
+    """Return on a GPU the replay of a step's CUDA graph; the step must have run once, for what is allocated at first
+    use. Elsewhere it is the step."""
+    if device.type != "cuda":
+        return step
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):  # which records, and runs nothing
         step()
