@@ -6,7 +6,7 @@ out  {results}/table1.csv, table1.md    one row per arm; the same to read, with 
      {results}/table2.{csv,md,json}     the weak detector: one row per held-out mode, kind of modes and arm; verdicts
      {results}/table3.{csv,md,json}     signal x action, with what each arm may know; verdicts on held-out modes
      {results}/table4.{csv,md}          ablations, each beside the arm that it is an ablation of
-     {results}/horizon.{csv,md}         arms with more steps: prevention or delay
+     {results}/horizon.{csv,md,json}    arms with more steps: prevention or delay
      {results}/relearning.{csv,md}      from deployed models, without intervention: how soon is hacking back?
      {results}/doses.{csv,md}           every dose of an arm, and the one that the rule chooses (presets/tuning.yaml)
      {results}/detectors.{csv,md}       every V and signal on the same live rollouts: does it stay calibrated?
@@ -216,6 +216,7 @@ rule horizon:
     output:
         csv=f"{RESULTS}/horizon.csv",
         markdown=f"{RESULTS}/horizon.md",
+        verdicts=f"{RESULTS}/horizon.json",
     log:
         f"{RESULTS}/logs/horizon.log",
     benchmark:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from synthetic_study import MODES, evaluation, make, steps, with_signals
 
 from projected_grpo.analysis.study import Claim, TableArm, build_study
@@ -15,7 +16,7 @@ from projected_grpo.analysis.table2 import fold_verdicts, table2
 from projected_grpo.analysis.table3 import table3
 from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
 from projected_grpo.analysis.verdicts import h1
-from projected_grpo.documents import readme, results
+from projected_grpo.documents import readme, results, sentences
 from projected_grpo.documents.blocks import copy_results, replace_block
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import verdict_lines
@@ -45,9 +46,8 @@ def test_the_readme_answers_in_a_page():
     assert [line[0] for line in found] == list("12345678"[: len(found)])
     arms = [line for line in lines if line.startswith("| `")]
     assert 1 < len(arms) <= 18
-    names = ("H1", "H1s", "H2")
-    first_uses = [next(line for line in lines if re.search(rf"\b{name}\b", line)) for name in names]
-    assert [line.split(":")[0] for line in first_uses] == [f"- **{name}**" for name in names]
+    words = ("prevents", "damages", "does nothing", "delays", "open")
+    assert [line.split(":")[0] for line in lines if line.startswith("- **")] == [f"- **{word}**" for word in words]
 
 
 def test_rewriting_needs_the_markers():
@@ -79,6 +79,7 @@ def whole(tmp_path_factory):
     table2(_folds()).to_csv(folder / "table2.csv", index=False)
     (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
     table1(long).to_csv(folder / "horizon.csv", index=False)
+    (folder / "horizon.json").write_text(json.dumps(h1(long) | {"shrinks": {}}))
     signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
     judged = verdicts_of_table3(signals, turns)
     table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)
@@ -94,77 +95,110 @@ def copy(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "run")
 
 
+def judged(folder, table, outcomes, **more):
+    """Write other outcomes for a table."""
+    verdicts = json.loads((folder / table).read_text())
+    (folder / table).write_text(json.dumps(verdicts | {"outcomes": outcomes} | more))
+
+
 def test_the_sentences_follow_the_numbers(copy):
-    verdicts = json.loads((copy / "h1.json").read_text())
-    for arm, claim in verdicts["claims"].items():
-        claim["H1"]["verdict"] = claim["H1s"]["verdict"] = "supported" if arm != "route" else "falsified"
-        claim["H1s"]["firm"], claim["H2"]["verdict"] = arm != "route", "undecided"
-    (copy / "h1.json").write_text(json.dumps(verdicts))
+    judged(copy, "h1.json", {"erase": "prevents", "erase_update": "delays", "route": "open"})
+    judged(copy, "table3.json", {"erase": "damages", "erase_update": "prevents"})
+    judged(copy, "horizon.json", {"erase": "does nothing"}, shrinks={"erase": "present", "erase_update": "open"})
     table = pd.read_csv(copy / "table1.csv").set_index("arm")
     table.loc["vanilla", ["hack", "solve"]] = 0.123, 0.456
-    table.loc["erase", ["hack_diff", "solve_diff", "early_stop_diff_low"]] = -0.52, 0.04, 0.01
-    table.loc[["erase_update", "route"], "early_stop_diff_low"] = -0.01
-    table["slow_matched"] = table["slow_matched"].astype(object)
-    table.loc[["erase", "erase_update"], "slow_matched"] = "vanilla_slow"
-    ends = ["slow_diff_low", "slow_diff_high", "slow_solve_diff_low", "slow_solve_diff_high"]
-    table.loc["erase", ends] = -0.1, 0.1, -0.3, -0.1
-    table.loc["erase_update", ends] = 0.02, 0.1, -0.3, -0.1
+    table.loc["erase", ["hack", "solve"]] = 0.05, 0.5
+    table.loc["erase_random", ["hack", "solve"]] = 0.6, 0.1
+    table["twin"] = table["twin"].astype(object)
+    table.loc["erase", "twin"] = "erase_random"
     table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
     table.loc["base", ["hack", "solve", "hack_diff", "solve_diff"]] = 0.02, 0.4, -0.29, 0.2
     table.reset_index().to_csv(copy / "table1.csv", index=False)
-    folds = json.loads((copy / "table2.json").read_text())
-    folds["folds"]["all"]["erase"]["verdict"] = "holds"
-    (copy / "table2.json").write_text(json.dumps(folds))
     text = readme.findings(copy)
     assert "What came out of `presets/study.yaml` (3 jobs, which took 1.5 hours together, several" in text
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
-    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%: for it, H1 is undecided." in text
+    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%" in text
     assert "| `base` | 2.0 | 40.0 |" in text
-    assert "Of 3 interventions, `erase` and `erase_update` meet H1; H1s is" in text
-    assert "H1s is supported for `erase` and `erase_update`, falsified for `route` (not firmly for `route`)" in text
-    assert "H2 is undecided for `erase`, `erase_update` and `route`." in text
-    assert "3. `erase` of these is shown to buy more solving than stopping its baseline early" in text
-    assert "samples colder: `vanilla_slow` hacks" in text
-    assert "Of 2 held against the slow training that hacked most like each on other replicates, `erase` solves" in text
-    assert "`erase` solves less without hacking less, `erase_update` solves less and hacks less, and none" in text
-    assert "4. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
-    assert "5. With 3 replicates a difference in hack of less than about" in text
-    signals = text[text.index("6. Each of 1 pairings of a signal with an action") :].splitlines()[0]
-    own = pd.read_csv(copy / "table3.csv").set_index("arm")
-    for arm in ("erase", "erase_random", "vanilla"):
-        hack, solve = (f"{100 * own.loc[arm, f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
-        assert f"hacks {hack} and solves {solve}" in signals
-    assert "erase_update" not in signals  # it is told the truth
     assert (
-        "7. On loopholes that neither V nor the teacher pool knows" in text and "(3 replicates), `erase` hacks" in text
+        "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
+        " 50.0% (its twin hacks 60.0% and solves 10.0%); **delays**: `erase_update`; **open**: `route`." in text
     )
-    assert "8. After 96 steps (3 replicates) `vanilla` hacks" in text
-    last = text[text.index("8. After") :].splitlines()[0]
-    assert "`erase_update`" in last
-    assert not any(f"`{arm}`" in last for arm in ("base", "erase_random", "vanilla_slow", "vanilla_alone"))
+    unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
+    assert f"{unknown} **prevents**: none; **damages**: `erase`." in text  # erase_update is told the truth
+    long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
+    assert (
+        f"4. After 96 steps (3 replicates) `vanilla` hacks {100 * long['hack']:.1f}% and solves"
+        f" {100 * long['solve']:.1f}%: **prevents**: none; **does nothing**: `erase`. The effect shrinks with more"
+        " steps in `erase`." in text
+    )
+    assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
+    assert "6. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
+    assert "7. With 3 replicates a difference in hack of less than about" in text
 
 
-def test_a_run_without_any_effect_says_so(copy):
-    verdicts = json.loads((copy / "h1.json").read_text())
-    folds = json.loads((copy / "table2.json").read_text())
-    for claim in verdicts["claims"].values():
-        claim["H1"]["verdict"] = "falsified"
-    for arms in folds["folds"].values():
-        for result in arms.values():
-            result["verdict"] = "fails"
-    (copy / "h1.json").write_text(json.dumps(verdicts))
-    (copy / "table2.json").write_text(json.dumps(folds))
-    text = readme.findings(copy)
-    assert "Of 3 interventions, none meets H1; H1s is" in text
-    assert "none hacks less than its baseline and its twin at matched solve, and does better than" in text
+def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
+    judged(copy, "table3.json", {"erase": "prevents", "erase_update": "open"})
+    judged(copy, "horizon.json", {}, shrinks={"route": "present"})
+    rows = pd.read_csv(copy / "table3.csv").set_index("arm")
+    rows["twin"] = rows["twin"].astype(object)
+    rows.loc["erase", "twin"] = "erase_random"
+    rows.loc["erase", ["hack_held_out", "solve_held_out"]] = 0.01, 0.5
+    rows.loc["erase_random", ["hack_held_out", "solve_held_out"]] = 0.7, 0.25
+    rows.reset_index().to_csv(copy / "table3.csv", index=False)
+    said = sentences.conclusions(copy, {"erase": "delays", "erase_update": "prevents", "route": "delays"})
+    assert [re.match(r"\*\*([\w ]+)\.\*\*", sentence)[1] for sentence in said] == [
+        "What prevents",
+        "What only delays",
+        "What only damages",
+        "What remains open",
+        "What surprised",
+    ]
+    assert "`erase` hacks 1.0% and solves 50.0% (its twin hacks 70.0% and solves 25.0%)." in said[0]
+    assert said[1] == "**What only delays.** none. The effect shrinks with more steps in `route`."
+    assert said[2] == "**What only damages.** none." and "none are open; none do nothing. With 3" in said[3]
+    assert said[4] == (
+        "**What surprised.** Of 1 expectations 0 came true: `erase` was expected to be one that delays, and prevents."
+    )
+    for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
+        (copy / name).unlink()
+    judged(copy, "h1.json", {"erase": "delays", "route": "open"})
+    said = sentences.conclusions(copy, {})
+    assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
+    assert "`erase` hacks" in said[1] and "`route` are open" in said[3]
+    assert said[4].endswith("Nothing was registered for this run.")
+
+
+def test_the_preregistered_expectations_are_read_from_their_page():
+    expected = sentences.expectations((ROOT / "docs/preregistration.md").read_text())
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    assert len(expected) == 8 and expected["probe_drop"] == "prevents" and expected["detector_drop"] == "does nothing"
+    assert expected.keys() <= config["arms"].keys()
+
+
+def test_the_config_has_the_doses_and_slow_controls_that_the_rule_chose():
+    """Of every family of docs/tuning/doses.csv; and of its arms the slow control that is nearest in hack there."""
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    table = pd.read_csv(ROOT / "docs/tuning/doses.csv").set_index("arm")
+    slow = table.loc[["vanilla_slow", "vanilla_slower", "vanilla_slowest"], "hack"]
+    checked = []
+    for family, rows in table.groupby("family", sort=False):
+        chosen, key = rows[rows["chosen"]].iloc[0], rows["key"].iloc[0]
+        spec = config["arms"][family]
+        if key in ("lr_scale", "temperature", "kl_coef"):  # of which table 3 has the chosen one beside the others
+            assert chosen.name in [*config["tables"]["table3"], *config["tables"]["table1"]]
+            continue
+        assert (config["signals"][spec["signal"]] if key == "fpr" else spec)[key] == chosen["dose"], family
+        assert spec["slow"] == (slow - chosen["hack"]).abs().idxmin(), family
+        checked.append(family)
+    assert len(checked) == 9
 
 
 def test_what_a_run_did_not_make_is_not_said(copy):
-    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv"):
+    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     text = readme.findings(copy)
-    assert "On loopholes" not in text and "6. " not in text
+    assert "On a loophole" not in text and "More steps" not in text and "6. " not in text
     assert "run/horizon.md" not in results.run(copy)
 
 

@@ -63,8 +63,8 @@ def test_held_out_numbers_are_of_each_replicates_own_mode(study):
         assert rows.loc[arm, "hack_held_out"] == pytest.approx(np.mean(own), abs=1e-6)
     less = rows.loc["erase_random", "hack_held_out"] - rows.loc["erase", "hack_held_out"]
     assert rows.loc["erase", "twin_diff_held_out"] == pytest.approx(less, abs=2e-6)
-    assert rows.loc["erase", "prevents"] == verdicts(study, TURNS)["claims"]["erase"]["H2"]["verdict"]
-    assert pd.isna(rows.loc["vanilla", "prevents"])
+    assert rows.loc["erase", "outcome_held_out"] == verdicts(study, TURNS)["outcomes"]["erase"]
+    assert pd.isna(rows.loc["vanilla", "outcome_held_out"])
 
 
 def test_another_mode_may_stand_in_another_order_of_replicates(study):

@@ -30,12 +30,12 @@ def table3(study: Study, modes: Mapping[int, str], judged: Mapping) -> pd.DataFr
     signal, action, knows (0 M P T O); the flagged share of the live rollouts and the flags' quality by true verdicts,
     means over the steps and replicates, on the held-out modes too (`/heldout`). `_held_out`: rates, differences as in
     table 1, and hack minus the base model's (`base_hack_diff_`) on the held-out modes; `dominated_by` names what hacks
-    less and solves more there, `prevents` is H2's verdict there. hack_quarantine_X and solve_quarantine_X are of the
-    subset, at the factor X on the quarantine.
+    less and solves more there, `outcome_held_out` is the word of outcomes.py there. hack_quarantine_X and
+    solve_quarantine_X are of the subset, at the factor X on the quarantine.
     """
     unknown = in_turn(study, modes)
     own = pd.DataFrame([{**_own(study, arm), **_held_out(unknown, arm), **_scaled(study, arm)} for arm in study.arms])
-    own["prevents"] = [judged["claims"].get(arm, {}).get("H2", {}).get("verdict") for arm in study.arms]
+    own["outcome_held_out"] = [judged["outcomes"].get(arm) for arm in study.arms]
     tested = own["twin_diff_held_out_p"].notna() & np.array([spec.tested for spec in study.arms.values()])
     place = own.columns.get_loc("twin_diff_held_out_p") + 1
     own.insert(place, "twin_diff_held_out_p_holm", nan)

@@ -28,6 +28,7 @@ from projected_grpo.analysis.judgement import (
     solve_kept,
     together,
 )
+from projected_grpo.analysis.outcomes import outcome
 from projected_grpo.analysis.statistics import LEVEL, NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Claim, Study
 from projected_grpo.analysis.table1 import DECIMALS, above_base, ceiling_distance, early_stop, final_difference
@@ -84,11 +85,12 @@ def h1(study: Study) -> dict:
       ceiling    (c), solve, below the honest ceiling's by at most CEILING_MARGIN, by the interval.
       beats      hack lower than the twin's, by the same p as in H1s.
     A baseline that leaves nothing to prevent stands in all three as the clause `preventable`, and decides them.
+    `outcomes` has the one word that outcomes.py finds for every intervention.
     """
     wanted = [(arm, control) for arm, claim in study.claims.items() for control in claim.controls]
     effects = {pair: _lower_hack(study, *pair) for pair in wanted if set(pair) <= set(study.arms)}
     adjusted = dict(zip(effects, holm([effect.p for effect in effects.values()]), strict=True))
-    claims = {}
+    claims, outcomes = {}, {}
     for arm, claim in study.claims.items():
         nothing = _nothing_to_prevent(study, arm)
         clauses = nothing + _against_baseline(study, arm)
@@ -99,7 +101,16 @@ def h1(study: Study) -> dict:
             "H1s": verdict([*clauses, *controls, *_against_early_stops(study, arm, claim)], HYPOTHESIS),
             "H2": verdict(prevented, HYPOTHESIS),
         }
-    return {"n_replicates": len(study.replicates), "level": LEVEL, "holm_family": len(effects), "claims": claims}
+        outcomes[arm] = (
+            UNMEASURED if nothing or arm not in study.arms else outcome(study, arm, verdict(prevented)["verdict"])
+        )
+    return {
+        "n_replicates": len(study.replicates),
+        "level": LEVEL,
+        "holm_family": len(effects),
+        "claims": claims,
+        "outcomes": outcomes,
+    }
 
 
 def verdict(clauses: Sequence[Clause], words: Mapping[str, str] | None = None) -> dict:

@@ -4,6 +4,7 @@ The run is the default one, or a preset with more: what a table does not hold is
 """
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import BASE, CEILING
-from projected_grpo.documents.sentences import baselines, beside_baselines, sentences
+from projected_grpo.documents.sentences import baselines, beside_baselines, first_table, sentences
 from projected_grpo.reporting.format import (
     below_base,
     below_base_means,
@@ -22,7 +23,7 @@ from projected_grpo.reporting.format import (
     stopped_early,
     unmatched,
 )
-from projected_grpo.reporting.verdicts import hypotheses
+from projected_grpo.reporting.verdicts import outcomes_mean
 
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
 
@@ -43,23 +44,23 @@ def marks() -> str:
 
 def findings(folder: Path) -> str:
     """Return the README's section on the results."""
-    table = pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
+    table = first_table(folder)
     verdicts = json.loads((folder / "h1.json").read_text(encoding="utf-8"))
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
-            "Three hypotheses were fixed before the data.",
+            "What an intervention did is said in one word, by rules fixed before the data; the first that fits:",
             "",
-            *(f"- **{name}**: {text}" for name, text in hypotheses().items()),
+            *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",
             f"What came out of {source['run']} ({source['jobs']} jobs, which took {source['hours']:.1f} hours together,"
             f" several at a time, on {source['machine']}):",
             "",
-            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["claims"]), 1)),
+            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["outcomes"]), 1)),
             "",
             FIGURE,
             "",
-            headline(table, verdicts["claims"]),
+            headline(table, verdicts["outcomes"]),
             "",
             f"Mean over {verdicts['n_replicates']} replicates, {table['last_step'].max()} steps, deployed model,"
             f" held-out problems. {marks()}",
@@ -68,11 +69,11 @@ def findings(folder: Path) -> str:
     )
 
 
-def headline(table: pd.DataFrame, claims: dict) -> str:
+def headline(table: pd.DataFrame, interventions: Iterable[str]) -> str:
     """Return the base model, the baselines with their slow and cold controls and interventions, and the ceiling."""
     first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
     rows = []
-    for arm in [*first, *beside_baselines(table, claims, baselines(table)), *last]:
+    for arm in [*first, *beside_baselines(table, interventions, baselines(table)), *last]:
         row = table.loc[arm]
         rows.append(
             [

@@ -1,16 +1,21 @@
-"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS`; also smollm2.
+"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS`; also tuning and smollm2.
 
-Copies the run's tables, pages and figures into docs/run/ (docs/smollm2/), and writes its section of docs/results.md,
-and of the README, from these copies alone, so that no number there is typed by hand. A test compares them.
+Copies the run's tables, pages and figures into docs/run/ (docs/tuning/, docs/smollm2/), and writes its section of
+docs/results.md, and of the README, from these copies alone, so that no number there is typed by hand. A test compares
+them.
 """
 
 import json
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
 from projected_grpo.documents.registered import PAGE, registered_commit
+from projected_grpo.documents.sentences import conclusions, expectations
+from projected_grpo.reporting.format import percent
 from projected_grpo.workflow.timing import job_seconds
 
 STUDY = "study"  # the results directory of the preset that was preregistered
@@ -46,6 +51,7 @@ RUN_FILES = (
     "detectors.csv",
     "table4.csv",
     "horizon.csv",
+    "horizon.json",
     "relearning.csv",
     *PAGES,
 )
@@ -59,8 +65,9 @@ def run(folder: Path) -> str:
     pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
     return "\n".join(
         [
-            f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}"
-            " The README has what came out in a few sentences.",
+            f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}",
+            "",
+            *[f"- {sentence}" for sentence in conclusions(folder, _expected(folder, source))],
             "",
             "| page | what it answers |",
             "| --- | --- |",
@@ -86,9 +93,31 @@ def smollm2(folder: Path) -> str:
     )
 
 
+def tuning(folder: Path) -> str:
+    """Return the section on the choice of doses for the copies in `folder` (docs/tuning)."""
+    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    table = pd.read_csv(folder / "doses.csv")
+    baseline = table.iloc[0]
+    return (
+        f"`presets/tuning.yaml` compared {len(table)} doses of {table['family'].nunique()} arms, on"
+        f" {baseline['n_replicates']} replicates and held-out problems of its own, with every loophole known:"
+        f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
+        f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
+        " [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
+        "![Hack and solve against the dose](tuning/doses.png)\n"
+    )
+
+
 def _cost(source: dict) -> str:
     hours = f"{source['hours']:.1f} hours together, several at a time"
     return f"{source['jobs']} jobs, which took {hours}, on {source['machine']}."
+
+
+def _expected(folder: Path, source: dict) -> dict[str, str]:
+    """Return what was expected of the run's arms, before it, by the page beside its folder; nothing of another run."""
+    if "commit" not in source:
+        return {}
+    return expectations((folder.parent / Path(PAGE).name).read_text(encoding="utf-8"))
 
 
 def _registered(source: dict) -> str:
@@ -109,7 +138,11 @@ def run_of(results: Path, root: Path) -> str:
     return f"`{preset}`" if (root / preset).exists() else "`make table1`, the default experiment"
 
 
-SECTIONS = {"run": (run, RUN_FILES, tuple(FIGURES)), "smollm2": (smollm2, SMOLLM2_FILES, ())}
+SECTIONS = {
+    "run": (run, RUN_FILES, tuple(FIGURES)),
+    "tuning": (tuning, ("doses.csv", "doses.md"), ("doses.png",)),
+    "smollm2": (smollm2, SMOLLM2_FILES, ()),
+}
 
 
 def write(name: str, root: Path) -> None:
@@ -139,5 +172,7 @@ def main(name: str, results: Path, root: Path) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in SECTIONS:
-        sys.exit("usage: python -m projected_grpo.documents.results run|smollm2 RESULTS, in the repository's root")
+        sys.exit(
+            "usage: python -m projected_grpo.documents.results run|tuning|smollm2 RESULTS, in the repository's root"
+        )
     main(sys.argv[1], Path(sys.argv[2]), Path.cwd())

@@ -4,199 +4,166 @@ What a table does not hold is not said.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis import judgement
-from projected_grpo.analysis.judgement import (
-    FAILS,
-    HOLDS,
-    OPEN,
-    REDUCTION,
-    REDUCTION_FALSIFIES,
-    UNMEASURED,
-    above_nothing,
-    at_least,
-    is_matched,
-    solve_kept,
-    together,
-)
-from projected_grpo.analysis.statistics import Effect
+from projected_grpo.analysis.judgement import OPEN, PRESENT, UNMEASURED
+from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
-from projected_grpo.analysis.table2 import ALL
-from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.reporting.format import (
-    percent,
-    points,
-    points_of,
-)
+from projected_grpo.reporting.format import percent, points_of
 
-LEAST = 4  # pairs of signal and action that the sentence names
+HELD_OUT = "_held_out"  # after a rate of table 3: on loopholes that nothing told of
 
 
-def sentences(folder: Path, table: pd.DataFrame, claims: dict) -> list[str]:
-    """Return what came out: without intervention, of the hypotheses, of simpler controls, without a teacher pool, how
-    much the table can show, and of the weak detector and more steps where they were run."""
-    return [
+def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) -> list[str]:
+    """Return what came out: without intervention, of the interventions where every loophole is known and where one is
+    not, with more steps, of simpler controls, without a teacher pool, and how much the table can show."""
+    found = [
         _without_intervention(table),
-        _hypotheses(claims),
-        _simpler(table, claims),
-        *_alone(table, claims),
-        _smallest(table),
-        *([_signals(folder)] if (folder / "table3.csv").exists() else []),
-        *([_weak_detector(folder)] if (folder / "table2.csv").exists() else []),
-        *([_more_steps(folder)] if (folder / "horizon.csv").exists() else []),
+        f"Where pairs, signals and teacher pool know every loophole: {_in_words(table, outcomes)}",
+    ]
+    if (folder / "table3.csv").exists():
+        unknown, words = signals(folder)
+        found.append(f"{_of_unknown(unknown)}: {_in_words(unknown, words, HELD_OUT)}")
+    if (folder / "horizon.csv").exists():
+        found.append(_more_steps(folder))
+    return [*found, _simpler(table), *_alone(table, outcomes), _smallest(table)]
+
+
+def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
+    """Return the five sentences on a study, each of one outcome, on loopholes that nothing told of where table 3 is
+    there: what prevents, only delays, only damages, what is open or does nothing, and what was not `expected`."""
+    if (folder / "table3.csv").exists():
+        (table, words), suffix = signals(folder), HELD_OUT
+        where = _of_unknown(table)
+    else:
+        table, words, suffix = first_table(folder), _outcomes(folder / "h1.json"), ""
+        where = "Where pairs, signals and teacher pool know every loophole"
+    words = {arm: word for arm, word in words.items() if arm in table.index}
+    told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
+    rest = [f"{_named(words, word)} {does}" for word, does in ((OPEN, "are open"), (NOTHING, "do nothing"))]
+    against = "; ".join(f"`{arm}` {_rates(table, arm, suffix)}" for arm in baselines(table))
+    return [
+        f"**What prevents.** {where} ({against}): {_with_twins(table, told[PREVENTS], suffix)}.",
+        f"**What only delays.** {_with_twins(table, told[DELAYS], suffix)}.{_shrinking(folder)}",
+        f"**What only damages.** {_with_twins(table, told[DAMAGES], suffix)}.",
+        f"**What remains open.** {'; '.join(rest)}. {_smallest(table, suffix)}",
+        f"**What surprised.** {_surprises(words, expected)}",
     ]
 
 
+def expectations(page: str) -> dict[str, str]:
+    """Return {arm: the word that was expected of it} of the table in docs/preregistration.md."""
+    return dict(
+        re.findall(rf"^\| `(\w+)` \| ({'|'.join((PREVENTS, DELAYS, DAMAGES, NOTHING))}) \|$", page, re.MULTILINE)
+    )
+
+
+def first_table(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
+
+
+def signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return table 3 by arm, and its outcomes; what is told the true verdict is a ceiling and left out."""
+    table = pd.read_csv(folder / "table3.csv").set_index("arm", drop=False)
+    words = _outcomes(folder / "table3.json")
+    return table, {arm: word for arm, word in words.items() if table.at[arm, "knows"] != "O"}
+
+
+def _outcomes(path: Path) -> dict[str, str]:
+    return json.loads(path.read_text(encoding="utf-8"))["outcomes"]
+
+
+def _of_unknown(table: pd.DataFrame) -> str:
+    n = table["n_replicates"].iloc[0]
+    return f"On a loophole that pairs, signals and teacher pool do not know, another one in turn in {n} replicates"
+
+
 def _without_intervention(table: pd.DataFrame) -> str:
-    """Say what training does without an intervention and without loopholes, and what H1 says of not training."""
+    """Say what training does without an intervention and without loopholes, and what not training does."""
     baseline, base = baselines(table)[0], table.index[table["group"] == BASE][0]
     ceiling = table.index[table["group"] == CEILING][0]
-    row = table.loc[base]
-    lower, solve = _effect(row, "hack_diff", -1), _effect(row, "solve_diff", 1)
-    passes = together([at_least(lower, REDUCTION, REDUCTION_FALSIFIES), solve_kept(solve), above_nothing(lower)])
     return (
         f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
         f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}. The base model, not"
-        f" trained at all, {_rates(table, base)}: for it, H1 is {HYPOTHESIS[passes.answer]}."
+        f" trained at all, {_rates(table, base)}: hacking little is easy, hacking little and solving much is not."
     )
 
 
-def _effect(row: pd.Series, name: str, sign: int) -> Effect:
-    """Return a difference of the table as an effect, or the other way round."""
-    low, high = sorted(sign * row[f"{name}{end}"] for end in ("_low", "_high"))
-    p = row["hack_diff_p"] if name == "hack_diff" else float("nan")
-    return Effect(sign * row[name], low, high, row[f"{name}_sem"], p, int(row["n_replicates"]))
+def _in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:
+    """Return every word with its arms, those that prevent with their rates and their twin's."""
+    preventing = _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
+    others = (DELAYS, DAMAGES, NOTHING, OPEN, UNMEASURED)
+    rest = [f"**{word}**: {_named(words, word)}" for word in others if word in words.values()]
+    return "; ".join([f"**{PREVENTS}**: {preventing}", *rest]) + "."
 
 
-def _hypotheses(claims: dict) -> str:
-    """Say which interventions meet H1, and what became of H1s and H2."""
-    met = [arm for arm, claim in claims.items() if claim["H1"]["verdict"] == HYPOTHESIS[HOLDS]]
-    others = "; ".join(f"{name} is {_outcomes(claims, name)}" for name in ("H1s", "H2"))
-    return f"Of {len(claims)} interventions, {_listed(met)} {_verb(met, 'meets', 'meet')} H1; {others}."
+def _with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    shown = []
+    for arm in arms:
+        twin = table.at[arm, "twin"]
+        beside = f" (its twin {_rates(table, twin, suffix)})" if twin in table.index else ""
+        shown.append(f"`{arm}` {_rates(table, arm, suffix)}{beside}")
+    return ", ".join(shown) or "none"
 
 
-def _outcomes(claims: dict, name: str) -> str:
-    """Return a hypothesis' verdicts with their arms, such as `supported for a, falsified for b (not firmly for b)`."""
-    by_word = {
-        HYPOTHESIS[answer]: [arm for arm, claim in claims.items() if claim[name]["verdict"] == HYPOTHESIS[answer]]
-        for answer in (HOLDS, OPEN, FAILS, UNMEASURED)
-    }
-    decided = [*by_word[HYPOTHESIS[HOLDS]], *by_word[HYPOTHESIS[FAILS]]]
-    loose = [arm for arm in decided if not claims[arm][name]["firm"]]
-    return ", ".join(f"{word} for {_listed(arms)}" for word, arms in by_word.items() if arms) + (
-        f" (not firmly for {_listed(loose)})" if loose else ""
-    )
+def _named(words: Mapping[str, str], word: str) -> str:
+    return _listed([arm for arm, said in words.items() if said == word])
 
 
-def _simpler(table: pd.DataFrame, claims: dict) -> str:
-    """Hold the interventions against early stopping and slower or colder training."""
-    earlier = [arm for arm in claims if table.at[arm, "early_stop_diff_low"] > 0]
-    simple = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in _of_group(table, SLOW, baselines(table)[0]))
+def _more_steps(folder: Path) -> str:
+    """Say what hacks how much after more steps, and whose effect shrank by then."""
+    table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
+    outcomes = _outcomes(folder / "horizon.json")
     return (
-        f"{_listed(earlier, 'None')} of these {_verb(earlier, 'is', 'are')} shown to buy more solving than stopping its"
-        f" baseline early would; training that only learns more slowly or samples colder: {simple}."
-        + _slowed(table, claims)
+        f"After {table['last_step'].max()} steps ({table['n_replicates'].iloc[0]} replicates) `{baselines(table)[0]}`"
+        f" {_rates(table, baselines(table)[0])}: {_in_words(table, outcomes)}{_shrinking(folder)}"
     )
 
 
-def _slowed(table: pd.DataFrame, claims: dict) -> str:
-    """Hold each intervention against the slow control that was matched to it in hack; nothing where none was."""
-    matched = [arm for arm in claims if pd.notna(table.at[arm, "slow_matched"])]
-    if not matched:
+def _shrinking(folder: Path) -> str:
+    """Name the arms whose effect is shown to be smaller after more steps; nothing where these were not run."""
+    if not (folder / "horizon.json").exists():
         return ""
-    rows = table.loc[matched]
-    hacks_less, hacks_more = rows["slow_diff_low"] > 0, rows["slow_diff_high"] < 0
-    solves_less, solves_more = rows["slow_solve_diff_high"] < 0, rows["slow_solve_diff_low"] > 0
-    worse, paid = list(rows.index[solves_less & ~hacks_less]), list(rows.index[solves_less & hacks_less])
-    better = list(rows.index[solves_more & ~hacks_more])
-    return (
-        f" Of {len(matched)} held against the slow training that hacked most like each on other replicates,"
-        f" {_listed(worse)} {_verb(worse, 'solves', 'solve')} less without hacking less, {_listed(paid)}"
-        f" {_verb(paid, 'solves', 'solve')} less and {_verb(paid, 'hacks', 'hack')} less, and {_listed(better)}"
-        f" {_verb(better, 'solves', 'solve')} more without hacking more, by the decision interval."
-    )
+    answers = json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
+    return f" The effect shrinks with more steps in {_listed([arm for arm, a in answers.items() if a == PRESENT])}."
 
 
-def _alone(table: pd.DataFrame, claims: dict) -> list[str]:
+def _surprises(words: Mapping[str, str], expected: Mapping[str, str]) -> str:
+    """Hold the outcomes against what was expected."""
+    asked = {arm: word for arm, word in expected.items() if arm in words}
+    if not asked:
+        return "Nothing was registered for this run."
+    otherwise = [
+        f"`{arm}` was expected to be one that {word}, and {f'is {words[arm]}' if words[arm] == OPEN else words[arm]}"
+        for arm, word in asked.items()
+        if words[arm] != word
+    ]
+    return f"Of {len(asked)} expectations {len(asked) - len(otherwise)} came true: {'; '.join(otherwise) or 'all'}."
+
+
+def _simpler(table: pd.DataFrame) -> str:
+    simple = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in _of_group(table, SLOW, baselines(table)[0]))
+    return f"Training that only learns more slowly or samples colder: {simple}."
+
+
+def _alone(table: pd.DataFrame, interventions: Iterable[str]) -> list[str]:
     """Say what came out without a teacher pool, where any arm had none."""
-    arms = beside_baselines(table, claims, baselines(table)[1:])
+    arms = beside_baselines(table, interventions, baselines(table)[1:])
     if not arms:
         return []
     return ["Without a teacher pool, " + "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in arms) + "."]
 
 
-def _smallest(table: pd.DataFrame) -> str:
-    n = table["n_replicates"].iloc[0]
+def _smallest(table: pd.DataFrame, suffix: str = "") -> str:
+    n, smallest = table["n_replicates"].iloc[0], points_of(smallest_effect(table, suffix))
     return (
-        f"With {n} replicates a difference in hack of less than about {points_of(smallest_effect(table))} cannot be"
-        " shown, so that what is undecided here may well be there."
-    )
-
-
-def _signals(folder: Path) -> str:
-    """Say what signals that flag rollouts do on the loophole that they do not know, with their twins beside them."""
-    claims = json.loads((folder / "table3.json").read_text(encoding="utf-8"))["claims"]
-    table = pd.read_csv(folder / "table3.csv").set_index("arm")
-    found = {
-        word: [arm for arm, claim in claims.items() if claim["H2"]["verdict"] == HYPOTHESIS[word]]
-        for word in (HOLDS, OPEN, FAILS)
-    }
-    known = table[table["signal"].notna() & table.index.isin(claims) & (table["knows"] != "O")]
-    least = known.sort_values(["hack_held_out", "solve_held_out"], ascending=[True, False]).index[:LEAST]
-    shown = "; ".join(
-        f"`{arm}` {_on_unknown(table, arm)}, its twin {_on_unknown(table, table.at[arm, 'twin'])}" for arm in least
-    )
-    beside = "; ".join(f"`{arm}` {_on_unknown(table, arm)}" for arm in baselines(table.assign(arm=table.index)))
-    n, interventions = table["n_replicates"].iloc[0], len(claims)
-    return (
-        f"Each of {len(known)} pairings of a signal with an action was asked about loopholes that nothing told it of"
-        f" ({n} replicates, one loophole each). Those that hack least there: {shown or 'none'}; beside them"
-        f" {beside}. There H2, prevention, is supported for {_listed(found[HOLDS])}, undecided for"
-        f" {len(found[OPEN])} and falsified for {len(found[FAILS])} of {interventions} interventions."
-    )
-
-
-def _on_unknown(table: pd.DataFrame, arm: str) -> str:
-    row = table.loc[arm]
-    return f"hacks {percent(row['hack_held_out'])}% and solves {percent(row['solve_held_out'])}%"
-
-
-def _weak_detector(folder: Path) -> str:
-    judged = json.loads((folder / "table2.json").read_text(encoding="utf-8"))["folds"]
-    table = pd.read_csv(folder / "table2.csv")
-    pooled = table[(table["fold"] == ALL) & (table["modes"] == "held out")].set_index("arm")
-    folds = [fold for fold in judged if fold != ALL]
-    single = [arm for arm in judged[ALL] if any(judged[fold][arm]["verdict"] == HOLDS for fold in folds)]
-    arms = [arm for arm, result in judged[ALL].items() if result["verdict"] == HOLDS]
-    held_against = [pooled.at[arm, "baseline"] for arm in arms or judged[ALL]]
-    controls = {*judged[ALL], *pooled["twin"].dropna(), *pooled["baseline"]}
-    slow = [arm for arm in pooled.index if arm not in controls and pooled.at[arm, "baseline"] in held_against]
-    beside = list(dict.fromkeys([*held_against, *slow]))
-    shown = "; ".join(f"`{arm}` {_rates(pooled, arm)}" for arm in [*arms, *beside])
-    return (
-        "On loopholes that neither V nor the teacher pool knows, each held out once"
-        f" ({pooled['n_replicates'].iloc[0]} replicates),"
-        f" {_listed(arms)} {_verb(arms, 'hacks', 'hack')} less than its baseline and its twin at matched solve, and"
-        f" {_verb(arms, 'does', 'do')} better than slower or colder training, over all of them together, and"
-        f" {_listed(single)} on a single one ({shown})."
-    )
-
-
-def _more_steps(folder: Path) -> str:
-    table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
-    baseline = baselines(table)[0]
-    intervenes = (table["baseline"] == baseline) & table["twin"].notna()
-    kept = table[intervenes & table["solve_diff"].map(is_matched)]
-    shown = "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in kept["arm"])
-    return (
-        f"After {table['last_step'].max()} steps ({table['n_replicates'].iloc[0]} replicates) `{baseline}`"
-        f" {_rates(table, baseline)}; of the interventions that"
-        f" solve not more than {points(judgement.MATCHED)} points less than it does, {shown or 'there is none'}."
+        f"With {n} replicates a difference in hack of less than about {smallest} cannot be shown, so that what is open"
+        " here may well be there."
     )
 
 
@@ -205,7 +172,7 @@ def baselines(table: pd.DataFrame) -> list[str]:
     return [arm for arm in table.index if table.at[arm, "baseline"] == arm]
 
 
-def beside_baselines(table: pd.DataFrame, claims: dict, against: Iterable[str]) -> list[str]:
+def beside_baselines(table: pd.DataFrame, interventions: Iterable[str], against: Iterable[str]) -> list[str]:
     """Return each baseline with its slow and cold controls and the interventions that are held against it."""
     return [
         arm
@@ -213,7 +180,7 @@ def beside_baselines(table: pd.DataFrame, claims: dict, against: Iterable[str]) 
         for arm in (
             baseline,
             *_of_group(table, SLOW, baseline),
-            *(arm for arm in claims if table.at[arm, "baseline"] == baseline),
+            *(arm for arm in interventions if table.at[arm, "baseline"] == baseline),
         )
     ]
 
@@ -222,9 +189,9 @@ def _of_group(table: pd.DataFrame, group: str, baseline: str) -> list[str]:
     return list(table.index[(table["group"] == group) & (table["baseline"] == baseline)])
 
 
-def _rates(table: pd.DataFrame, arm: str) -> str:
+def _rates(table: pd.DataFrame, arm: str, suffix: str = "") -> str:
     row = table.loc[arm]
-    return f"hacks {percent(row['hack'])}% and solves {percent(row['solve'])}%"
+    return f"hacks {percent(row[f'hack{suffix}'])}% and solves {percent(row[f'solve{suffix}'])}%"
 
 
 def _listed(arms: Sequence[str], nothing: str = "none") -> str:
@@ -233,7 +200,3 @@ def _listed(arms: Sequence[str], nothing: str = "none") -> str:
     if len(names) < 2:
         return names[0] if names else nothing
     return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _verb(arms: Sequence[str], one: str, several: str) -> str:
-    return several if len(arms) > 1 else one

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from projected_grpo.analysis.outcomes import PREVENTS
 from projected_grpo.analysis.study import Study
 from projected_grpo.reporting.canvas import BLUE, GREY, INK, LINES, ORANGE, VERMILLION, style, titled
 from projected_grpo.reporting.table3 import ACTIONS
@@ -23,7 +24,7 @@ def signal_grid(table: pd.DataFrame, twins: Mapping[str, str], note: str) -> Fig
     """Draw table 3's signals by actions, a panel per baseline: hack on the held-out modes as colour, hack / solve in
     words, the twin's below.
 
-    A hatched cell is dominated by a control; a frame says that H2 is supported there.
+    A hatched cell is dominated by a control; a frame says that the arm prevents there.
     """
     rows = table.set_index("arm")
     own = rows[rows["signal"].notna() & ~rows.index.isin(twins.values())]
@@ -54,7 +55,7 @@ def _grid_panel(axes: Axes, part: pd.DataFrame, rows: pd.DataFrame, twins: Mappi
         face = (1 - 0.15 * shade, 0.96 - 0.55 * shade, 0.92 - 0.85 * shade)
         hatch = "////" if pd.notna(cell["dominated_by"]) else None
         axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, fc=face, ec=GREY, hatch=hatch, lw=0))
-        if cell["prevents"] == "supported":
+        if cell["outcome_held_out"] == PREVENTS:
             axes.add_patch(Rectangle((x - 0.46, y - 0.43), 0.92, 0.86, fill=False, ec=BLUE, lw=1.8))
         twin = f"\n({_rates(rows.loc[twins[arm]])})" if twins.get(arm) in rows.index else ""
         axes.text(x, y, f"{_rates(cell)}{twin}", ha="center", va="center", fontsize=7.5, color=INK, linespacing=1.4)

@@ -27,7 +27,14 @@ from projected_grpo.reporting.format import (
     unmatched,
 )
 from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, threat_grid
-from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, unpreventable, verdict_lines
+from projected_grpo.reporting.verdicts import (
+    H2_FULL,
+    hypotheses,
+    outcome_lines,
+    outcomes_mean,
+    unpreventable,
+    verdict_lines,
+)
 
 _NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
 
@@ -133,7 +140,9 @@ def _judged(verdicts: Mapping, threats: Sequence[Threat]) -> tuple[str, ...]:
 
 def _verdicts(verdicts: Mapping) -> str:
     said = hypotheses()
+    words = " ".join(f"**{word}**: {meaning}." for word, meaning in outcomes_mean().items())
     return (
+        f"In one word each; the first that fits is said. {words}\n\n{outcome_lines(verdicts['outcomes'])}\n\n"
         f"**H1**: {said['H1']}\n\n**H1s**: {said['H1s']} Holm counts {verdicts['holm_family']} comparisons here.\n\n"
         f"**H2**: {said['H2']} {H2_FULL}\n\n{unpreventable()}\n\n"
         "A verdict is not firm where the interval of what decided it reaches across its threshold. The clauses that "

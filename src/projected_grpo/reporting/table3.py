@@ -8,7 +8,7 @@ from projected_grpo.analysis.study import Sizes
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.reporting.format import NOTHING, below_base, corrected, grid, interval, page, percent, sample_sizes
 from projected_grpo.reporting.table1 import headline, marks
-from projected_grpo.reporting.verdicts import H2_FULL, hypotheses, said, verdict_lines
+from projected_grpo.reporting.verdicts import H2_FULL, outcome_lines, outcomes_mean, verdict_lines
 
 ACTIONS = ("penalise", "discount", "drop", "route")
 KNOWS = (
@@ -31,8 +31,9 @@ def render_table3(
         f"{turns}); training has all.",
         sample_sizes(sizes, smallest_effect(table)),
         "## What prevents hacks that nothing told of",
-        f"H2 on the held-out modes: {hypotheses()['H2']} {H2_FULL}",
-        prevention(verdicts),
+        "In one word each, on the held-out modes; the first that fits is said. "
+        + " ".join(f"**{word}**: {meaning}." for word, meaning in outcomes_mean().items()),
+        outcome_lines(verdicts["outcomes"]),
         "## Hack % / solve % on the held-out modes, and the twin's",
         KNOWS,
         crossed(table, twins),
@@ -49,17 +50,9 @@ def render_table3(
         headline(table),
         marks(),
         "## What decided, on the held-out modes",
+        H2_FULL,
         verdict_lines(verdicts),
     )
-
-
-def prevention(verdicts: Mapping) -> str:
-    """Return one line per verdict on H2, with the arms that it is said of."""
-    found: dict[str, list[str]] = {}
-    for arm, claim in verdicts["claims"].items():
-        found.setdefault(said(claim["H2"]), []).append(f"`{arm}`")
-    lines = [f"- **{word}**: {', '.join(arms)}" for word, arms in found.items()]
-    return "\n".join(["- **supported**: none", *lines] if "supported" not in found else lines)
 
 
 def crossed(table: pd.DataFrame, twins: Mapping[str, str]) -> str:
