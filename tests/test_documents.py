@@ -228,9 +228,15 @@ def test_only_what_was_made_is_copied_and_old_files_go(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["table1.csv"]
 
 
-def test_a_run_is_called_by_its_preset():
-    assert results.run_of(Path("somewhere/study"), ROOT) == "`presets/study.yaml`"
-    assert results.run_of(Path("results"), ROOT) == "`make table1`, the default experiment"
+def test_a_run_is_called_by_its_preset(tmp_path):
+    made = tmp_path / "results"
+    made.mkdir()
+    pd.DataFrame({"n_replicates": [8, 8]}).to_csv(made / "table1.csv")
+    assert results.run_of(made, "presets/study.yaml", ROOT) == "`presets/study.yaml`"
+    with pytest.raises(ValueError, match=r"table1.csv has 8 replicates, config.yaml 3: say which preset made it$"):
+        results.run_of(made, None, ROOT)
+    pd.DataFrame({"n_replicates": [3, 3]}).to_csv(made / "table1.csv")
+    assert results.run_of(made, None, ROOT) == "`make table1`, the default experiment"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -231,8 +231,8 @@ def test_a_key_twice_in_a_config_file_gets_one_clear_line(tmp_path):
 
 def test_v_is_tried_as_a_detector_beside_the_controls_of_table_1(tmp_path):
     folder = copy_of_the_repository(tmp_path / "repository")
-    wanted = "results/study/replicate1/detection.parquet"
-    done = snakemake(folder, "-n", wanted, "--configfile", "presets/study.yaml")
+    wanted = "results/replicate1/detection.parquet"
+    done = snakemake(folder, "-n", wanted)
     job = re.search(r"^rule detection:\n    input: (.*)$", done.stdout + done.stderr, flags=re.MULTILINE).group(1)
     tried = set(re.findall(r"directions/(\w+)/V.safetensors", job))
     assert {"hack", "random", "shuffled", "nonhack"} <= tried

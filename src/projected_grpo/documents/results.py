@@ -1,8 +1,8 @@
-"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS`; also tuning and smollm2.
+"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS [PRESET]`; or tuning, smollm2.
 
-Copies the run's tables, pages and figures into docs/run/ (docs/tuning/, docs/smollm2/), and writes its section of
-docs/results.md, and of the README, from these copies alone, so that no number there is typed by hand. A test compares
-them.
+PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
+(docs/tuning/, docs/smollm2/), and writes the section of docs/results.md, and of the README, from these copies alone, so
+that no number there is typed by hand. A test compares them.
 """
 
 import json
@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
@@ -18,7 +19,7 @@ from projected_grpo.documents.sentences import conclusions, expectations
 from projected_grpo.reporting.format import percent
 from projected_grpo.workflow.timing import job_seconds
 
-STUDY = "study"  # the results directory of the preset that was preregistered
+STUDY = "presets/study.yaml"  # which was preregistered
 
 PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
@@ -132,10 +133,16 @@ def cost(results: Path) -> dict:
     return {"jobs": len(seconds), "hours": round(sum(seconds) / 3600, 2)}
 
 
-def run_of(results: Path, root: Path) -> str:
-    """Return what made a results directory: the preset of its name, or else the default experiment."""
-    preset = f"presets/{results.name}.yaml"
-    return f"`{preset}`" if (root / preset).exists() else "`make table1`, the default experiment"
+def run_of(results: Path, preset: str | None, root: Path) -> str:
+    """Return what made a results directory, in words: a preset, or else the default experiment. A ValueError says that
+    its table 1 has another number of replicates than that."""
+    files = [root / "config.yaml", *([root / preset] if preset else [])]
+    config = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
+    said, table = len(config["replicates"]), results / "table1.csv"
+    found = pd.read_csv(table)["n_replicates"].iloc[0]
+    if found != said:
+        raise ValueError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
+    return f"`{preset}`" if preset else "`make table1`, the default experiment"
 
 
 SECTIONS = {
@@ -160,19 +167,18 @@ def write(name: str, root: Path) -> None:
         )
 
 
-def main(name: str, results: Path, root: Path) -> None:
+def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     folder = root / "docs" / name
     _, files, figures = SECTIONS[name]
-    registered = {"commit": registered_commit(results)} if results.name == STUDY else {}
+    source = {"run": run_of(results, preset, root)} if name == "run" else {}
+    registered = {"commit": registered_commit(results)} if preset == STUDY else {}
     copy_results(results, folder, files, figures)
-    source = {"run": run_of(results, root), "machine": machine(), **cost(results), **registered}
+    source |= {"machine": machine(), **cost(results), **registered}
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SECTIONS:
-        sys.exit(
-            "usage: python -m projected_grpo.documents.results run|tuning|smollm2 RESULTS, in the repository's root"
-        )
-    main(sys.argv[1], Path(sys.argv[2]), Path.cwd())
+    if len(sys.argv) not in (3, 4) or sys.argv[1] not in SECTIONS:
+        sys.exit(f"usage, in the repository's root: {sys.argv[0]} {'|'.join(SECTIONS)} RESULTS [PRESET]")
+    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] if len(sys.argv) == 4 else None, Path.cwd())
