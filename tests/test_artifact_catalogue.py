@@ -1,5 +1,8 @@
 """Every artifact is documented, printed and checked by its schema."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -92,3 +95,10 @@ def test_missing_and_foreign_files_are_one_line(tmp_path):
     assert catalogue.kind_of(Path("x/replicate1/runs/erase/steps.parquet")).schema is not None
     assert catalogue.kind_of("elsewhere.parquet") is None
     assert main([]) == main(["--help"]) == 2
+
+
+def test_a_reader_that_has_seen_enough_ends_it_without_a_traceback(table):
+    command = f"{sys.executable} -m projected_grpo.artifacts {f'{table} ' * 200} | head -1"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment)
+    assert done.stdout.count("\n") == 1 and done.stderr == ""

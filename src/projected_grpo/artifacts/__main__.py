@@ -6,6 +6,7 @@
 A file that is unreadable or not of its schema is one line on standard error and exit status 1.
 """
 
+import signal
 import sys
 
 from projected_grpo.artifacts import catalogue
@@ -30,4 +31,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that has seen enough, as `head`, ends the program silently
     sys.exit(main(sys.argv[1:]))
