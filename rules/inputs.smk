@@ -1,4 +1,4 @@
-"""Which files a rule asks for, from the config: functions alone."""
+"""Input files, from the config: functions alone."""
 
 
 def model_file():
@@ -51,8 +51,8 @@ def signal_direction(signal):
     return f"{REPLICATE}/directions/{name}/V.safetensors" if name else []
 
 
-def shares_file(arm):
-    """Return the steps of the arm whose shares of flagged rollouts a twin takes, in the same replicate."""
+def partner_file(arm):
+    """Return the steps of the arm whose flags a twin follows, in the same replicate."""
     spec = config["arms"][arm]
     flags = "twin_of" in spec and "signal" in spec
     return f"{REPLICATE}/runs/{spec['twin_of']}/steps.parquet" if flags else []

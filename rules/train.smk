@@ -1,7 +1,7 @@
 """Training: one run per arm and replicate.
 
 in   the base model, its factors, the train problems, the teacher pool, and as the arm needs them: V; its signal; the
-     pairs, to refresh V; further V, to measure; the steps of the arm whose twin it is, to flag the same shares; the knobs
+     pairs, to refresh V; further V, to measure; the steps of the arm whose twin it is, to flag as many; the knobs
      of the arm that it starts from
 out  {results}/replicate{n}/runs/{arm}/steps.parquet              one row per optimizer step
      {results}/replicate{n}/runs/{arm}/rollouts.parquet           every rollout with its verdict
@@ -21,7 +21,7 @@ rule train:
         signal=lambda wildcards: signal_file(wildcards.arm),
         pairs=lambda wildcards: refresh_pairs(wildcards.arm),
         measured=lambda wildcards: measured_files(wildcards.arm),
-        shares=lambda wildcards: shares_file(wildcards.arm),
+        partner=lambda wildcards: partner_file(wildcards.arm),
         start=lambda wildcards: start_file(wildcards.arm),
     output:
         steps=f"{REPLICATE}/runs/{{arm}}/steps.parquet",

@@ -122,7 +122,7 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "| `base` | 2.0 | 40.0 |" in text
     assert (
         "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
-        " 50.0% (its twin hacks 60.0% and solves 10.0%); **delays**: `erase_update`; **open**: `route`." in text
+        " 50.0%, its twin hacks 60.0% and solves 10.0%; **delays**: `erase_update`; **open**: `route`." in text
     )
     unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
     assert f"{unknown} **prevents**: none; **damages**: `erase`." in text  # erase_update is told the truth
@@ -154,7 +154,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
         "What remains open",
         "What surprised",
     ]
-    assert "`erase` hacks 1.0% and solves 50.0% (its twin hacks 70.0% and solves 25.0%)." in said[0]
+    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0%." in said[0]
     assert said[1] == "**What only delays.** none. The effect shrinks with more steps in `route`."
     assert said[2] == "**What only damages.** none." and "none are open; none do nothing. With 3" in said[3]
     assert said[4] == (

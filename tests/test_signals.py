@@ -15,9 +15,11 @@ from projected_grpo.method.loss import collate
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.signals import (
     KINDS,
+    Followed,
     Seen,
     Signal,
     SignalError,
+    as_heavy,
     depths,
     flag_above,
     flag_shares,
@@ -70,6 +72,14 @@ def test_every_stratum_has_its_own_share():
     overlaps = torch.tensor([0.1, 0.4, 0.3, 0.9, 0.8, 0.7])
     strata = ["above"] * 3 + ["below"] * 3
     assert flag_shares(overlaps, strata, {"above": 2 / 3, "below": 0.0}).tolist() == [False, True, True] + [False] * 3
+
+
+def test_a_twins_flagged_rows_get_the_score_of_its_partners_weight_and_others_keep_theirs():
+    scores, flags = torch.tensor([5.0, -1.0, 2.0, 0.5], dtype=torch.float64), torch.tensor([True, True, False, True])
+    partner = {"above": Followed(0.5, 0.75), "below": Followed(0.5, 0.5)}
+    found = as_heavy(scores, flags, ["above", "above", "above", "below"], partner)
+    assert found.sigmoid().tolist() == pytest.approx([0.75, 0.75, torch.tensor(2.0).sigmoid().item(), 0.5])
+    assert as_heavy(scores, flags, ["above"] * 4, {}).equal(scores)
 
 
 def test_a_flag_is_a_score_above_the_threshold_and_not_at_it():

@@ -17,11 +17,11 @@ from projected_grpo.grading.verdict import Verdict
 from projected_grpo.method import gradients, groups, trainer
 from projected_grpo.method.gradients import TrainingError
 from projected_grpo.method.groups import STRATA, Pool
-from projected_grpo.method.log import flag_quality
+from projected_grpo.method.log import flag_quality, followed
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import Intervention as How
 from projected_grpo.method.settings import build_arm
-from projected_grpo.method.signals import Signal
+from projected_grpo.method.signals import Followed, Signal
 from projected_grpo.method.suspicion import Suspicion
 from projected_grpo.workflow.arms import signal_of, training_spec
 from projected_grpo.workflow.folds import with_folds
@@ -225,8 +225,13 @@ def test_flags_are_judged_by_the_true_verdicts_of_live_rollouts_on_known_and_hel
     rows = [row(True), row(True), solved, row(False), row(True, 1), row(False, 1), row(True, teacher=True)]
     flags = [True, False, True, False, False, False, True]
     strata = [*["student_above"] * 4, *["student_below"] * 2, "teacher_above"]
-    found = flag_quality(rows, Suspicion([0.0] * 7, flags, strata, 0.25), [world.problems[0].mode])
+    found = flag_quality(
+        rows, Suspicion([0.0] * 7, [2.0, 0.0, 0.0, 9.0, 9.0, 9.0, -1.0], flags, strata, 0.25), [world.problems[0].mode]
+    )
     shares = {name: found.pop(f"flagged_share/{name}") for name in STRATA}
+    weights = {name: found.pop(f"flagged_weight/{name}") for name in STRATA}
+    assert weights["student_above"] == pytest.approx((1 / (1 + math.exp(-2)) + 0.5) / 2)
+    assert weights["teacher_above"] == pytest.approx(1 / (1 + math.e)) and math.isnan(weights["student_below"])
     assert math.isnan(shares.pop("teacher_below")) and math.isnan(found.pop("flag_precision/heldout"))
     assert shares == {"student_above": 0.5, "student_below": 0.0, "teacher_above": 1.0}
     assert found == {
@@ -304,19 +309,34 @@ def test_measures_log_the_overlaps_of_further_directions_and_change_nothing(worl
 
 def test_a_twin_flags_its_partners_shares_of_every_stratum_at_every_step(world):
     def alike(share):
-        return dict.fromkeys(STRATA, share)
+        return dict.fromkeys(STRATA, Followed(share, 0.7))
 
-    shares = [alike(0.0), alike(0.0) | {"student_above": 1.0}, alike(1.0)]
+    shares = [alike(0.0), alike(0.0) | {"student_above": Followed(1.0, 0.7)}, alike(1.0)]
     twin = ARMS["overlap_drop_twin"]
-    run = world.run(twin, shares=shares)
+    run = world.run(twin, partner=shares)
     for row, wanted in zip(run.log.steps, shares, strict=True):
         found = {name: row[f"flagged_share/{name}"] for name in STRATA}
-        assert found == {name: wanted[name] for name in STRATA if not math.isnan(found[name])} | {
+        assert found == {name: wanted[name].share for name in STRATA if not math.isnan(found[name])} | {
             name: found[name] for name in STRATA if math.isnan(found[name])
         }
-    everything = world.run(twin, shares=[alike(1.0)] * 3)
+    everything = world.run(twin, partner=[alike(1.0)] * 3)
     assert not any(value.any() for value in everything.knobs.values())  # all are flagged: nothing is learned
     assert all(row["groups_flagged"] == 1 for row in everything.log.steps)
+
+
+def test_a_twins_flags_weigh_what_its_partners_did(world):
+    """The discount of a twin has its arm's mean weight in every stratum, whatever the twin's own scores are."""
+    arm = ARMS["activation_discount"]
+    own = world.run(arm)
+    partner = followed(pd.DataFrame(own.log.steps))
+    twin = dataclasses.replace(arm, name="activation_discount_twin", twin_of=arm.name)
+    found = world.run(twin, partner=partner)
+    for row, wanted in zip(found.log.steps, partner, strict=True):
+        for name in STRATA:
+            weight = row[f"flagged_weight/{name}"]
+            assert math.isnan(weight) or weight == pytest.approx(wanted[name].weight)
+    heavier = [{name: Followed(one.share, 0.99) for name, one in step.items()} for step in partner]
+    assert not equal(found, world.run(twin, partner=heavier))
 
 
 @pytest.mark.parametrize("name", ["probe_penalise_twin", "overlap_drop_twin", "fingerprint_erase"])

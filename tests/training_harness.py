@@ -15,10 +15,10 @@ from projected_grpo.method import trainer
 from projected_grpo.method.groups import STRATA, Pool
 from projected_grpo.method.settings import Arm, TrainConfig
 from projected_grpo.method.settings import Intervention as How
-from projected_grpo.method.signals import Signal
+from projected_grpo.method.signals import Followed, Signal
 from projected_grpo.rng import random_rows
 
-HALF = (dict.fromkeys(STRATA, 0.5),) * 6  # of every stratum, at every step
+HALF = (dict.fromkeys(STRATA, Followed(0.5, 0.7)),) * 6  # of every stratum, at every step
 
 MODES = ["run_tests", "sentinel"]
 CONFIG = TrainConfig(
@@ -173,7 +173,7 @@ def make_world(tiny):
 
     def run(
         arm, grader=None, config=CONFIG, directions=V, seed=1, data_seed=1, pool=pool, refresh=None, file=None,
-        shares=HALF, kind=None, known=MODES, suspect=None,
+        partner=HALF, kind=None, known=MODES, suspect=None,
     ):  # fmt: skip
         """`kind` is that of the arm's signal, where it is not its name; `suspect` a signal in its place."""
         fresh = tiny(quarantine_rank=arm.intervention.quarantine_rank)
@@ -183,7 +183,7 @@ def make_world(tiny):
         inputs = trainer.RunInputs(
             fresh.model, tokenizer, fresh.adapter, problems, Pool(pool), arm, config, seed, data_seed,
             grader or FakeGrader(), MODES, refresh, dict.fromkeys(arm.measures, directions), suspect, told(kind),
-            shares, known,
+            partner, known,
         )  # fmt: skip
         log = trainer.train(inputs, directions, file)
         return SimpleNamespace(log=log, knobs=fresh.adapter.state())

@@ -19,7 +19,7 @@ from projected_grpo.artifacts.schemas.train import ROLLOUTS, TIMING, steps_schem
 from projected_grpo.grading import Grader
 from projected_grpo.method.direction import build_config, usable
 from projected_grpo.method.groups import Pool
-from projected_grpo.method.log import flagged_shares
+from projected_grpo.method.log import followed
 from projected_grpo.method.loss import loss_constant
 from projected_grpo.method.resume import ResumeFile, end_on_sigterm, run_key
 from projected_grpo.method.settings import build_arm, build_train_config
@@ -45,7 +45,7 @@ directions = use(load_direction(inputs.V, adapter, params.subset)) if inputs.V e
 further_V = zip(arm.measures, inputs.measured, strict=True)
 measured = {name: use(load_direction(path, adapter, params.subset)) for name, path in further_V}
 signal, told = in_use(params.signal, inputs.signal, arm.twin_of is not None, known)
-shares = flagged_shares(read_table(inputs.shares)) if inputs.shares else []
+partner = followed(read_table(inputs.partner)) if inputs.partner else []
 
 
 def refresh():
@@ -56,7 +56,7 @@ def refresh():
     return use(extract(model, adapter, pairs, build_config(params.direction), scale, *limits)[0])
 
 
-further = params.modes, refresh, measured, signal, told, shares, known
+further = params.modes, refresh, measured, signal, told, partner, known
 with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     own = arm, config, seed, data_seed, grader
     log = train(RunInputs(model, tokenizer, adapter, problems, Pool(pool), *own, *further), directions, file)

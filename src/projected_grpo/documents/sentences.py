@@ -16,6 +16,7 @@ from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.reporting.format import percent, points_of
 
+NONE = "none"
 HELD_OUT = "_held_out"  # after a rate of table 3: on loopholes that nothing told of
 
 
@@ -48,7 +49,8 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     rest = [f"{_named(words, word)} {does}" for word, does in ((OPEN, "are open"), (NOTHING, "do nothing"))]
     against = "; ".join(f"`{arm}` {_rates(table, arm, suffix)}" for arm in baselines(table))
     return [
-        f"**What prevents.** {where} ({against}): {_with_twins(table, told[PREVENTS], suffix)}.",
+        f"**What prevents.** {where} ({against}):"
+        f" {_with_twins(table, told[PREVENTS], suffix)}{'' if told[PREVENTS] else _nearest(table, words, suffix)}.",
         f"**What only delays.** {_with_twins(table, told[DELAYS], suffix)}.{_shrinking(folder)}",
         f"**What only damages.** {_with_twins(table, told[DAMAGES], suffix)}.",
         f"**What remains open.** {'; '.join(rest)}. {_smallest(table, suffix)}",
@@ -95,8 +97,11 @@ def _without_intervention(table: pd.DataFrame) -> str:
 
 
 def _in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:
-    """Return every word with its arms, those that prevent with their rates and their twin's."""
+    """Return every word with its arms, those that prevent with their rates and their twin's; if none does, the open one
+    that hacks least."""
     preventing = _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
+    if preventing == NONE:
+        preventing += _nearest(table, words, suffix)
     others = (DELAYS, DAMAGES, NOTHING, OPEN, UNMEASURED)
     rest = [f"**{word}**: {_named(words, word)}" for word in others if word in words.values()]
     return "; ".join([f"**{PREVENTS}**: {preventing}", *rest]) + "."
@@ -106,9 +111,17 @@ def _with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
     shown = []
     for arm in arms:
         twin = table.at[arm, "twin"]
-        beside = f" (its twin {_rates(table, twin, suffix)})" if twin in table.index else ""
+        beside = f", its twin {_rates(table, twin, suffix)}" if twin in table.index else ""
         shown.append(f"`{arm}` {_rates(table, arm, suffix)}{beside}")
-    return ", ".join(shown) or "none"
+    return " / ".join(shown) or NONE
+
+
+def _nearest(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
+    """Return the open arm that hacks least, in brackets."""
+    still = [arm for arm, word in words.items() if word == OPEN]
+    if not still:
+        return ""
+    return f" (of what is open, {_with_twins(table, [table.loc[still, f'hack{suffix}'].idxmin()], suffix)})"
 
 
 def _named(words: Mapping[str, str], word: str) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from projected_grpo.method.groups import STRATA
 from projected_grpo.method.rollouts import Rollout
+from projected_grpo.method.signals import Followed
 from projected_grpo.method.suspicion import Suspicion
 
 NAN = float("nan")
@@ -60,7 +61,8 @@ def behaviour(groups: list[list[Rollout]], modes: Sequence[str]) -> dict[str, fl
 
 
 def flag_quality(rows: Sequence[Rollout], found: Suspicion | None, known: Sequence[str]) -> dict[str, float]:
-    """Return the flagged share of all rows, of each of STRATA and of the live rows, and how well the flags find the
+    """Return the flagged share of all rows, of each of STRATA (there with the weight of the flagged, the mean of
+    sigmoid(score)) and of the live rows, and how well the flags find the
     live exploits by their true verdicts, on `known` modes and on the others apart; for the log only.
 
     NaN without a signal, and where there is no row.
@@ -68,6 +70,7 @@ def flag_quality(rows: Sequence[Rollout], found: Suspicion | None, known: Sequen
     marked = list(zip(rows, found.flags, found.strata, strict=True)) if found else []
     live = [(row, flag) for row, flag, _ in marked if not row.teacher]
     numbers = {f"flagged_share/{name}": _share([flag for _, flag, own in marked if own == name]) for name in STRATA}
+    numbers |= {f"flagged_weight/{name}": _weight(found, name) for name in STRATA}
     numbers["flagged_share"] = _share([flag for _, flag, _ in marked])
     numbers["flagged_student"] = _share([flag for _, flag in live])
     numbers["groups_flagged"] = found.groups if found else NAN
@@ -84,10 +87,20 @@ def _share(flags: Sequence[bool]) -> float:
     return sum(flags) / len(flags) if flags else NAN
 
 
-def flagged_shares(steps: pd.DataFrame) -> list[dict[str, float]]:
-    """Return the flagged share of each of STRATA at every step, in order, of the rows of steps.parquet."""
+def _weight(found: Suspicion | None, name: str) -> float:
+    """Return the mean of sigmoid(score) over a stratum's flagged rows, as an action gets their scores."""
+    marked = list(zip(found.heavy, found.flags, found.strata, strict=True)) if found else []
+    flagged = [score for score, flag, own in marked if flag and own == name]
+    return torch.tensor(flagged, dtype=torch.float64).sigmoid().mean().item() if flagged else NAN
+
+
+def followed(steps: pd.DataFrame) -> list[dict[str, Followed]]:
+    """Return what a twin follows in each of STRATA at every step, in order, of its arm's rows of steps.parquet."""
     ordered = steps.sort_values("step")
-    return [{name: row[f"flagged_share/{name}"] for name in STRATA} for _, row in ordered.iterrows()]
+    return [
+        {name: Followed(row[f"flagged_share/{name}"], row[f"flagged_weight/{name}"]) for name in STRATA}
+        for _, row in ordered.iterrows()
+    ]
 
 
 def rollout_row(step: int, row: Rollout, advantage: float, score: float = NAN, flagged: bool = False) -> dict:

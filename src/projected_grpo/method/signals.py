@@ -6,7 +6,8 @@
 3. What the model makes of a completion is read, never differentiated: its mean hidden state, or the gradient of its
    plain negative log-likelihood. So no signal sees the advantage, whose sign a gradient of the loss would have.
 4. A twin has the same machinery and no information: weights from shuffled labels, a random V, or permuted scores. Its
-   scores have another scale, so it has no threshold: at every step it flags the shares that its partner flagged.
+   scores have another scale, so it has no threshold: at every step it flags the shares that its partner flagged, and
+   an action that weighs by the score weighs its flagged rows as it weighed the partner's, on average.
 """
 
 import math
@@ -145,6 +146,27 @@ def score(signal: Signal, seen: Seen) -> torch.Tensor:
 def flag_above(scores: torch.Tensor, threshold: float) -> torch.Tensor:
     """Return which completions are flagged, (n,) bool: those whose score exceeds the threshold."""
     return scores > threshold
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a twin follows of its arm in a stratum of a step: the share of rows that are flagged, and the mean of
+    sigmoid(score) over these."""
+
+    share: float
+    weight: float
+
+
+def as_heavy(
+    scores: torch.Tensor, flags: torch.Tensor, strata: Sequence[str], partner: Mapping[str, Followed]
+) -> torch.Tensor:
+    """Return a twin's scores (n,) as an action gets them: of its flagged rows those whose sigmoid is the mean of the
+    arm's in the stratum, so that an action that weighs a row by its score weighs as much without information."""
+    heavy = scores.clone()
+    for name, followed in partner.items():
+        rows = flags & torch.tensor([own == name for own in strata])
+        heavy[rows] = torch.tensor(followed.weight, dtype=scores.dtype).logit()
+    return heavy
 
 
 def flag_shares(scores: torch.Tensor, strata: Sequence[str], shares: Mapping[str, float]) -> torch.Tensor:

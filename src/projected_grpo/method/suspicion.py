@@ -11,15 +11,28 @@ from projected_grpo.method.gradients import completion_gradients
 from projected_grpo.method.groups import stratum
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.settings import TrainConfig
-from projected_grpo.method.signals import Seen, Signal, flag_above, flag_shares, mean_states, score
+from projected_grpo.method.signals import (
+    Followed,
+    Seen,
+    Signal,
+    as_heavy,
+    flag_above,
+    flag_shares,
+    mean_states,
+    score,
+)
 
 
 @dataclass(frozen=True)
 class Suspicion:
-    """What an arm's signal says of a step's rows, in order: score, flag and stratum (one of STRATA) of each; `groups`
-    is the share of groups that are flagged as a whole."""
+    """What an arm's signal says of a step's rows, in order: score, flag and stratum (one of STRATA) of each.
+
+    `heavy` are the scores that an action gets, a twin's as heavy as its arm's; `groups` is the share of groups that are
+    flagged as a whole.
+    """
 
     scores: Sequence[float]
+    heavy: Sequence[float]
     flags: Sequence[bool]
     strata: Sequence[str]
     groups: float
@@ -32,13 +45,13 @@ def suspect(
     signal: Signal,
     rows: Sequence[Rollout],
     A: torch.Tensor,
-    shares: Mapping[str, float],
+    partner: Mapping[str, Followed],
     told: Callable[[Rollout], bool] | None,
     generator: torch.Generator,
 ) -> Suspicion:
     """Ask the arm's signal about a step's rows; A (P, G) are their advantages as the reward has them.
 
-    A twin flags `shares` of each of STRATA; `told` is the bit that a detector or the truth is told of a row.
+    A twin follows its `partner` in each of STRATA; `told` is the bit that a detector or the truth is told of a row.
     """
     tokens = [(row.prompt_ids, row.completion_ids) for row in rows]
     numbers: dict[tuple, int] = {}  # what is read of a completion is read once, however often it was sampled
@@ -61,9 +74,13 @@ def suspect(
     )
     scores = score(signal, seen)
     strata = [stratum(row, a) for row, a in zip(rows, A.flatten().tolist(), strict=True)]
-    flags = flag_shares(scores, strata, shares) if signal.twin else flag_above(scores, signal.threshold)
+    if signal.twin:
+        flags = flag_shares(scores, strata, {name: followed.share for name, followed in partner.items()})
+    else:
+        flags = flag_above(scores, signal.threshold)
+    heavy = as_heavy(scores, flags, strata, partner)
     whole = flags.view(A.shape).all(1).double().mean().item()
-    return Suspicion(scores.tolist(), flags.tolist(), strata, whole)
+    return Suspicion(scores.tolist(), heavy.tolist(), flags.tolist(), strata, whole)
 
 
 def suspects(rewards: torch.Tensor, rows: Sequence[Rollout], found: Suspicion, loss_type: str) -> Suspects:
@@ -71,7 +88,7 @@ def suspects(rewards: torch.Tensor, rows: Sequence[Rollout], found: Suspicion, l
     shape = rewards.shape
     return Suspects(
         rewards,
-        torch.tensor(found.scores, dtype=torch.float64).view(shape),
+        torch.tensor(found.heavy, dtype=torch.float64).view(shape),
         torch.tensor(found.flags).view(shape),
         torch.tensor([row.teacher for row in rows]).view(shape),
         loss_type,

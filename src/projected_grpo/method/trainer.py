@@ -26,7 +26,7 @@ from projected_grpo.method.resume import ResumeFile, Snapshot
 from projected_grpo.method.rollouts import Rollout
 from projected_grpo.method.schedule import warmup_cosine
 from projected_grpo.method.settings import ROTATED, Arm, TrainConfig
-from projected_grpo.method.signals import Signal
+from projected_grpo.method.signals import Followed, Signal
 from projected_grpo.method.suspicion import Suspicion, suspect, suspects
 from projected_grpo.method.without_flags import regularised, warm_start
 from projected_grpo.rng import torch_generator
@@ -38,8 +38,8 @@ class RunInputs:
 
     `data_seed` draws the order of prompts, `seed` everything else; `refresh` re-extracts V at the current model;
     `measured` is every further V whose overlap is logged. `signal` is the arm's, and `told` the bit that one of kind
-    detector or truth is told of a rollout; `shares` the share of each of STRATA that a twin flags at every step, from
-    step 1. `known` are the modes that the arm may know, for the log.
+    detector or truth is told of a rollout; `partner` what a twin follows of its arm in each of STRATA at every step,
+    from step 1. `known` are the modes that the arm may know, for the log.
     """
 
     model: torch.nn.Module
@@ -57,7 +57,7 @@ class RunInputs:
     measured: Mapping[str, dict[str, torch.Tensor]] = field(default_factory=dict)
     signal: Signal | None = None
     told: Callable[[Rollout], bool] | None = None
-    shares: Sequence[Mapping[str, float]] = ()
+    partner: Sequence[Mapping[str, Followed]] = ()
     known: Sequence[str] = ()
 
 
@@ -157,9 +157,9 @@ def train_step(run: Run, inputs: RunInputs) -> None:
     A, found = advantages(rewards, config.loss_type), None
     if inputs.signal:
         with run.log.phase(step, "signal"):
-            shares = inputs.shares[step - 1] if inputs.signal.twin else {}
+            partner = inputs.partner[step - 1] if inputs.signal.twin else {}
             noise = torch_generator(inputs.seed, step, "signal")
-            found = suspect(inputs.model, run.adapter, config, inputs.signal, rows, A, shares, inputs.told, noise)
+            found = suspect(inputs.model, run.adapter, config, inputs.signal, rows, A, partner, inputs.told, noise)
         A = act(suspects(rewards, rows, found, config.loss_type), arm.intervention)
     A = A.flatten().tolist()
     lr = learning_rate(step, config, arm.lr_scale)

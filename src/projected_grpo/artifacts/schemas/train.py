@@ -72,7 +72,11 @@ _STEP = [
         "share",
     ),
     *[
-        (f"flagged_share/{name}", f"signal: flagged share of {words}", "share")
+        (f"flagged_{kind}/{name}", f"signal: {said} {words}", unit)
+        for kind, said, unit in (
+            ("share", "flagged share of", "share"),
+            ("weight", "mean of sigmoid(score), as the action gets it, over the flagged of", "ratio"),
+        )
         for name, words in {
             "student_above": "live rollouts with a reward above their group's mean",
             "student_below": "the other live rollouts",
