@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import nn
+from training_harness import without_adapter
 
 from projected_grpo.method.adapter import (
     AdapterError,
@@ -60,10 +61,7 @@ def textbook_gradients(tiny, batch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 def test_zero_knobs_give_the_base_logits_bit_for_bit(tiny, dtype):
     made = tiny(dtype)
-    base = copy.deepcopy(made.model)
-    for name, layer in made.adapter.layers.items():
-        parent, _, leaf = name.rpartition(".")
-        setattr(base.get_submodule(parent), leaf, layer.base)
+    base = without_adapter(made)
     tokens = torch.arange(40).reshape(4, 10)
     assert torch.equal(made.model(tokens).logits, base(tokens).logits)
     move_knobs(made.adapter)

@@ -46,7 +46,7 @@ def test_the_readme_answers_in_a_page():
     assert [line[0] for line in found] == list("12345678"[: len(found)])
     arms = [line for line in lines if line.startswith("| `")]
     assert 1 < len(arms) <= 18
-    words = ("prevents", "damages", "does nothing", "delays", "open")
+    words = ("prevents", "damages", "adds nothing", "delays", "open")
     assert [line.split(":")[0] for line in lines if line.startswith("- **")] == [f"- **{word}**" for word in words]
 
 
@@ -104,7 +104,7 @@ def judged(folder, table, outcomes, **more):
 def test_the_sentences_follow_the_numbers(copy):
     judged(copy, "h1.json", {"erase": "prevents", "erase_update": "delays", "route": "open"})
     judged(copy, "table3.json", {"erase": "damages", "erase_update": "prevents"})
-    judged(copy, "horizon.json", {"erase": "does nothing"}, shrinks={"erase": "present", "erase_update": "open"})
+    judged(copy, "horizon.json", {"erase": "adds nothing"}, shrinks={"erase": "present", "erase_update": "open"})
     table = pd.read_csv(copy / "table1.csv").set_index("arm")
     table.loc["vanilla", ["hack", "solve"]] = 0.123, 0.456
     table.loc["erase", ["hack", "solve"]] = 0.05, 0.5
@@ -129,7 +129,7 @@ def test_the_sentences_follow_the_numbers(copy):
     long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
     assert (
         f"4. After 96 steps (3 replicates) `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%: **prevents**: none; **does nothing**: `erase`. The effect shrinks with more"
+        f" {100 * long['solve']:.1f}%: **prevents**: none; **adds nothing**: `erase`. The effect shrinks with more"
         " steps in `erase`." in text
     )
     assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
@@ -156,7 +156,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     ]
     assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0%." in said[0]
     assert said[1] == "**What only delays.** none. The effect shrinks with more steps in `route`."
-    assert said[2] == "**What only damages.** none." and "none are open; none do nothing. With 3" in said[3]
+    assert said[2] == "**What only damages.** none." and "open: none; adds nothing: none. With 3" in said[3]
     assert said[4] == (
         "**What surprised.** Of 1 expectations 0 came true: `erase` was expected to be one that delays, and prevents."
     )
@@ -165,14 +165,27 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     judged(copy, "h1.json", {"erase": "delays", "route": "open"})
     said = sentences.conclusions(copy, {})
     assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
-    assert "`erase` hacks" in said[1] and "`route` are open" in said[3]
+    assert "`erase` hacks" in said[1] and "open: `route`; adds nothing: none." in said[3]
     assert said[4].endswith("Nothing was registered for this run.")
+
+
+def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
+    judged(copy, "h1.json", {"erase": "open", "erase_update": "open", "route": "damages"})
+    for name in ("table3.csv", "table3.json"):
+        (copy / name).unlink()
+    table = pd.read_csv(copy / "table1.csv").set_index("arm")
+    table.loc[["erase", "erase_update"], "hack_diff_high"] = -0.1, 0.1
+    table.reset_index().to_csv(copy / "table1.csv", index=False)
+    judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
+    said = sentences.conclusions(copy, {"erase": "delays"})
+    assert said[1].startswith("**What only delays.** `erase` hacks") and "`route`" in said[2]
+    assert "open: `erase_update`;" in said[3] and "1 came true: all." in said[4]
 
 
 def test_the_preregistered_expectations_are_read_from_their_page():
     expected = sentences.expectations((ROOT / "docs/preregistration.md").read_text())
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert len(expected) == 8 and expected["probe_drop"] == "prevents" and expected["detector_drop"] == "does nothing"
+    assert len(expected) == 8 and expected["probe_drop"] == "prevents" and expected["detector_drop"] == "adds nothing"
     assert expected.keys() <= config["arms"].keys()
 
 

@@ -1,13 +1,12 @@
 """On a GPU, what a processor says: logits, tokens, gradients, and a training of every kind of arm."""
 
-import copy
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 from test_gradients import TIGHT, gradients
-from training_harness import ARMS, judge, make_world
+from training_harness import ARMS, judge, make_world, without_adapter
 
 from projected_grpo.method.in_place import LOOK_EVERY
 from projected_grpo.method.rollouts import Rollout
@@ -26,10 +25,7 @@ def on_gpu(tiny):
 @torch.no_grad()
 def test_zero_knobs_give_the_base_models_logits_bit_for_bit(on_gpu, dtype):
     made = on_gpu(dtype)
-    base = copy.deepcopy(made.model)
-    for name, layer in made.adapter.layers.items():
-        parent, _, leaf = name.rpartition(".")
-        setattr(base.get_submodule(parent), leaf, layer.base)
+    base = without_adapter(made)
     tokens = torch.arange(40, device="cuda").reshape(4, 10)
     assert torch.equal(made.model(tokens).logits, base(tokens).logits)
 

@@ -1,6 +1,7 @@
 """A world small enough to train every arm in: problems, a pool, a tokenizer and a grader that need no sandbox."""
 
 import contextlib
+import copy
 import dataclasses
 from types import SimpleNamespace
 
@@ -139,6 +140,15 @@ ARMS = {
     "alone": Arm("alone", How("none")),
     "no_loophole": Arm("no_loophole", How("none"), loopholes=False),
 }
+
+
+def without_adapter(made):
+    """A copy of the model with its own Linears in the adapted ones' places."""
+    base = copy.deepcopy(made.model)
+    for name, layer in made.adapter.layers.items():
+        parent, _, leaf = name.rpartition(".")
+        setattr(base.get_submodule(parent), leaf, layer.base)
+    return base
 
 
 def make_world(tiny):

@@ -1,4 +1,4 @@
-"""What an intervention did, in one word (method 7): prevents, damages, does nothing, delays, or open, in this order.
+"""What an intervention did, in one word (method 7): prevents, damages, adds nothing, delays, or open, in this order.
 
 The words are those of docs/preregistration.md. H2 decides the first; the others rest on the decision interval and on
 rules 2 and 4 of judgement.py. More steps may show a delay besides: horizon.py.
@@ -10,7 +10,7 @@ from projected_grpo.analysis.study import Study
 from projected_grpo.analysis.table1 import above_base, twin_difference
 from projected_grpo.analysis.threats import Reduction, beside, reduction
 
-PREVENTS, DAMAGES, NOTHING, DELAYS = "prevents", "damages", "does nothing", "delays"
+PREVENTS, DAMAGES, NOTHING, DELAYS = "prevents", "damages", "adds nothing", "delays"
 WORDS = (PREVENTS, DELAYS, DAMAGES, NOTHING, OPEN)
 
 
@@ -26,7 +26,7 @@ def word(prevented: str, less: Effect, solve: Effect, twin: Effect, slow: Reduct
     """Return the word for an arm that hacks by `less` less than its baseline and by `twin` less than its twin, and
     solves by `solve` more than the base model; `slow` is its reduction against the slow training matched to it.
 
-    damages: it hacks less than its baseline and solves less than the base model, both by the interval; does nothing:
+    damages: it hacks less than its baseline and solves less than the base model, both by the interval; adds nothing:
     it hacks no less than its baseline, or no less than its twin, so that the clause fails; delays: it hacks less than
     its baseline, and is no better than the slow training.
     """

@@ -16,6 +16,7 @@ from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
 from projected_grpo.documents.registered import PAGE, registered_commit
 from projected_grpo.documents.sentences import conclusions, expectations
+from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
 from projected_grpo.workflow.timing import job_seconds
 
@@ -134,15 +135,19 @@ def cost(results: Path) -> dict:
 
 
 def run_of(results: Path, preset: str | None, root: Path) -> str:
-    """Return what made a results directory, in words: a preset, or else the default experiment. A ValueError says that
+    """Return what made a results directory, in words: a preset, or else the default experiment. A RunError says that
     its table 1 has another number of replicates than that."""
     files = [root / "config.yaml", *([root / preset] if preset else [])]
     config = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
     said, table = len(config["replicates"]), results / "table1.csv"
     found = pd.read_csv(table)["n_replicates"].iloc[0]
     if found != said:
-        raise ValueError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
+        raise RunError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
     return f"`{preset}`" if preset else "`make table1`, the default experiment"
+
+
+class RunError(UserError, ValueError):
+    """Results that were not made by what is said; one line."""
 
 
 SECTIONS = {
@@ -181,4 +186,7 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
 if __name__ == "__main__":
     if len(sys.argv) not in (3, 4) or sys.argv[1] not in SECTIONS:
         sys.exit(f"usage, in the repository's root: {sys.argv[0]} {'|'.join(SECTIONS)} RESULTS [PRESET]")
-    main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] if len(sys.argv) == 4 else None, Path.cwd())
+    try:
+        main(sys.argv[1], Path(sys.argv[2]), sys.argv[3] if len(sys.argv) == 4 else None, Path.cwd())
+    except UserError as error:
+        sys.exit(f"error: {error}")

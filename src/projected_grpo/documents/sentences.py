@@ -37,16 +37,17 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
 
 def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     """Return the five sentences on a study, each of one outcome, on loopholes that nothing told of where table 3 is
-    there: what prevents, only delays, only damages, what is open or does nothing, and what was not `expected`."""
+    there: what prevents, only delays, only damages, what is open or adds nothing, and what was not `expected`. More
+    steps may show a delay of what is open otherwise."""
     if (folder / "table3.csv").exists():
         (table, words), suffix = signals(folder), HELD_OUT
         where = _of_unknown(table)
     else:
         table, words, suffix = first_table(folder), _outcomes(folder / "h1.json"), ""
         where = "Where pairs, signals and teacher pool know every loophole"
-    words = {arm: word for arm, word in words.items() if arm in table.index}
+    words = {arm: DELAYS if _fades(folder, table, arm, word, suffix) else word for arm, word in words.items()}
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
-    rest = [f"{_named(words, word)} {does}" for word, does in ((OPEN, "are open"), (NOTHING, "do nothing"))]
+    rest = [f"{word}: {_named(words, word)}" for word in (OPEN, NOTHING)]
     against = "; ".join(f"`{arm}` {_rates(table, arm, suffix)}" for arm in baselines(table))
     return [
         f"**What prevents.** {where} ({against}):"
@@ -138,12 +139,24 @@ def _more_steps(folder: Path) -> str:
     )
 
 
+def _shrinks(folder: Path) -> list[str]:
+    """Return the arms whose effect is shown to be smaller after more steps."""
+    answers = json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
+    return [arm for arm, answer in answers.items() if answer == PRESENT]
+
+
 def _shrinking(folder: Path) -> str:
-    """Name the arms whose effect is shown to be smaller after more steps; nothing where these were not run."""
+    """Name these arms; nothing where more steps were not run."""
     if not (folder / "horizon.json").exists():
         return ""
-    answers = json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
-    return f" The effect shrinks with more steps in {_listed([arm for arm, a in answers.items() if a == PRESENT])}."
+    return f" The effect shrinks with more steps in {_listed(_shrinks(folder))}."
+
+
+def _fades(folder: Path, table: pd.DataFrame, arm: str, word: str, suffix: str) -> bool:
+    """Whether an open arm that hacks less than its baseline, by the interval, is one that more steps show to delay."""
+    if word != OPEN or not (folder / "horizon.json").exists():
+        return False
+    return arm in _shrinks(folder) and bool(table.at[arm, f"hack_diff{suffix}_high"] < 0)
 
 
 def _surprises(words: Mapping[str, str], expected: Mapping[str, str]) -> str:

@@ -24,7 +24,7 @@ def fits(model) -> bool:
 def proceed(model, rows: Rows, uniforms: torch.Tensor, temperature: float, ends: Sequence[int], told: Callable) -> None:
     """Continue all rows to the end of the last one, and tell of each soon after it is complete."""
     step, grid = fixed_step(model, rows, uniforms, temperature)
-    next_token = step  # while `step` itself, which owns the memory that its graph works on, lives as long
+    next_token = step  # `step` stays: it owns the memory that its graph works on
     waiting, tokens = set(range(len(grid))), grid.shape[1]
     for t in range(1, tokens + 1):
         if t == 2:
