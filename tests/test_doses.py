@@ -44,6 +44,7 @@ def test_the_rule(rows, chosen):
 def with_doses(**arms):
     config = copy.deepcopy(CONFIG)
     config["arms"]["probe_penalise"]["strength"] = 2
+    config["signals"]["probe"]["fpr"] = 0.05
     config["arms"] |= arms
     config["tables"]["doses"] = ["base", "vanilla", "probe_penalise", *arms]
     return config
