@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from projected_grpo.reporting.format import interval, percent
-from projected_grpo.reporting.verdicts import said
+from projected_grpo.reporting.verdicts import by_word
 
 SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
 OF_TABLES = {
@@ -69,10 +69,8 @@ def screen(results: Path, config: str | None) -> str:
         f"  {row['arm']:<{wide}} {percent(row['hack']):>7} {percent(row['solve']):>8}   {interval(row, 'hack_diff')}"
         for _, row in table.iterrows()
     ]
-    judged = [
-        f"  {arm}: " + ", ".join(f"{name} {said(result)}" for name, result in claim.items())
-        for arm, claim in verdicts["claims"].items()
-    ]
+    outcomes = by_word(verdicts["outcomes"]) if verdicts["outcomes"] else {}
+    judged = [f"  {word}: {', '.join(arms) or 'none'}" for word, arms in outcomes.items()]
     after = [f"Next: make report CONFIG={shlex.quote(config)}   (all of it as one page, report.html)"] if config else []
     made = [results / name for name in ("table1.md", "figures", "pages/table1.html")]
     single = " (with one, nothing is decided)" if verdicts["n_replicates"] == 1 else ""
@@ -81,7 +79,7 @@ def screen(results: Path, config: str | None) -> str:
             f"\nTable 1: deployed model, held-out problems, mean over {verdicts['n_replicates']} replicate(s){single}",
             f"  {'arm':<{wide}} {'hack %':>7} {'solve %':>8}   hack minus its baseline's, in points",
             *rows,
-            "Verdicts: H1 hacks far less at matched solve; H1s and because of V; H2 as little as the base model",
+            "What each intervention did, in the words of the README:",
             *(judged or ["  no arm of this table is an intervention"]),
             f"To read and look at: {', '.join(str(path) for path in made if path.exists())}",
             *after,

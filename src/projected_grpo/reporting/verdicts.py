@@ -66,13 +66,16 @@ def outcomes_mean() -> dict[str, str]:
     }
 
 
-def outcome_lines(outcomes: Mapping[str, str]) -> str:
-    """Return one line per word with the interventions that it is said of, {arm: word}; the first one always."""
+def by_word(outcomes: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the interventions of {arm: word} by the word that is said of them; the first word always."""
     said_of = {word: [arm for arm, said in outcomes.items() if said == word] for word in (*WORDS, UNMEASURED)}
+    return {word: arms for word, arms in said_of.items() if arms or word == PREVENTS}
+
+
+def outcome_lines(outcomes: Mapping[str, str]) -> str:
+    """Return `by_word` as the lines of a list."""
     return "\n".join(
-        f"- **{word}**: {', '.join(f'`{arm}`' for arm in arms) or 'none'}"
-        for word, arms in said_of.items()
-        if arms or word == PREVENTS
+        f"- **{word}**: {', '.join(f'`{arm}`' for arm in arms) or 'none'}" for word, arms in by_word(outcomes).items()
     )
 
 
