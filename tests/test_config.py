@@ -706,6 +706,9 @@ def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]
     assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
     assert more["erase_update_onesided"]["alone"] == ["erase_update_onesided_alone"]
+    del study["arms"]["vanilla_cold"]["intervention"]  # a default that is left out sets no arm apart
+    assert "vanilla_cold" in claims(with_twins(study), "table1")["erase"]["slow"]
+    assert evaluation_settings(study, "vanilla_cold")["every"] == study["evaluation"]["stops_every"]
     assert more["route_rollout"]["screen"] == "screen_rollout"
     doses = [f"vanilla_{dose}_alone" for dose in ("slow", "slower", "slowest", "cold")]
     assert more["erase_alone"]["slow"] == doses

@@ -30,6 +30,7 @@ from projected_grpo.artifacts.schemas.evaluation import EVALUATION
 from projected_grpo.artifacts.schemas.train import steps_schema
 from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
+from projected_grpo.reporting.plane import hack_against_solve
 from projected_grpo.reporting.table1 import controls_grid, render_markdown
 
 NOTE = "A model of the phenomenon, not of Qwen3-4B."
@@ -217,10 +218,21 @@ def test_groups_follow_from_claims_and_baselines(study):
         *("vanilla", "erase", "erase_k4", "erase_update", "route")
     ]
     assert groups["base"] == "base model" == GROUPS[0]
-    assert groups["erase_random"] == "direction controls"
+    assert groups["erase_random"] == "twins and controls"
     assert groups["vanilla_slow"] == "slow controls"
     assert groups["vanilla_alone"] == groups["erase_alone"] == "without a teacher pool"
     assert groups["no_loophole"] == "honest ceiling"
+    claims = study.claims | {"erase_alone": Claim(())}
+    assert group(dataclasses.replace(study, claims=claims), "erase_alone") == "without a teacher pool"
+
+
+def test_every_arm_but_base_and_ceiling_has_a_path_in_the_plane(study):
+    claims = study.claims | {"erase_alone": Claim((), ("vanilla_slow",))}
+    figure = hack_against_solve(dataclasses.replace(study, claims=claims), NOTE)
+    named = {panel.get_title(): {text.get_text().split(" (step")[0] for text in panel.texts} for panel in figure.axes}
+    assert {arm for arm in study.arms if "alone" in arm} <= named["without a teacher pool"]
+    assert "erase_alone" not in named["interventions"]
+    assert set(study.arms) - {"base", "no_loophole"} <= set().union(*named.values())
 
 
 def test_overlaps_stand_beside_their_measured_null(study, table):
@@ -404,7 +416,7 @@ def test_directions_are_read_and_stand_beside_chance(tmp_path, study):
 
 def test_a_group_without_arms_is_not_shown():
     text = render(synthetic.make(arms=("vanilla", "erase_k4", "erase"), replicates=(1, 2)))
-    assert "**interventions**" in text and "direction controls" not in text
+    assert "**interventions**" in text and "twins and controls" not in text
 
 
 def test_a_small_table_claims_nothing_that_it_does_not_hold():

@@ -30,7 +30,7 @@ MEASURED = "overlap_student/"  # before the name of a direction: a run's overlap
 BASE, INTERVENTIONS, CONTROLS, SLOW, ALONE, CEILING = GROUPS = (
     "base model",
     "interventions",
-    "direction controls",
+    "twins and controls",
     "slow controls",
     "without a teacher pool",
     "honest ceiling",
@@ -145,13 +145,15 @@ class Study:
         return any(key[0] == arm and key[2] == "trained" for key in self.views)
 
 
-def group(study: Study, arm: str) -> str:
-    """Return the arm's group in GROUPS, which follows from the claims and the baselines.
+def is_main(study: Study, arm: str) -> bool:
+    """Whether the arm is held against the study's first baseline; else it was trained without a teacher pool."""
+    first = next(iter(study.arms.values())).baseline
+    main = next((name for name, spec in study.arms.items() if spec.baseline == name), first)
+    return study.arms[arm].baseline == main
 
-    An arm held against another baseline than the claimed interventions are (than the first arm is, where no claim
-    names an arm of the study) was trained without a teacher pool.
-    """
-    claimed = [name for name in study.claims if name in study.arms] or list(study.arms)[:1]
+
+def group(study: Study, arm: str) -> str:
+    """Return the arm's group in GROUPS, which follows from the claims and the baselines."""
     if arm == study.base:
         return BASE
     if arm == study.ceiling:
@@ -160,9 +162,7 @@ def group(study: Study, arm: str) -> str:
         return CONTROLS
     if any(arm in claim.slow for claim in study.claims.values()):
         return SLOW
-    if study.arms[arm].baseline in {study.arms[name].baseline for name in claimed}:
-        return INTERVENTIONS
-    return ALONE
+    return INTERVENTIONS if is_main(study, arm) else ALONE
 
 
 def read_study(

@@ -4,12 +4,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import frontier, last_of_replicates, path
-from projected_grpo.analysis.study import BASE, CEILING, GROUPS, Study, group
+from projected_grpo.analysis.study import ALONE, BASE, CEILING, GROUPS, Study, group, is_main
 from projected_grpo.reporting.canvas import HALO, INK, LINES, ORANGE, PALE, evaluated, titled
 
 
 def hack_against_solve(study: Study, note: str) -> Figure:
-    """Draw every arm's path in the plane of solve and hack, a panel per group, with its baseline's early stops.
+    """Draw every arm's path in the plane of solve and hack, a panel per group, and one for all that was trained without
+    a teacher pool, with its baseline's early stops.
 
     Every replicate is a small dot at its last step, the mean a large one; the base model is a point in every panel.
     An arm's path is of its own checkpoints, of which a baseline has more. The shade is what stopping the baseline early
@@ -17,7 +18,9 @@ def hack_against_solve(study: Study, note: str) -> Figure:
     samples (the table's (b) chooses the stop for every replicate apart and measures it on other samples).
     """
     drawn = [name for name in GROUPS if name not in (BASE, CEILING)]
-    members = {name: [arm for arm in study.arms if group(study, arm) == name] for name in drawn}
+    place = {arm: group(study, arm) for arm in study.arms}
+    place |= {arm: ALONE for arm, name in place.items() if name in drawn and not is_main(study, arm)}
+    members = {name: [arm for arm in study.arms if place[arm] == name] for name in drawn}
     members = {name: arms for name, arms in members.items() if arms}
     rows = (len(members) + 1) // 2
     caption = (

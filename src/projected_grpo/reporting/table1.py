@@ -76,13 +76,12 @@ def render_markdown(
 
 
 def headline(table: pd.DataFrame) -> str:
-    """Return the rates and the differences (a), (b), (c) of every arm, by group, the base model first."""
+    """Return the rates and the differences (a), (b), (c) of every arm, by group and baseline, the base model first."""
     head = ["arm", "hack %", "solve %", "(a) hack", "(a) solve", "(b) early stopping", "(c) to the ceiling"]
     rows = []
-    for name in GROUPS:
-        members = table[table["group"] == name]
-        if len(members):
-            rows.append([_group(name, members), *[""] * (len(head) - 1)])
+    by_group = table.sort_values("group", key=lambda names: names.map(GROUPS.index), kind="stable")
+    for (name, baseline), members in by_group.groupby(["group", "baseline"], sort=False, dropna=False):
+        rows.append([_group(name, baseline, members), *[""] * (len(head) - 1)])
         for _, row in members.iterrows():
             rows.append(
                 [
@@ -118,10 +117,9 @@ def marks() -> str:
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one replicate."""
 
 
-def _group(name: str, members: pd.DataFrame) -> str:
-    baselines = ", ".join(members["baseline"].dropna().unique())
+def _group(name: str, baseline: str | None, members: pd.DataFrame) -> str:
     steps = ", ".join(str(step) for step in sorted(members["last_step"].unique()))
-    return f"**{name}** ({f'baseline {baselines}, ' if baselines else ''}{steps} steps)"
+    return f"**{name}** ({'' if pd.isna(baseline) else f'baseline {baseline}, '}{steps} steps)"
 
 
 def _judged(verdicts: Mapping, threats: Sequence[Threat]) -> tuple[str, ...]:

@@ -4,11 +4,17 @@ Like config.py it imports nothing heavy, and no stage imports it.
 """
 
 from collections.abc import Mapping
+from dataclasses import MISSING, fields
 
-from projected_grpo.method.settings import KNOWS
+from projected_grpo.method.settings import KNOWS, Arm, Intervention
 
 COMPARED = ("baseline", "slow")  # what an arm is held against: it trains the same without them
 UNUSED = ("slow", "measures", "twin")  # of an arm, which its training does not use: they set no arm apart
+# what an arm is where the config says nothing
+_SETTINGS = [field for part in (Arm, Intervention) for field in fields(part) if field.default is not MISSING]
+ARM = {"intervention": "none"} | {
+    field.name: field.default for field in _SETTINGS if field.name not in ("kind", *UNUSED)
+}
 # what a direction is where the config says nothing
 DIRECTION = {
     "subset": "all",
@@ -153,6 +159,12 @@ def subset_of(config: Mapping, arm: str) -> str:
 def training_spec(config: Mapping, arm: str) -> dict:
     """Return what training depends on of an arm besides its train settings: not the arm that it is compared with."""
     return without_keys(config["arms"][arm], *COMPARED, *config["train"])
+
+
+def whole_spec(config: Mapping, arm: str) -> dict:
+    """Return all that sets an arm apart, flat and with its defaults: what it is trained with, and its baseline."""
+    own = without_keys(config["arms"][arm], *UNUSED)
+    return ARM | train_settings(config, arm) | own | {"baseline": baseline(config, arm)}
 
 
 def without_keys(spec: Mapping, *keys: str) -> dict:

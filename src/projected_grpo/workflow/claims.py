@@ -2,9 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from projected_grpo.method.settings import build_arm
 from projected_grpo.workflow.arms import (
-    UNUSED,
     baseline,
     direction_of,
     is_base,
@@ -12,8 +10,7 @@ from projected_grpo.workflow.arms import (
     knows,
     signal_of,
     steps_of,
-    train_settings,
-    training_spec,
+    whole_spec,
     without_keys,
 )
 
@@ -36,7 +33,7 @@ def controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     control of its own; the twin first."""
 
     def use(arm: str) -> dict:
-        return without_keys(config["arms"][arm], "direction", *UNUSED)
+        return without_keys(whole_spec(config, arm), "direction")
 
     own = config["arms"][name].get("direction")
     found = [other for other in arms if config["arms"][other].get("twin_of") == name]
@@ -53,7 +50,7 @@ def slow_controls(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
     milder = ("lr_scale", "temperature")
 
     def use(arm: str) -> dict:
-        return without_keys(config["arms"][arm], *milder, *UNUSED) | {"baseline": baseline(config, arm)}
+        return without_keys(whole_spec(config, arm), *milder)
 
     alike = [other for other in arms if use(other) == use(against)]
     return [other for other in alike if other != against and any(key in config["arms"][other] for key in milder)]
@@ -96,7 +93,7 @@ def without_quarantine(config: Mapping, name: str, arms: Iterable[str]) -> str |
     changed = {key: other for key, (routed, other) in routes.items() if spec.get(key) == routed}
 
     def use(arm: str) -> dict:
-        return without_keys(config["arms"][arm], "quarantine_rank", "ablated", *UNUSED)
+        return without_keys(whole_spec(config, arm), "quarantine_rank", "ablated")
 
     return next((other for other in arms if changed and use(other) == use(name) | changed), None)
 
@@ -118,11 +115,11 @@ def claims(config: Mapping, table: str) -> dict[str, dict]:
 
 
 def _alone(config: Mapping, name: str, arms: Iterable[str]) -> list[str]:
-    spec = config["arms"][name]
-    if not spec.get("mix"):
-        return []
-    wanted = without_keys(spec, "mix", "baseline", *UNUSED)
-    return [other for other in arms if without_keys(config["arms"][other], "baseline", *UNUSED) == wanted]
+    def use(arm: str) -> dict:
+        return without_keys(whole_spec(config, arm), "baseline")
+
+    own = use(name)
+    return [other for other in arms if own["mix"] and use(other) == own | {"mix": 0}]
 
 
 def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
@@ -137,18 +134,16 @@ def ablations(config: Mapping, table: str) -> dict[str, dict[str, str]]:
         for other in tested[:place]:
             one, rival = _settings(config, name), _settings(config, other)
             changed = [key for key in {**rival, **one} if one.get(key) != rival.get(key)]
-            if len(changed) == 1 and changed != ["kind"]:
+            if len(changed) == 1 and changed != ["intervention"]:
                 found[name] = {"of": other, "factor": f"{changed[0]}: {one.get(changed[0])}"}
                 break
     return found
 
 
 def _settings(config: Mapping, name: str) -> dict:
-    """Return everything that an arm is trained with, its V's settings one by one, and its baseline."""
-    built = build_arm(name, training_spec(config, name))
-    own = without_keys(vars(built), "name", "intervention", "direction", *UNUSED) | vars(built.intervention)
+    """Return all that sets an arm apart, its V's settings one by one."""
     direction = {f"direction.{key}": value for key, value in (direction_of(config, name) or {}).items()}
-    return own | direction | train_settings(config, name) | {"baseline": baseline(config, name)}
+    return without_keys(whole_spec(config, name), "direction") | direction
 
 
 def dose_families(config: Mapping) -> dict[str, dict]:
@@ -168,11 +163,10 @@ def dose_families(config: Mapping) -> dict[str, dict]:
 
 def _dosed(config: Mapping, name: str, key: str) -> tuple[float | None, dict]:
     """Return an arm's dose, or None, and the rest of it, its signal's settings among it."""
-    spec = {"intervention": "none"} | without_keys(config["arms"][name], *UNUSED)
-    rest = spec | {"signal": signal_of(config, name)}
-    dose = rest["signal"].get(key) if rest["signal"] else None
+    rest = whole_spec(config, name) | {"signal": signal_of(config, name)}
     if key in rest:
         return rest[key], without_keys(rest, key)
+    dose = rest["signal"].get(key) if rest["signal"] else None
     return dose, rest if dose is None else rest | {"signal": without_keys(rest["signal"], key)}
 
 
@@ -188,9 +182,10 @@ def is_tested(config: Mapping, name: str) -> bool:
 def short_arms(config: Mapping) -> dict[str, str | None]:
     """Return {arm of the horizon: the arm that differs by its number of steps alone, or None}."""
     plain = [name for name, spec in config["arms"].items() if "steps" not in spec]
-    aside = ("baseline", "steps", "twin_of", *UNUSED)
+    aside = ("baseline", "steps", "twin_of")
     specs = {
-        name: {**without_keys(spec, *aside), "is twin": "twin_of" in spec} for name, spec in config["arms"].items()
+        name: {**without_keys(whole_spec(config, name), *aside), "is twin": "twin_of" in spec}
+        for name, spec in config["arms"].items()
     }
     return {
         name: next((other for other in plain if specs[other] == specs[name]), None)
