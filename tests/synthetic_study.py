@@ -163,7 +163,7 @@ def with_signals() -> Study:
     made = make(WITH_SIGNALS, claims={"erase": Claim(("erase_random",), ("vanilla_slow",))}, ceiling=None)
     arms, training = dict(made.arms), {}
     for name, (signal, action, knows) in SIGNALS.items():
-        arms[name] = replace(arms[name], signal=signal, action=action, knows=knows)
+        arms[name] = replace(arms[name], signal=signal, action=action, knows=knows, tested=True)
     for name, log in made.training.items():
         value = np.full(log["step"].shape, 0.25 if name in SIGNALS else np.nan)
         training[name] = log | dict.fromkeys((*QUALITY, *HELD_OUT_QUALITY), value)

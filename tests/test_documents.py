@@ -115,17 +115,20 @@ def test_the_sentences_follow_the_numbers(copy):
     table.loc["base", ["hack", "solve", "hack_diff", "solve_diff"]] = 0.02, 0.4, -0.29, 0.2
     table.reset_index().to_csv(copy / "table1.csv", index=False)
     text = readme.findings(copy)
-    assert "What came out of `presets/study.yaml` (3 jobs, which took 1.5 hours together, several" in text
+    assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours summed over jobs, on a computer)" in text
     assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
     assert "| `vanilla` | 12.3 |" in text
-    assert "The base model, not trained at all, hacks 2.0% and solves 40.0%" in text
+    assert "; the base model, not trained at all, hacks 2.0% and solves 40.0%; trained where nothing" in text
     assert "| `base` | 2.0 | 40.0 |" in text
     assert (
         "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
         " 50.0%, its twin hacks 60.0% and solves 10.0%; **delays**: `erase_update`; **open**: `route`." in text
     )
     unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
-    assert f"{unknown} **prevents**: none; **damages**: `erase`." in text  # erase_update is told the truth
+    assert f"{unknown} **prevents**: none; **damages**: `erase`. Whether an arm's twin" in text  # the other is told all
+    answer = pd.read_csv(copy / "table3.csv").set_index("arm").loc["erase", "primary"]
+    said = {"holds": "holds for {}, fails for none, and is open for none", "fails": "holds for none, fails for {}, and"}
+    assert f"at matched solve: it {said[answer].format('`erase`')}" in text
     long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
     assert (
         f"4. After 96 steps (3 replicates) `vanilla` hacks {100 * long['hack']:.1f}% and solves"
@@ -134,7 +137,8 @@ def test_the_sentences_follow_the_numbers(copy):
     )
     assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
     assert "6. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
-    assert "7. With 3 replicates a difference in hack of less than about" in text
+    assert re.search(r"7\. V makes up \d+\.\d% of the norm of `vanilla`'s live gradient, and the best", text)
+    assert "8. With 3 replicates the interval of a difference in hack reaches about" in text
 
 
 def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
@@ -146,26 +150,29 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     rows.loc["erase", ["hack_held_out", "solve_held_out"]] = 0.01, 0.5
     rows.loc["erase_random", ["hack_held_out", "solve_held_out"]] = 0.7, 0.25
     rows.reset_index().to_csv(copy / "table3.csv", index=False)
-    said = sentences.conclusions(copy, {"erase": "delays", "erase_update": "prevents", "route": "delays"})
+    judged(copy, "h1.json", {"erase": "open", "route": "open"})
+    said = sentences.conclusions(copy, {"erase": "delays", "route": "damages", "nobody": "delays"})
     assert [re.match(r"\*\*([\w ]+)\.\*\*", sentence)[1] for sentence in said] == [
+        "The primary comparison",
         "What prevents",
-        "What only delays",
+        "What only slows",
         "What only damages",
         "What remains open",
         "What surprised",
     ]
-    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0%." in said[0]
-    assert said[1] == "**What only delays.** none. The effect shrinks with more steps in `route`."
-    assert said[2] == "**What only damages.** none." and "open: none; adds nothing: none. With 3" in said[3]
-    assert said[4] == (
-        "**What surprised.** Of 1 expectations 0 came true: `erase` was expected to be one that delays, and prevents."
+    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0%." in said[1]
+    assert said[2] == "**What only slows.** none. The effect shrinks with more steps in none."  # of route nobody asks
+    assert said[3] == "**What only damages.** none." and "**What remains open.** none. With 3" in said[4]
+    assert said[5] == (
+        "**What surprised.** Of 2 expectations 0 came true; otherwise: `erase` (expected: delays; found: prevents);"
+        " `route` (expected: damages; found: delays, every loophole known). Not in these tables: `nobody`."
     )
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     judged(copy, "h1.json", {"erase": "delays", "route": "open"})
     said = sentences.conclusions(copy, {})
     assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
-    assert "`erase` hacks" in said[1] and "open: `route`; adds nothing: none." in said[3]
+    assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`. With")
     assert said[4].endswith("Nothing was registered for this run.")
 
 
@@ -178,8 +185,10 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
     table.reset_index().to_csv(copy / "table1.csv", index=False)
     judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
     said = sentences.conclusions(copy, {"erase": "delays"})
-    assert said[1].startswith("**What only delays.** `erase` hacks") and "`route`" in said[2]
-    assert "open: `erase_update`;" in said[3] and "1 came true: all." in said[4]
+    assert said[1].startswith("**What only slows.** `erase` hacks") and "`route`" in said[2]
+    assert said[3].startswith("**What remains open.** `erase_update`.") and "1 came true; otherwise: none." in said[4]
+    text = readme.findings(copy)
+    assert "**delays**: `erase`;" in text and "**open**: `erase_update`." in text  # the README says the same
 
 
 def test_the_preregistered_expectations_are_read_from_their_page():
@@ -211,7 +220,7 @@ def test_what_a_run_did_not_make_is_not_said(copy):
     for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     text = readme.findings(copy)
-    assert "On a loophole" not in text and "More steps" not in text and "6. " not in text
+    assert "On a loophole" not in text and "More steps" not in text and "7. " not in text
     assert "run/horizon.md" not in results.run(copy)
 
 

@@ -190,7 +190,7 @@ def test_the_smallest_effect_is_half_the_interval_of_the_row_in_the_middle(study
     widths = sorted(((table["hack_diff_high"] - table["hack_diff_low"]) / 2).dropna())
     assert smallest_effect(table) == pytest.approx(np.median(widths))
     text = render(study)
-    assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
+    assert f"reaches about {100 * smallest_effect(table):.0f} points" in text
     assert math.isnan(smallest_effect(table.loc[["vanilla"]]))
 
 
@@ -208,7 +208,7 @@ def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(stu
     lines = delays(study, study, {"erase": "erase", "vanilla_slow": "vanilla_slow"})
     text = render_horizon(table.reset_index(), judged, lines, sizes(study), NOTE)
     assert "## Does the effect shrink?" in text and "| the effect shrinks with more steps | vanilla_slow |" in text
-    assert f"can show is about {100 * smallest_effect(table):.0f} points" in text
+    assert f"reaches about {100 * smallest_effect(table):.0f} points" in text
     assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
 
 

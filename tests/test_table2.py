@@ -179,7 +179,7 @@ def test_the_page_and_the_picture_show_every_fold_and_arm(studies):
         assert word in text
     held = table[table["modes"] == "held out"]
     single, together = (smallest_effect(held[(held["fold"] == "all") == pooled]) for pooled in (False, True))
-    assert f"can show is about {100 * single:.0f} points" in text and together < single
+    assert f"reaches about {100 * single:.0f} points" in text and together < single
     assert f"Of all folds together: {100 * together:.0f} points" in text
     assert "better than slow and cold training" in text and "slow or cold training, vanilla_slow, minus" in text
     assert "by Holm: the p against the twin" in text

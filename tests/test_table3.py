@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
+from projected_grpo.analysis.statistics import Effect
 from projected_grpo.analysis.study import StudyError, in_turn, restrict, sizes
 from projected_grpo.analysis.table1 import table1
-from projected_grpo.analysis.table3 import table3, verdicts
-from projected_grpo.reporting.table3 import arm_grid, crossed, render_table3
+from projected_grpo.analysis.table3 import primary, table3, verdicts
+from projected_grpo.reporting.table3 import arm_grid, crossed, primary_grid, render_table3
 
 ARMS = synthetic.WITH_SIGNALS
 TWINS = {"erase": "erase_random"}
@@ -65,6 +66,34 @@ def test_held_out_numbers_are_of_each_replicates_own_mode(study):
     assert rows.loc["erase", "twin_diff_held_out"] == pytest.approx(less, abs=2e-6)
     assert rows.loc["erase", "outcome_held_out"] == verdicts(study, TURNS)["outcomes"]["erase"]
     assert pd.isna(rows.loc["vanilla", "outcome_held_out"])
+
+
+def effect(estimate, sem=0.05):
+    return Effect(estimate, estimate - 3 * sem, estimate + 3 * sem, sem, 0.04, 3)
+
+
+@pytest.mark.parametrize(
+    ("less", "p", "solve", "answer"),
+    [
+        (0.3, 0.01, 0.0, "holds"),
+        (0.3, 0.01, -0.10, "holds"),  # matched: at most 10 points below
+        (0.3, 0.01, -0.12, "open"),
+        (0.3, 0.01, -0.16, "fails"),
+        (0.3, 0.06, 0.0, "open"),  # by the Holm-adjusted p, though its own is 0.04
+        (0.04, 0.9, 0.0, "fails"),  # within one SEM
+    ],
+)
+def test_the_primary_comparison_is_the_twins_at_matched_solve(less, p, solve, answer):
+    assert primary(effect(less), p, effect(solve)) == answer
+
+
+def test_the_primary_comparison_of_every_arm_with_a_twin_is_in_table_and_page(study):
+    table = table3(study, TURNS, verdicts(study, TURNS))
+    rows = table.set_index("arm")
+    assert list(rows.index[rows["primary"].notna()]) == ["erase"] and rows.loc["erase", "primary"] == "holds"
+    line = next(line for line in primary_grid(table).splitlines() if line.startswith("| `erase` |"))
+    assert line.endswith("| holds |") and f"| {rows.loc['erase', 'twin_diff_held_out_p_holm']:.3f} |" in line
+    assert primary_grid(table.assign(primary=None)) == "With one replicate there is none."
 
 
 def test_another_mode_may_stand_in_another_order_of_replicates(study):

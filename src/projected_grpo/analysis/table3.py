@@ -3,8 +3,8 @@
 1. V, signals and teacher pool of a replicate know all modes but one, each mode in turn; training has all. What is said
    of held-out modes is said of each replicate's own: its base model and its mode vary together, and the intervals hold
    both.
-2. The primary comparison is the arm's twin minus the arm in hack on the held-out modes, Holm-corrected over the arms.
-   H1, H1s and H2 are judged there too.
+2. The primary comparison is the arm's twin minus the arm in hack on the held-out modes, Holm-corrected over the arms,
+   at a solve rate that is matched there (rules 1 and 2 of judgement.py). H1, H1s and H2 are judged there too.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,14 @@ from math import nan
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.statistics import NO_EFFECT, holm
+from projected_grpo.analysis.judgement import above_nothing, solve_kept, together
+from projected_grpo.analysis.statistics import NO_EFFECT, Effect, holm
 from projected_grpo.analysis.study import Study, in_turn, mean
 from projected_grpo.analysis.table1 import above_base, columns, final_difference, rounded, table1, twin_difference
 from projected_grpo.analysis.threats import dominance
 from projected_grpo.analysis.verdicts import h1
 
+HELD_OUT = "_held_out"  # after the name of a rate or a difference: on the modes that nothing told of
 QUALITY = ("flagged_student", "flag_precision", "flag_recall", "flag_false_positives")
 HELD_OUT_QUALITY = ("flag_recall/heldout", "flag_false_positives/heldout")
 
@@ -30,17 +32,34 @@ def table3(study: Study, modes: Mapping[int, str], judged: Mapping) -> pd.DataFr
     signal, action, knows (0 M P T O); the flagged share of the live rollouts and the flags' quality by true verdicts,
     means over the steps and replicates, on the held-out modes too (`/heldout`). `_held_out`: rates, differences as in
     table 1, and hack minus the base model's (`base_hack_diff_`) on the held-out modes; `dominated_by` names what hacks
-    less and solves more there, `outcome_held_out` is the word of outcomes.py there. hack_quarantine_X and
-    solve_quarantine_X are of the subset, at the factor X on the quarantine.
+    less and solves more there, `outcome_held_out` is the word of outcomes.py there, `primary` the answer to the primary
+    comparison. hack_quarantine_X and solve_quarantine_X are of the subset, at the factor X on the quarantine.
     """
     unknown = in_turn(study, modes)
-    own = pd.DataFrame([{**_own(study, arm), **_held_out(unknown, arm), **_scaled(study, arm)} for arm in study.arms])
+    twins = {arm: twin_difference(unknown, arm) for arm in study.arms}
+    solves = {arm: final_difference(unknown, arm, unknown.baseline(arm), "solve") for arm in study.arms}
+    own = pd.DataFrame(
+        [
+            {**_own(study, arm), **_held_out(unknown, arm, twins[arm], solves[arm]), **_scaled(study, arm)}
+            for arm in study.arms
+        ]
+    )
     own["outcome_held_out"] = [judged["outcomes"].get(arm) for arm in study.arms]
     tested = own["twin_diff_held_out_p"].notna() & np.array([spec.tested for spec in study.arms.values()])
     place = own.columns.get_loc("twin_diff_held_out_p") + 1
     own.insert(place, "twin_diff_held_out_p_holm", nan)
     own.loc[tested, "twin_diff_held_out_p_holm"] = holm(own.loc[tested, "twin_diff_held_out_p"])
+    own["primary"] = [
+        primary(twins[arm], p, solves[arm]) if pd.notna(p) else None
+        for arm, p in zip(study.arms, own["twin_diff_held_out_p_holm"], strict=True)
+    ]
     return rounded(pd.concat([table1(study), own], axis=1))
+
+
+def primary(twin: Effect, p: float, solve: Effect) -> str:
+    """Return the answer to the primary comparison, of the twin's hack minus the arm's with its Holm-adjusted p, and of
+    the arm's solve minus its baseline's."""
+    return together([above_nothing(twin, p), solve_kept(solve)]).answer
 
 
 def verdicts(study: Study, modes: Mapping[int, str]) -> dict:
@@ -54,13 +73,13 @@ def _own(study: Study, arm: str) -> dict:
     return said | {name: mean(log[name]) for name in (*QUALITY, *HELD_OUT_QUALITY)}
 
 
-def _held_out(unknown: Study, arm: str) -> dict:
-    final, baseline, twin = unknown.final(arm), unknown.baseline(arm), twin_difference(unknown, arm)
+def _held_out(unknown: Study, arm: str, twin: Effect, solve: Effect) -> dict:
+    final = unknown.final(arm)
     tested = arm in unknown.claims
     return {
         **{f"{name}_held_out": mean(final[name]) for name in ("hack", "solve", "attempted")},
-        **columns("hack_diff_held_out", final_difference(unknown, arm, baseline, "hack")),
-        **columns("solve_diff_held_out", final_difference(unknown, arm, baseline, "solve")),
+        **columns("hack_diff_held_out", final_difference(unknown, arm, unknown.baseline(arm), "hack")),
+        **columns("solve_diff_held_out", solve),
         **columns("twin_diff_held_out", twin),
         "twin_diff_held_out_p": twin.p,
         **columns("base_hack_diff_held_out", above_base(unknown, arm) if unknown.base else NO_EFFECT),

@@ -32,13 +32,13 @@ def marks() -> str:
     """Return what the columns of the short table mean."""
     matched, level = points(judgement.MATCHED), f"{100 * LEVEL:g}%"
     return (
-        f"(a) is the arm's hack rate minus its baseline's, in points, with a {level} decision interval (the wider of a"
-        f" t interval over replicates and a bootstrap over replicates and problems); † solve is more than {matched}"
-        " points below the baseline's. (e) is the hack rate of the arm's twin, the same arm without information"
-        " (where it flags rollouts, it flags as many), minus the arm's. (b) is the arm's solve rate minus the best one"
-        " that its baseline reached at any checkpoint with no more hacking; a baseline's own (b) is what it lost by not"
-        " being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
-        f" {below_base_means()}"
+        f"(a) is the arm's hack rate minus its baseline's, in points; † solve is more than {matched} points below the"
+        " baseline's. (b) is the arm's solve rate minus the best one that its baseline reached at any checkpoint with"
+        " no more hacking, on the problems that are evaluated along the run; a baseline's own (b) is what it lost by"
+        " not being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
+        f" (e) is the hack rate of the arm's twin minus the arm's. Brackets are {level} decision intervals (the wider of"
+        " a t interval over replicates and a bootstrap over replicates and problems), of one comparison each: the words"
+        f" correct for their number, so that an interval of (e) above 0 is not yet an effect. {below_base_means()}"
     )
 
 
@@ -49,12 +49,16 @@ def findings(folder: Path) -> str:
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
-            "What an intervention did is said in one word, by rules fixed before the data; the first that fits:",
+            "An arm's **baseline** is the same training without the intervention: `vanilla`, or `vanilla_alone` for"
+            " `..._alone` and `no_loophole`. Its **twin** is the same arm without information: with a random V, or with"
+            " flags from shuffled labels, as many among the teacher's and the rewarded rollouts as its own and as"
+            " heavy. What an intervention did is said in one word, by rules that are fixed before the study"
+            " ([preregistration](docs/preregistration.md)); the first that fits:",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",
-            f"What came out of {source['run']} ({source['jobs']} jobs, which took {source['hours']:.1f} hours together,"
-            f" several at a time, on {source['machine']}):",
+            f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on"
+            f" {source['machine']}):",
             "",
             *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["outcomes"]), 1)),
             "",
@@ -70,7 +74,8 @@ def findings(folder: Path) -> str:
 
 
 def headline(table: pd.DataFrame, interventions: Iterable[str]) -> str:
-    """Return the base model, the baselines with their slow and cold controls and interventions, and the ceiling."""
+    """Return rows of the base model, of the baselines with their slow and cold controls and interventions, and of the
+    ceiling."""
     first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
     rows = []
     for arm in [*first, *beside_baselines(table, interventions, baselines(table)), *last]:
@@ -81,8 +86,8 @@ def headline(table: pd.DataFrame, interventions: Iterable[str]) -> str:
                 percent(row["hack"]),
                 percent(row["solve"]) + below_base(row),
                 interval(row, "hack_diff") + unmatched(row),
-                interval(row, "twin_diff"),
                 stopped_early(row),
+                interval(row, "twin_diff"),
             ]
         )
-    return grid(["arm", "hack %", "solve %", "(a) hack", "(e) twin's hack more", "(b) early stopping"], rows)
+    return grid(["arm", "hack %", "solve %", "(a) hack", "(b) early stopping", "(e) twin's hack more"], rows)

@@ -10,52 +10,58 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import OPEN, PRESENT, UNMEASURED
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
-from projected_grpo.reporting.format import percent, points_of
+from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.reporting.format import NOTHING as NOT_THERE
+from projected_grpo.reporting.format import interval, percent, points_of
 
 NONE = "none"
-HELD_OUT = "_held_out"  # after a rate of table 3: on loopholes that nothing told of
+KNOWN = "Where pairs, signals and teacher pool know every loophole"
+PRIMARY = "Whether an arm's twin hacks more than the arm on that loophole (Holm-corrected), at matched solve"
+# how the conclusions begin on what has none of the words before
+REST = {
+    OPEN: "",
+    NOTHING: "no effect of its own is shown of ",
+    UNMEASURED: "nothing could be measured of ",
+}
 
 
 def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) -> list[str]:
     """Return what came out: without intervention, of the interventions where every loophole is known and where one is
     not, with more steps, of simpler controls, without a teacher pool, and how much the table can show."""
-    found = [
-        _without_intervention(table),
-        f"Where pairs, signals and teacher pool know every loophole: {_in_words(table, outcomes)}",
-    ]
+    words = _with_delays(folder, table, outcomes)
+    found = [_without_intervention(table), f"{KNOWN}: {_in_words(table, words)}"]
     if (folder / "table3.csv").exists():
-        unknown, words = signals(folder)
-        found.append(f"{_of_unknown(unknown)}: {_in_words(unknown, words, HELD_OUT)}")
+        unknown, judged = signals(folder)
+        said = _in_words(unknown, _with_delays(folder, unknown, judged, HELD_OUT), HELD_OUT)
+        found.append(f"{_of_unknown(unknown)}: {said} {PRIMARY}: {_primary(unknown)}.")
     if (folder / "horizon.csv").exists():
         found.append(_more_steps(folder))
-    return [*found, _simpler(table), *_alone(table, outcomes), _smallest(table)]
+    return [*found, _simpler(table), *_alone(table, outcomes), *_direction(table), _width(table)]
 
 
 def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
-    """Return the five sentences on a study, each of one outcome, on loopholes that nothing told of where table 3 is
-    there: what prevents, only delays, only damages, what is open or adds nothing, and what was not `expected`. More
-    steps may show a delay of what is open otherwise."""
+    """Return the sentences on a study: the primary comparison, and one each for what prevents, only slows, only
+    damages, is open or adds nothing, and was not `expected`; on unknown loopholes where table 3 is there."""
+    known, of_known = first_table(folder), _outcomes(folder / "h1.json")
+    table, words, suffix, where, first = known, of_known, "", KNOWN, []
     if (folder / "table3.csv").exists():
         (table, words), suffix = signals(folder), HELD_OUT
-        where = _of_unknown(table)
-    else:
-        table, words, suffix = first_table(folder), _outcomes(folder / "h1.json"), ""
-        where = "Where pairs, signals and teacher pool know every loophole"
-    words = {arm: DELAYS if _fades(folder, table, arm, word, suffix) else word for arm, word in words.items()}
+        where, first = _of_unknown(table), [f"**The primary comparison.** {PRIMARY}: {_primary(table)}."]
+    words = _with_delays(folder, table, words, suffix)
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
-    rest = [f"{word}: {_named(words, word)}" for word in (OPEN, NOTHING)]
+    rest = [f"{start}{_named(words, word)}" for word, start in REST.items() if word in words.values()]
     against = "; ".join(f"`{arm}` {_rates(table, arm, suffix)}" for arm in baselines(table))
     return [
-        f"**What prevents.** {where} ({against}):"
-        f" {_with_twins(table, told[PREVENTS], suffix)}{'' if told[PREVENTS] else _nearest(table, words, suffix)}.",
-        f"**What only delays.** {_with_twins(table, told[DELAYS], suffix)}.{_shrinking(folder)}",
+        *first,
+        f"**What prevents.** {where} ({against}): {_preventing(table, words, suffix)}.",
+        f"**What only slows.** {_with_twins(table, told[DELAYS], suffix)}.{_shrinking(folder, words)}",
         f"**What only damages.** {_with_twins(table, told[DAMAGES], suffix)}.",
-        f"**What remains open.** {'; '.join(rest)}. {_smallest(table, suffix)}",
-        f"**What surprised.** {_surprises(words, expected)}",
+        f"**What remains open.** {'; '.join(rest) or NONE}. {_width(table, suffix)}",
+        f"**What surprised.** {_surprises(_with_delays(folder, known, of_known) | words, words, expected)}",
     ]
 
 
@@ -86,26 +92,44 @@ def _of_unknown(table: pd.DataFrame) -> str:
     return f"On a loophole that pairs, signals and teacher pool do not know, another one in turn in {n} replicates"
 
 
+def _primary(table: pd.DataFrame) -> str:
+    """Say of which arms the primary comparison holds, and of which it fails; what is told the truth is left out."""
+    answers = table.loc[table["knows"] != "O", "primary"].dropna()
+    said = [f"{answer} for {_listed(list(answers.index[answers == answer]))}" for answer in (HOLDS, FAILS, OPEN)]
+    return f"it {', '.join(said[:-1])}, and is {said[-1]}"
+
+
 def _without_intervention(table: pd.DataFrame) -> str:
-    """Say what training does without an intervention and without loopholes, and what not training does."""
+    """Say what training does without an intervention, what not training does, and training without loopholes."""
     baseline, base = baselines(table)[0], table.index[table["group"] == BASE][0]
-    ceiling = table.index[table["group"] == CEILING][0]
-    return (
-        f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; trained where nothing can be"
-        f" exploited (`{ceiling}`), and then tested where it can, it {_rates(table, ceiling)}. The base model, not"
-        f" trained at all, {_rates(table, base)}: hacking little is easy, hacking little and solving much is not."
+    said = (
+        f"Without an intervention (`{baseline}`), the model {_rates(table, baseline)}; the base model, not trained at"
+        f" all, {_rates(table, base)}"
     )
+    honest = [
+        f"trained where nothing can be exploited (`{arm}`), and then tested where it can, it {_rates(table, arm)}"
+        for arm in table.index[table["group"] == CEILING]
+    ]
+    return "; ".join([said, *honest]) + "."
 
 
 def _in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:
     """Return every word with its arms, those that prevent with their rates and their twin's; if none does, the open one
     that hacks least."""
-    preventing = _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
-    if preventing == NONE:
-        preventing += _nearest(table, words, suffix)
     others = (DELAYS, DAMAGES, NOTHING, OPEN, UNMEASURED)
     rest = [f"**{word}**: {_named(words, word)}" for word in others if word in words.values()]
-    return "; ".join([f"**{PREVENTS}**: {preventing}", *rest]) + "."
+    return "; ".join([f"**{PREVENTS}**: {_preventing(table, words, suffix)}", *rest]) + "."
+
+
+def _preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
+    """Return what prevents, with rates; if nothing does, of what is open the arm that hacks least."""
+    still = [arm for arm, word in words.items() if word == OPEN]
+    if PREVENTS in words.values() or not still:
+        return _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
+    nearest = table.loc[still, f"hack{suffix}"].idxmin()
+    difference = interval(table.loc[nearest], f"twin_diff{suffix}")
+    beside = "" if difference == NOT_THERE else f" ({difference} points more)"
+    return f"{NONE}; of what is open {_with_twins(table, [nearest], suffix)}{beside}"
 
 
 def _with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
@@ -114,15 +138,7 @@ def _with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
         twin = table.at[arm, "twin"]
         beside = f", its twin {_rates(table, twin, suffix)}" if twin in table.index else ""
         shown.append(f"`{arm}` {_rates(table, arm, suffix)}{beside}")
-    return " / ".join(shown) or NONE
-
-
-def _nearest(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
-    """Return the open arm that hacks least, in brackets."""
-    still = [arm for arm, word in words.items() if word == OPEN]
-    if not still:
-        return ""
-    return f" (of what is open, {_with_twins(table, [table.loc[still, f'hack{suffix}'].idxmin()], suffix)})"
+    return "; ".join(shown) or NONE
 
 
 def _named(words: Mapping[str, str], word: str) -> str:
@@ -133,9 +149,10 @@ def _more_steps(folder: Path) -> str:
     """Say what hacks how much after more steps, and whose effect shrank by then."""
     table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
     outcomes = _outcomes(folder / "horizon.json")
+    ending = _shrinking(folder, first_table(folder).index)
     return (
         f"After {table['last_step'].max()} steps ({table['n_replicates'].iloc[0]} replicates) `{baselines(table)[0]}`"
-        f" {_rates(table, baselines(table)[0])}: {_in_words(table, outcomes)}{_shrinking(folder)}"
+        f" {_rates(table, baselines(table)[0])}: {_in_words(table, outcomes)}{ending}"
     )
 
 
@@ -145,31 +162,37 @@ def _shrinks(folder: Path) -> list[str]:
     return [arm for arm, answer in answers.items() if answer == PRESENT]
 
 
-def _shrinking(folder: Path) -> str:
-    """Name these arms; nothing where more steps were not run."""
+def _shrinking(folder: Path, of: Iterable[str]) -> str:
+    """Name those among `of`; nothing where more steps were not run."""
     if not (folder / "horizon.json").exists():
         return ""
-    return f" The effect shrinks with more steps in {_listed(_shrinks(folder))}."
+    return f" The effect shrinks with more steps in {_listed([arm for arm in _shrinks(folder) if arm in of])}."
 
 
-def _fades(folder: Path, table: pd.DataFrame, arm: str, word: str, suffix: str) -> bool:
-    """Whether an open arm that hacks less than its baseline, by the interval, is one that more steps show to delay."""
-    if word != OPEN or not (folder / "horizon.json").exists():
-        return False
-    return arm in _shrinks(folder) and bool(table.at[arm, f"hack_diff{suffix}_high"] < 0)
+def _with_delays(folder: Path, table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> dict[str, str]:
+    """Return the words with those of open arms that more steps show to delay: they hack less than their baseline, by
+    the interval, and the effect shrinks."""
+    shrinking = _shrinks(folder) if (folder / "horizon.json").exists() else []
+    fading = [arm for arm in words if arm in shrinking and table.at[arm, f"hack_diff{suffix}_high"] < 0]
+    return {arm: DELAYS if word == OPEN and arm in fading else word for arm, word in words.items()}
 
 
-def _surprises(words: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """Hold the outcomes against what was expected."""
-    asked = {arm: word for arm, word in expected.items() if arm in words}
-    if not asked:
+def _surprises(words: Mapping[str, str], unknown: Iterable[str], expected: Mapping[str, str]) -> str:
+    """Hold the outcomes against what was expected; those not among `unknown` are of known loopholes alone."""
+    if not expected:
         return "Nothing was registered for this run."
+    asked = {arm: word for arm, word in expected.items() if arm in words}
     otherwise = [
-        f"`{arm}` was expected to be one that {word}, and {f'is {words[arm]}' if words[arm] == OPEN else words[arm]}"
+        f"`{arm}` (expected: {word}; found: {words[arm]}{'' if arm in unknown else ', every loophole known'})"
         for arm, word in asked.items()
         if words[arm] != word
     ]
-    return f"Of {len(asked)} expectations {len(asked) - len(otherwise)} came true: {'; '.join(otherwise) or 'all'}."
+    aside = [arm for arm in expected if arm not in words]
+    missing = f" Not in these tables: {_listed(aside)}." if aside else ""
+    return (
+        f"Of {len(asked)} expectations {len(asked) - len(otherwise)} came true; otherwise:"
+        f" {'; '.join(otherwise) or NONE}.{missing}"
+    )
 
 
 def _simpler(table: pd.DataFrame) -> str:
@@ -185,11 +208,23 @@ def _alone(table: pd.DataFrame, interventions: Iterable[str]) -> list[str]:
     return ["Without a teacher pool, " + "; ".join(f"`{arm}` {_rates(table, arm)}" for arm in arms) + "."]
 
 
-def _smallest(table: pd.DataFrame, suffix: str = "") -> str:
-    n, smallest = table["n_replicates"].iloc[0], points_of(smallest_effect(table, suffix))
+def _direction(table: pd.DataFrame) -> list[str]:
+    """Say what V sees in the first baseline's run, and what the best V that knows nothing of hacks sees there."""
+    row = table.loc[baselines(table)[0]]
+    if pd.isna(row["overlap_null_measured"]):
+        return []
+    return [
+        f"V makes up {percent(row['overlap_student'])}% of the norm of `{row.name}`'s live gradient, and the best of"
+        " the V that know nothing of hacks (random, shuffled, of wrong answers)"
+        f" {percent(row['overlap_null_measured'])}%."
+    ]
+
+
+def _width(table: pd.DataFrame, suffix: str = "") -> str:
+    n, width = table["n_replicates"].iloc[0], points_of(smallest_effect(table, suffix))
     return (
-        f"With {n} replicates a difference in hack of less than about {smallest} cannot be shown, so that what is open"
-        " here may well be there."
+        f"With {n} replicates the interval of a difference in hack reaches about {width} to either side, median"
+        " over the arms: open means undecided, not absent."
     )
 
 

@@ -105,7 +105,7 @@ def below_base_means() -> str:
     """Return what the marks of `below_base` say."""
     return (
         "¶ solve is below the base model's on the same problems and replicates, by the estimate; ¶¶ by the decision "
-        "interval too: training has cost solving."
+        "interval too: there training has cost solving."
     )
 
 
@@ -123,10 +123,10 @@ def stopped_early(row: Mapping) -> str:
 
 
 def smallest_shown(smallest: float) -> str:
-    """Say how large a difference in hack must be for a table to show it."""
+    """Say how precise a table's differences in hack are."""
     if isnan(smallest):
         return "Without an interval no effect, however large, is shown."
-    return f"The smallest (a) in hack that this table can show is about {points_of(smallest)}: half its interval."
+    return f"The interval of (a) in hack reaches about {points_of(smallest)} to either side, median over its rows."
 
 
 def sample_sizes(sizes: Sizes, smallest: float) -> str:

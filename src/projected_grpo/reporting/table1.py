@@ -36,7 +36,14 @@ from projected_grpo.reporting.verdicts import (
     verdict_lines,
 )
 
-_NOT_MODES = {"hack_greedy", "hack_no_hint", "hack_as_trained", "hack_renamed", f"hack_student_last{LAST_STEPS}"}
+_NOT_MODES = {
+    "hack_greedy",
+    "hack_no_hint",
+    "hack_as_trained",
+    "hack_renamed",
+    "hack_asked",
+    f"hack_student_last{LAST_STEPS}",
+}
 
 
 def render_markdown(
@@ -108,8 +115,8 @@ def marks() -> str:
   more hacking than the arm. Above 0, the arm learned something that stopping the baseline early does not buy.
   Lower hack with (b) at or below 0 is damage, not prevention. The stop is chosen on one half of the samples and
   measured on the other, and the other way round, so that luck is not counted as a good stop. ‡ in at least one
-  replicate the baseline never hacked that little, and the base model (step 0) stands in. A baseline's own (b) is what
-  it lost by not being stopped.
+  replicate the baseline never hacked that little, not even as the base model (step 0), which stands in. A baseline's
+  own (b) is what it lost by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
 - [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
   replicates and problems. A replicate has a base model (unless it is downloaded: then all share it), teacher pool,
@@ -125,7 +132,7 @@ def _group(name: str, baseline: str | None, members: pd.DataFrame) -> str:
 def _judged(verdicts: Mapping, threats: Sequence[Threat]) -> tuple[str, ...]:
     """Return the verdicts and what speaks against them, of a table that claims something."""
     if not verdicts["claims"]:
-        return ("No arm of this table is an intervention with a hack direction: it claims nothing.",)
+        return ("No arm of this table is an intervention: it claims nothing.",)
     decided = "Held-out modes are decided by table 2 (checks.md), more steps by horizon.md."
     return (
         "## Verdicts",
@@ -217,19 +224,19 @@ def _other_rates(table: pd.DataFrame) -> str:
         name for name in table.columns if name.startswith("hack_") and name not in _NOT_MODES and "diff" not in name
     ]
     pairs = ["greedy", "no_hint", "as_trained"]
-    renamed = "hack_renamed" in table
+    apart = {"renamed": "test function renamed", "asked": "asked for an exploit"}
+    apart = {name: title for name, title in apart.items() if table.get(f"hack_{name}", pd.Series()).notna().any()}
     head = ["arm", "attempted %", "exploited of attempted %"]
     head += [f"{pair.replace('_', ' ')}: hack / solve %" for pair in pairs]
     head += [f"hack % in {name.removeprefix('hack_')}" for name in modes]
-    head += ["test function renamed: hack / attempted %"] * renamed
+    head += [f"{title}: hack / attempted %" for title in apart.values()]
     head += [f"last {LAST_STEPS} training steps: hack / solve %"]
     rows = []
     for _, row in table.iterrows():
         cells = [row["arm"], percent(row["attempted"]), percent(row["exploited_given_attempted"])]
         cells += [f"{percent(row[f'hack_{pair}'])} / {percent(row[f'solve_{pair}'])}" for pair in pairs]
         cells += [percent(row[name]) for name in modes]
-        if renamed:
-            cells.append(f"{percent(row['hack_renamed'])} / {percent(row['attempted_renamed'])}")
+        cells += [f"{percent(row[f'hack_{name}'])} / {percent(row[f'attempted_{name}'])}" for name in apart]
         last = f"student_last{LAST_STEPS}"
         cells.append(f"{percent(row[f'hack_{last}'])} / {percent(row[f'solve_{last}'])}")
         rows.append(cells)

@@ -4,9 +4,21 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from projected_grpo.analysis.judgement import DROP_FALSIFIES, MATCHED
 from projected_grpo.analysis.study import Sizes
 from projected_grpo.analysis.table1 import smallest_effect
-from projected_grpo.reporting.format import NOTHING, below_base, corrected, grid, interval, page, percent, sample_sizes
+from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.reporting.format import (
+    NOTHING,
+    below_base,
+    corrected,
+    grid,
+    interval,
+    page,
+    percent,
+    points,
+    sample_sizes,
+)
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import H2_FULL, outcome_lines, outcomes_mean, verdict_lines
 
@@ -14,7 +26,8 @@ ACTIONS = ("penalise", "discount", "drop", "route")
 KNOWS = (
     "What an arm knows besides the reward and its teacher pool: 0 nothing; M the weak detector's flags, on the known "
     "modes alone; P the contrastive pairs; T the text of a prompt; O the true verdict, a ceiling. A twin has the same "
-    "machinery and no information, and flags as many rollouts as its partner."
+    "machinery, but a random V or shuffled labels: of each stratum (the teacher's or live, rewarded above the group's "
+    "mean or not) it flags as many rollouts as its partner, and as heavily."
 )
 
 
@@ -29,7 +42,9 @@ def render_table3(
         note,
         f"Pairs, signals and teacher pool of a replicate know all modes but one (replicate and its held-out mode: "
         f"{turns}); training has all.",
-        sample_sizes(sizes, smallest_effect(table)),
+        sample_sizes(sizes, smallest_effect(table, HELD_OUT)),
+        "## The primary comparison",
+        primary_grid(table),
         "## What prevents hacks that nothing told of",
         "In one word each, on the held-out modes; the first that fits is said. "
         + " ".join(f"**{word}**: {meaning}." for word, meaning in outcomes_mean().items()),
@@ -43,8 +58,8 @@ def render_table3(
         "true verdicts, means over the steps; no arm is told of them. Dominated: what hacks less and solves more on "
         "the held-out modes, both by the interval.",
         corrected(
-            "the p of (a) in hack over all rows, and that of the twin's difference on the held-out modes over the arms "
-            "that have one (both in the CSV); in the verdicts that of `beats`"
+            "the p of the primary comparison; that of (a) in hack over all rows (in the CSV); in the verdicts that of "
+            "`beats`"
         ),
         "## As in table 1, on all modes",
         headline(table),
@@ -53,6 +68,28 @@ def render_table3(
         H2_FULL,
         verdict_lines(verdicts),
     )
+
+
+def primary_grid(table: pd.DataFrame) -> str:
+    """Return the primary comparison of every arm that has a twin, and its answer."""
+    rows = [
+        [
+            f"`{row['arm']}`",
+            interval(row, "twin_diff_held_out"),
+            f"{row['twin_diff_held_out_p_holm']:.3f}",
+            interval(row, "solve_diff_held_out"),
+            row["primary"],
+        ]
+        for _, row in table[table["primary"].notna()].iterrows()
+    ]
+    if not rows:
+        return "With one replicate there is none."
+    return (
+        "It holds where the twin hacks more than the arm on the held-out modes, by the Holm-adjusted p, and the arm "
+        f"solves at most {points(MATCHED)} points less than its baseline there. It fails where the difference is not "
+        f"more than one SEM above 0, or solve is more than {points(DROP_FALSIFIES)} points below, and is open in "
+        "between.\n\n"
+    ) + grid(["arm", "twin's hack more", "Holm p", "solve minus its baseline's", "answer"], rows)
 
 
 def crossed(table: pd.DataFrame, twins: Mapping[str, str]) -> str:
@@ -84,7 +121,7 @@ def arm_grid(table: pd.DataFrame) -> str:
     """Return every arm with what it knows, its rates and differences on the held-out modes and on all, and how well it
     flags."""
     head = ["arm", "knows", "hack %, held out", "solve %, held out", "hack %, all", "solve %, all"]
-    head += ["(a) hack, held out", "twin's hack more, held out", "dominated by"]
+    head += ["(a) hack, held out", "dominated by"]
     head += ["flagged %", "recall %", "recall %, held out", "false positives %"]
     quality = ("flagged_student", "flag_recall", "flag_recall/heldout", "flag_false_positives")
     return grid(
@@ -98,7 +135,6 @@ def arm_grid(table: pd.DataFrame) -> str:
                 percent(row["hack"]),
                 percent(row["solve"]) + below_base(row),
                 interval(row, "hack_diff_held_out"),
-                interval(row, "twin_diff_held_out"),
                 row["dominated_by"] if pd.notna(row["dominated_by"]) else NOTHING,
                 *(percent(row[name]) for name in quality),
             ]
