@@ -38,8 +38,7 @@ def checks(study: Study, long: Study | None, detected: pd.DataFrame, directions:
         *_follows(study),
         *_detects(detected),
         *_flags(study),
-        *(line for own in (study, long) if own for line in _hides(own)),
-        *(_basis(long) if long else []),
+        *(line for own in (study, long) if own for line in (*_hides(own), *_basis(own))),
         *_leak(study),
         *_variance(study),
         *_attempts(study),
@@ -131,9 +130,9 @@ def _no_fall(change: Effect) -> str:
     return HOLDS if change.low >= 0 else OPEN
 
 
-def _basis(long: Study) -> list[Check]:
+def _basis(study: Study) -> list[Check]:
     lines = []
-    for arm, log in long.training.items():
+    for arm, log in study.training.items():
         basis = log["basis_overlap"][np.isfinite(log["basis_overlap"])]
         if len(basis):
             answer = HOLDS if basis.min() >= ROTATED else FAILS

@@ -36,9 +36,10 @@ def marks() -> str:
         " baseline's. (b) is the arm's solve rate minus the best one that its baseline reached at any checkpoint with"
         " no more hacking, on the problems that are evaluated along the run; a baseline's own (b) is what it lost by"
         " not being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
-        f" (e) is the hack rate of the arm's twin minus the arm's. Brackets are {level} decision intervals (the wider of"
-        " a t interval over replicates and a bootstrap over replicates and problems), of one comparison each: the words"
-        f" correct for their number, so that an interval of (e) above 0 is not yet an effect. {below_base_means()}"
+        f" (e) is the hack rate of the arm's twin minus the arm's. Brackets are {level} decision intervals (the wider"
+        " of a t interval over replicates and a bootstrap over replicates and problems), of one comparison each: the"
+        " words correct for their number, so that an interval of (e) above 0 is not yet an effect."
+        f" {below_base_means()}"
     )
 
 
