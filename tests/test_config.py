@@ -131,8 +131,14 @@ def broken(path, value):
         (
             "arms/kl_01/checkpoint_every",
             5,
-            "config: arms.kl_01: checkpoint_every: evaluation.every is no multiple of 5",
+            "config: arms.kl_01: checkpoint_every: 5 does not divide 12, its steps from evaluation to evaluation",
         ),
+        (
+            "arms/vanilla/checkpoint_every",
+            6,
+            "config: arms.vanilla: checkpoint_every: 6 does not divide 3, its steps from evaluation to evaluation",
+        ),
+        ("arms/vanilla_alone/checkpoint_every", 2, "config: arms.vanilla_alone: checkpoint_every: 2 does not divide 3"),
         ("arms/kl_01/prompts_per_step", 999, "config: arms.kl_01: prompts_per_step is larger than problems.train"),
         (
             "arms/screen_rollout/temperature",

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from projected_grpo.workflow.arms import direction_of, direction_spec, kind_of, signal_of, subset_of, train_settings
-from projected_grpo.workflow.claims import slower
+from projected_grpo.workflow.claims import evaluation_settings, slower
 from projected_grpo.workflow.code_version import own_file
 from projected_grpo.workflow.schema import ConfigError, unknown
 from projected_grpo.workflow.twins import twin_name
@@ -141,8 +141,11 @@ def _check_measures(name: str, spec: Mapping, config: Mapping) -> None:
 def _check_train(name: str, spec: Mapping, config: Mapping) -> None:
     """What an arm sets of `train` for itself has to fit the rest, like train's own."""
     where, settings = f"config: arms.{name}", train_settings(config, name)
-    if "checkpoint_every" in spec and config["evaluation"]["every"] % spec["checkpoint_every"]:
-        raise ConfigError(f"{where}: checkpoint_every: evaluation.every is no multiple of {spec['checkpoint_every']}")
+    saved, looked = settings["checkpoint_every"], evaluation_settings(config, name)["every"]
+    if "checkpoint_every" in spec and looked % saved:
+        raise ConfigError(
+            f"{where}: checkpoint_every: {saved} does not divide {looked}, its steps from evaluation to evaluation"
+        )
     if spec.get("prompts_per_step", 0) > config["problems"]["train"]:
         raise ConfigError(f"{where}: prompts_per_step is larger than problems.train")
     size, taught = settings["group_size"], round(settings["group_size"] * spec.get("mix", 0))
@@ -166,6 +169,8 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     if intervention == "trusted" and kind_of(config, name) not in ("clean", "random"):
         raise ConfigError(f"{where}: trusted needs a direction of kind clean, or a random one")
     _check_action(name, spec, config)
+    if spec.get("baseline", "vanilla") not in config["arms"]:
+        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
     _check_train(name, spec, config)
     _check_measures(name, spec, config)
     if intervention == "route" and spec.get("project", "gradient") != "gradient":
@@ -178,7 +183,5 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     if not spec.get("loopholes", True) and spec.get("mix"):
         raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
     _check_start(where, spec.get("start"), config)
-    if spec.get("baseline", "vanilla") not in config["arms"]:
-        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
     if spec.get("slow") and spec["slow"] not in config["arms"]:
         raise ConfigError(unknown(f"{where}.slow", spec["slow"], slower(config, name)))
