@@ -359,6 +359,16 @@ def test_presets_are_valid_and_have_their_own_results(preset):
     assert (config["results"] == CONFIG["results"]) == (preset == "study.yaml")  # which has more of the same
 
 
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_a_list_of_arms_turns_table_3_of_a_preset_on(preset):
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load((ROOT / "presets" / preset).read_text()))
+    config["tables"]["table3"] = ["base", "vanilla", "vanilla_slow"]
+    check(config, SCHEMA)
+
+
 def with_files(section):
     """Return the config with files of its own in one section, all of which are there."""
     change = {

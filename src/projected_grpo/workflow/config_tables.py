@@ -43,6 +43,8 @@ def check_tables(config: Mapping) -> None:
     for table in ("table2", "table3"):
         if config["tables"].get(table):
             _check_folds(table, config)
+    if config["tables"].get("table3"):
+        _check_turns(config)
     expanded = with_folds(config)
     for section in ("directions", "arms"):
         for name, spec in config[section].items():
@@ -121,4 +123,15 @@ def _check_folds(table: str, config: Mapping) -> None:
             raise ConfigError(
                 f"config: arms.{name}: in {table} an arm with a teacher needs a direction or a signal, whose subset of"
                 " the loopholes its teacher pool follows"
+            )
+
+
+def _check_turns(config: Mapping) -> None:
+    """In table 3 the problems of one replicate's mode stand beside those of another's, so each mode has as many."""
+    n, looked, problems = len(config["modes"]), config["evaluation"]["subset"], config["problems"]["evaluation"]
+    for key, number in (("problems.evaluation", problems), ("evaluation.subset", min(looked, problems))):
+        if number % n:
+            raise ConfigError(
+                f"config: {key}: {number} is no multiple of {n}, the number of modes; table3 needs as many problems of"
+                f" each: take {number // n * n}"
             )
