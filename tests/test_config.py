@@ -377,7 +377,9 @@ def with_files(section):
         "teacher": {"kind": "import", "id": "presets/simple/rollouts.jsonl"},
         "pairs": {"kind": "authored", "path": "presets/simple/pairs.json"},
     }
-    return {**broken("tables/table4", []), section: CONFIG[section] | change[section]}
+    config = {**broken("tables/table4", []), section: CONFIG[section] | change[section]}
+    config["tables"]["table3"] = []
+    return config
 
 
 @pytest.mark.parametrize(
@@ -498,7 +500,7 @@ def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
 
 def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
-    config["tables"]["table4"] = []
+    config["tables"] |= {"table3": [], "table4": []}
     check(config, SCHEMA)  # that such arms exist does no harm
     config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: erase_matched: direction hack_matched has body:"):
@@ -507,9 +509,28 @@ def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
 
 def test_a_direction_that_is_only_measured_has_to_be_made_too():
     config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
-    config["tables"]["table4"] = []
+    config["tables"] |= {"table3": [], "table4": []}
     config["arms"]["vanilla"]["measures"] = ["hack_matched"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack_matched has body:"):
+        check(config, SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"probe": {"kind": "probe", "body": "matched"}}, "probe_drop: signal probe has body: matched, which authored"),
+        (
+            {"overlap": {"kind": "overlap", "direction": "hack_matched"}},
+            "route_rollout: signal overlap: direction hack_matched has body: matched, which authored pairs",
+        ),
+    ],
+)
+def test_nor_are_they_what_a_signal_is_fitted_to(changed, said):
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
+    config["tables"] = {"table1": CONFIG["tables"]["table1"]}
+    check(config, SCHEMA)  # probe_matched exists, and no table has an arm of it
+    config["signals"] |= changed
+    with pytest.raises(ConfigError, match=f"^config: tables.table1: {said}"):
         check(config, SCHEMA)
 
 

@@ -105,7 +105,7 @@ rule mine:
         ({"modes": ["run_test"]}, "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
         ({"replicates": ["first"]}, "config: replicates.0: 'first' is not of type 'integer'"),
         (
-            {"pairs": {"kind": "authored", "path": "typo.json"}, "tables": {"table4": []}},
+            {"pairs": {"kind": "authored", "path": "typo.json"}, "tables": {"table3": [], "table4": []}},
             "config: pairs.path: typo.json is no file in {folder}",
         ),
         ({"train": {"lr": "1e-3"}}, "config: train.lr: '1e-3' is a text to YAML; write 0.001 or 1.0e-3"),

@@ -8,6 +8,7 @@ from projected_grpo.workflow.arms import (
     first_trained,
     is_base,
     is_honest,
+    signal_spec,
     steps_of,
     used_directions,
 )
@@ -24,6 +25,9 @@ def check_tables(config: Mapping) -> None:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
             for direction in used_directions(config, name):
                 _check_pairs_serve(f"config: tables.{table}: {name}: direction {direction}", direction, config)
+            signal = config["arms"][name].get("signal")
+            if signal is not None:
+                _check_signal(f"config: tables.{table}: {name}: signal {signal}", signal, config)
     if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
@@ -87,6 +91,15 @@ def _check_pairs_serve(where: str, name: str, config: Mapping) -> None:
         raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
     if direction.get("min_votes") and not config["pairs"]["heldout"]:
         raise ConfigError(f"{where} has min_votes, but pairs.heldout is 0 and nobody votes")
+
+
+def _check_signal(where: str, name: str, config: Mapping) -> None:
+    """Of signals in use alone, like directions; one of kind overlap is of a direction, which the arm need not use."""
+    signal = signal_spec(config, name)
+    if "direction" in signal:
+        _check_pairs_serve(f"{where}: direction {signal['direction']}", signal["direction"], config)
+    if signal["body"] == "matched" and config["pairs"]["kind"] == "authored":
+        raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
 
 
 def _check_claims(table: str, config: Mapping) -> None:
