@@ -432,6 +432,11 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     }  # fmt: skip
     assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
     assert prepared(CONFIG, SCHEMA) == CONFIG
+    train = {"kl_coef": "0.5", "lr": "0.01", "betas": ["0.5", "0.9"], "group_size": "4", "gradient_checkpointing": "true"}
+    config["arms"]["kl_1"] = CONFIG["arms"]["kl_1"] | train
+    assert prepared(config, SCHEMA)["arms"]["kl_1"] == CONFIG["arms"]["kl_1"] | {
+        "kl_coef": 0.5, "lr": 0.01, "betas": [0.5, 0.9], "group_size": 4, "gradient_checkpointing": True
+    }  # fmt: skip
     for key, text, said in (
         ("steps", "eight", "'eight' is not of type 'integer'"),
         ("steps", "72.0", "72.0 is no integer; write 72"),
