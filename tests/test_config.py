@@ -70,6 +70,8 @@ def broken(path, value):
             2000,
             "config: model.max_steps: more than model.cosine_steps, after which the rate would rise",
         ),
+        ("crossed", {"4": {"seed": 2}}, "config: crossed: 4 is not one of replicates [1, 2, 3]"),
+        ("crossed", {"01": {"seed": 2}}, "config: crossed: 01 is not one of replicates [1, 2, 3]"),
         ("crossed", {"1": {"sed": 2}}, "config: crossed.1: unknown 'sed', did you mean 'seed'?"),
         ("train/steps", None, "config: train: 'steps' is a required property"),
         ("arms/erase/intervention", "earse", "config: arms.erase.intervention: unknown 'earse', did you mean 'erase'?"),
@@ -149,6 +151,27 @@ def broken(path, value):
         ("signals/probe/kind", "nowhere:f", "config: signals.probe.kind: nowhere:f: no such module; put its folder on"),
         ("signals/probe/subset", "without_x", "config: signals.probe.subset: unknown 'without_x'"),
         ("signals/probe/accuracy", 0.9, "config: signals.probe: accuracy is not for kind probe, which is told nothing"),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "accuracy": 0.9},
+            "config: signals.probe: accuracy is not for kind json:loads, which is told nothing",
+        ),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "share": 0.9},
+            "config: signals.probe: share is not for kind json:loads, which is told nothing",
+        ),
+        ("signals/probe/pairs", 49, "config: tables.table1: probe_drop: signal probe has pairs: 49, but pairs.n is 48"),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "pairs": 49},
+            "config: tables.table1: probe_drop: signal probe has pairs: 49, but pairs.n is 48",
+        ),
+        (
+            "pairs/heldout",
+            0,
+            "config: tables.table1: route_rollout: signal overlap has its threshold from held-out pairs, and pairs.h",
+        ),
         (
             "signals/probe/direction",
             "hack",
@@ -247,6 +270,13 @@ def broken(path, value):
             },
             "config: problems.files: two URLs end in the same name",
         ),
+        (
+            "teacher/revision",
+            "1cfa9a7",
+            "config: teacher.revision: for kind checkpoint only; take null for kind elic",
+        ),
+        ("model/revision", "1cfa9a7", "config: model.revision: for kind hf only; take null for kind organism"),
+        ("problems/sha256", {"test.jsonl": None}, "config: problems.sha256: for kind leetcode only"),
         ("teacher/kind", "import", "config: teacher.id: a model or a file, needed for kinds checkpoint and import"),
         (
             "teacher",
@@ -432,7 +462,13 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     }  # fmt: skip
     assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
     assert prepared(CONFIG, SCHEMA) == CONFIG
-    train = {"kl_coef": "0.5", "lr": "0.01", "betas": ["0.5", "0.9"], "group_size": "4", "gradient_checkpointing": "true"}
+    train = {
+        "kl_coef": "0.5",
+        "lr": "0.01",
+        "betas": ["0.5", "0.9"],
+        "group_size": "4",
+        "gradient_checkpointing": "true",
+    }
     config["arms"]["kl_1"] = CONFIG["arms"]["kl_1"] | train
     assert prepared(config, SCHEMA)["arms"]["kl_1"] == CONFIG["arms"]["kl_1"] | {
         "kl_coef": 0.5, "lr": 0.01, "betas": [0.5, 0.9], "group_size": 4, "gradient_checkpointing": True
@@ -541,7 +577,7 @@ def test_nor_are_they_what_a_signal_is_fitted_to(changed, said):
 
 def test_a_vote_needs_held_out_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "heldout": 0})
-    config["tables"]["table4"] = []
+    config["tables"] = {"table1": ["base", "vanilla", "vanilla_slow", "detector_drop"]}
     check(config, SCHEMA)
     config["directions"]["hack"]["min_votes"] = 0.6
     with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack has min_votes, but pairs"):

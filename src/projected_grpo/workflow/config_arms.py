@@ -13,13 +13,14 @@ SIGNALS = ("detector", "truth", "overlap", "probe", "activation", "fingerprint")
 ACTIONS = ("penalise", "discount", "drop", "route")
 UNSCALED = ("detector", "truth", "overlap", "fingerprint")
 GRADIENT_SIGNALS = ("overlap", "fingerprint")
+OWN = "module:function"
 SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
     "subset": ("overlap",),
     "body": ("detector", "truth", "overlap"),
     "pairs": ("detector", "truth", "overlap"),
     "fpr": ("detector", "truth", "activation"),
-    "accuracy": ("overlap", "probe", "activation", "fingerprint"),
-    "share": ("overlap", "probe", "activation", "fingerprint"),
+    "accuracy": ("overlap", "probe", "activation", "fingerprint", OWN),
+    "share": ("overlap", "probe", "activation", "fingerprint", OWN),
 }
 SIGNAL_REASONS = {
     "subset": "which has its direction's",
@@ -66,7 +67,7 @@ def check_signals(config: Mapping) -> None:
         if spec.get("subset", "all") not in subsets:
             raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
         for key, kinds in SIGNAL_KEYS.items():
-            if key in spec and kind in kinds:
+            if key in spec and (OWN if ":" in kind else kind) in kinds:
                 raise ConfigError(f"{where}: {key} is not for kind {kind}, {SIGNAL_REASONS[key]}")
 
 
@@ -74,7 +75,7 @@ def _check_kind(where: str, kind: str, known: Iterable[str]) -> None:
     """One of ours, or `module:function` that can be found."""
     if ":" not in kind:
         if kind not in known:
-            raise ConfigError(unknown(where, kind, [*known, "module:function"]))
+            raise ConfigError(unknown(where, kind, [*known, OWN]))
     elif own_file(kind) is None:
         raise ConfigError(f"{where}: {kind}: no such module; put its folder on PYTHONPATH")
 

@@ -7,6 +7,7 @@ from projected_grpo.workflow.arms import (
     direction_spec,
     first_trained,
     is_base,
+    is_fitted,
     is_honest,
     signal_spec,
     steps_of,
@@ -100,6 +101,12 @@ def _check_signal(where: str, name: str, config: Mapping) -> None:
         _check_pairs_serve(f"{where}: direction {signal['direction']}", signal["direction"], config)
     if signal["body"] == "matched" and config["pairs"]["kind"] == "authored":
         raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
+    if is_fitted(config, name) and not config["pairs"]["heldout"]:
+        raise ConfigError(f"{where} has its threshold from held-out pairs, and pairs.heldout is 0")
+    if signal["pairs"] > config["pairs"]["n"]:
+        raise ConfigError(
+            f"{where} has pairs: {signal['pairs']}, but pairs.n is {config['pairs']['n']}, and there are no more"
+        )
 
 
 def _check_claims(table: str, config: Mapping) -> None:
