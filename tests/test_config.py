@@ -336,6 +336,24 @@ def broken(path, value):
         ("arms", {**CONFIG["arms"], "a/b": {"intervention": "none"}}, "config: arms: 'a/b' is no name"),
         ("directions/h.k", {"kind": "hack"}, "config: directions: 'h.k' is no name"),
         ("directions", {**CONFIG["directions"], True: {"kind": "hack"}}, "config: directions: True is no name"),
+        ("signals/a.b", {"kind": "probe"}, "config: signals: 'a.b' is no name: up to 100 letters, digits, _ and -, a"),
+        ("signals", {**CONFIG["signals"], "a/b": {"kind": "probe"}}, "config: signals: 'a/b' is no name"),
+        (
+            "signals/probe_twin",
+            {"kind": "probe"},
+            "config: signals.probe_twin: a name that ends in _twin is the twin's",
+        ),
+        (
+            "directions/probe_twin",
+            {"kind": "hack"},
+            "config: directions.probe_twin: a name that ends in _twin is the twin's of a signal; take another name",
+        ),
+        ("signals/hack", {"kind": "probe"}, "config: signals.hack: a direction has this name too, and detectors.csv"),
+        (
+            "signals/probe_without_sentinel",
+            {"kind": "probe"},
+            "config: signals.probe_without_sentinel: a fold of tables 2 and 3 has this name",
+        ),
         (
             "arms/erase_without_sentinel",
             {"intervention": "none"},

@@ -38,6 +38,7 @@ def check_directions(config: Mapping) -> None:
     subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
     for name, spec in config["directions"].items():
         where = f"config: directions.{name}"
+        _check_name(where, name)
         if spec["kind"] == "hack":
             if spec.get("subset", "all") not in subsets:
                 raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
@@ -57,6 +58,9 @@ def check_signals(config: Mapping) -> None:
     subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
     for name, spec in config["signals"].items():
         where, kind = f"config: signals.{name}", spec["kind"]
+        _check_name(where, name)
+        if name in config["directions"]:
+            raise ConfigError(f"{where}: a direction has this name too, and detectors.csv has both; take another name")
         _check_kind(f"{where}.kind", kind, SIGNALS)
         if (kind == "overlap") != ("direction" in spec):
             raise ConfigError(f"{where}: direction: the V of kind overlap, needed there and only there")
@@ -69,6 +73,12 @@ def check_signals(config: Mapping) -> None:
         for key, kinds in SIGNAL_KEYS.items():
             if key in spec and (OWN if ":" in kind else kind) in kinds:
                 raise ConfigError(f"{where}: {key} is not for kind {kind}, {SIGNAL_REASONS[key]}")
+
+
+def _check_name(where: str, name: str) -> None:
+    """Detections know the twin of a signal by the end of its name."""
+    if name.endswith(twin_name("")):
+        raise ConfigError(f"{where}: a name that ends in {twin_name('')} is the twin's of a signal; take another name")
 
 
 def _check_kind(where: str, kind: str, known: Iterable[str]) -> None:

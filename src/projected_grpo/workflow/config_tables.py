@@ -51,7 +51,7 @@ def check_tables(config: Mapping) -> None:
     if config["tables"].get("table3"):
         _check_turns(config)
     expanded = with_folds(config)
-    for section in ("directions", "arms"):
+    for section in ("directions", "signals", "arms"):
         for name, spec in config[section].items():
             if expanded[section][name] != spec:
                 raise ConfigError(
