@@ -122,6 +122,15 @@ def test_a_bad_config_gets_one_clear_line(tmp_path, change, message):
     assert len(said) == 1 and said[0].startswith(message.format(folder=folder))
 
 
+@pytest.mark.parametrize("table", ["table2", "table3", "relearning", "doses", "table4", "horizon"])
+def test_a_table_without_arms_is_asked_for_in_vain_before_any_job(tmp_path, table):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    done = snakemake(folder, "-j1", "--configfile", "presets/smoke.yaml", "--", f"results/smoke/{table}.csv")
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
+    assert done.returncode != 0 and not (folder / "results").exists()
+    assert said == [f"config: tables.{table}: it has no arms; list some there, or ask for another table"]
+
+
 @pytest.mark.parametrize(
     ("key", "change"),
     [
