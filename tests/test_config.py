@@ -781,6 +781,14 @@ def test_the_lock_covers_every_dependency():
         assert {re.split("[=<>]", name)[0].replace("_", "-") for name in needed} <= names | beside, extra
 
 
+def test_the_package_asks_for_the_snakemake_that_the_snakefile_does():
+    import tomllib
+
+    (asked,) = re.findall(r'^min_version\("(\d+)\.0"\)$', (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"snakemake>={asked}" in dependencies
+
+
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():
     found = claims(WHOLE, "table1")
     assert list(found) == [
