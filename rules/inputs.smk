@@ -78,6 +78,17 @@ def runs(table, file):
     )
 
 
+def wanted(table, files):
+    """Return the files that a table is made of; of a table without arms, a function that says so if it is asked for."""
+
+    def missing(wildcards):
+        raise WorkflowError(
+            f"config: tables.{table}: it has no arms; list some there, or ask for another table"
+        )
+
+    return files or missing
+
+
 def short_runs(file):
     return run_files(short_table_arms(config), replicates_of(config, "horizon"), file)
 

@@ -50,7 +50,7 @@ rule table1:
 
 rule table2:
     input:
-        evaluations=fold_runs("evaluation.parquet"),
+        evaluations=wanted("table2", fold_runs("evaluation.parquet")),
         steps=fold_runs("steps.parquet"),
     output:
         csv=f"{RESULTS}/table2.csv",
@@ -77,7 +77,9 @@ rule table2:
 
 rule table3:
     input:
-        evaluations=files_in_turn(in_turn(PLAIN).values(), "evaluation.parquet"),
+        evaluations=wanted(
+            "table3", files_in_turn(in_turn(PLAIN).values(), "evaluation.parquet")
+        ),
         steps=files_in_turn(in_turn(PLAIN).values(), "steps.parquet"),
     output:
         csv=f"{RESULTS}/table3.csv",
@@ -102,7 +104,7 @@ rule table3:
 
 rule relearning:
     input:
-        evaluations=runs("relearning", "evaluation.parquet"),
+        evaluations=wanted("relearning", runs("relearning", "evaluation.parquet")),
         steps=runs("relearning", "steps.parquet"),
     output:
         csv=f"{RESULTS}/relearning.csv",
@@ -131,7 +133,7 @@ rule relearning:
 
 rule doses:
     input:
-        evaluations=runs("doses", "evaluation.parquet"),
+        evaluations=wanted("doses", runs("doses", "evaluation.parquet")),
         steps=runs("doses", "steps.parquet"),
     output:
         csv=f"{RESULTS}/doses.csv",
@@ -183,7 +185,7 @@ rule detectors:
 
 rule table4:
     input:
-        evaluations=runs("table4", "evaluation.parquet"),
+        evaluations=wanted("table4", runs("table4", "evaluation.parquet")),
         steps=runs("table4", "steps.parquet"),
     output:
         csv=f"{RESULTS}/table4.csv",
@@ -210,8 +212,10 @@ rule table4:
 
 rule horizon:
     input:
-        evaluations=runs("horizon", "evaluation.parquet")
-        + short_runs("evaluation.parquet"),
+        evaluations=wanted(
+            "horizon",
+            runs("horizon", "evaluation.parquet") + short_runs("evaluation.parquet"),
+        ),
         steps=runs("horizon", "steps.parquet") + short_runs("steps.parquet"),
     output:
         csv=f"{RESULTS}/horizon.csv",

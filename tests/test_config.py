@@ -70,6 +70,8 @@ def broken(path, value):
             2000,
             "config: model.max_steps: more than model.cosine_steps, after which the rate would rise",
         ),
+        ("crossed", {"4": {"seed": 2}}, "config: crossed: 4 is not one of replicates [1, 2, 3]"),
+        ("crossed", {"01": {"seed": 2}}, "config: crossed: 01 is not one of replicates [1, 2, 3]"),
         ("crossed", {"1": {"sed": 2}}, "config: crossed.1: unknown 'sed', did you mean 'seed'?"),
         ("train/steps", None, "config: train: 'steps' is a required property"),
         ("arms/erase/intervention", "earse", "config: arms.erase.intervention: unknown 'earse', did you mean 'erase'?"),
@@ -131,8 +133,14 @@ def broken(path, value):
         (
             "arms/kl_01/checkpoint_every",
             5,
-            "config: arms.kl_01: checkpoint_every: evaluation.every is no multiple of 5",
+            "config: arms.kl_01: checkpoint_every: 5 does not divide 12, its steps from evaluation to evaluation",
         ),
+        (
+            "arms/vanilla/checkpoint_every",
+            6,
+            "config: arms.vanilla: checkpoint_every: 6 does not divide 3, its steps from evaluation to evaluation",
+        ),
+        ("arms/vanilla_alone/checkpoint_every", 2, "config: arms.vanilla_alone: checkpoint_every: 2 does not divide 3"),
         ("arms/kl_01/prompts_per_step", 999, "config: arms.kl_01: prompts_per_step is larger than problems.train"),
         (
             "arms/screen_rollout/temperature",
@@ -143,6 +151,27 @@ def broken(path, value):
         ("signals/probe/kind", "nowhere:f", "config: signals.probe.kind: nowhere:f: no such module; put its folder on"),
         ("signals/probe/subset", "without_x", "config: signals.probe.subset: unknown 'without_x'"),
         ("signals/probe/accuracy", 0.9, "config: signals.probe: accuracy is not for kind probe, which is told nothing"),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "accuracy": 0.9},
+            "config: signals.probe: accuracy is not for kind json:loads, which is told nothing",
+        ),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "share": 0.9},
+            "config: signals.probe: share is not for kind json:loads, which is told nothing",
+        ),
+        ("signals/probe/pairs", 49, "config: tables.table1: probe_drop: signal probe has pairs: 49, but pairs.n is 48"),
+        (
+            "signals/probe",
+            {"kind": "json:loads", "pairs": 49},
+            "config: tables.table1: probe_drop: signal probe has pairs: 49, but pairs.n is 48",
+        ),
+        (
+            "pairs/heldout",
+            0,
+            "config: tables.table1: route_rollout: signal overlap has its threshold from held-out pairs, and pairs.h",
+        ),
         (
             "signals/probe/direction",
             "hack",
@@ -241,6 +270,13 @@ def broken(path, value):
             },
             "config: problems.files: two URLs end in the same name",
         ),
+        (
+            "teacher/revision",
+            "1cfa9a7",
+            "config: teacher.revision: for kind checkpoint only; take null for kind elic",
+        ),
+        ("model/revision", "1cfa9a7", "config: model.revision: for kind hf only; take null for kind organism"),
+        ("problems/sha256", {"test.jsonl": None}, "config: problems.sha256: for kind leetcode only"),
         ("teacher/kind", "import", "config: teacher.id: a model or a file, needed for kinds checkpoint and import"),
         (
             "teacher",
@@ -300,6 +336,24 @@ def broken(path, value):
         ("arms", {**CONFIG["arms"], "a/b": {"intervention": "none"}}, "config: arms: 'a/b' is no name"),
         ("directions/h.k", {"kind": "hack"}, "config: directions: 'h.k' is no name"),
         ("directions", {**CONFIG["directions"], True: {"kind": "hack"}}, "config: directions: True is no name"),
+        ("signals/a.b", {"kind": "probe"}, "config: signals: 'a.b' is no name: up to 100 letters, digits, _ and -, a"),
+        ("signals", {**CONFIG["signals"], "a/b": {"kind": "probe"}}, "config: signals: 'a/b' is no name"),
+        (
+            "signals/probe_twin",
+            {"kind": "probe"},
+            "config: signals.probe_twin: a name that ends in _twin is the twin's",
+        ),
+        (
+            "directions/probe_twin",
+            {"kind": "hack"},
+            "config: directions.probe_twin: a name that ends in _twin is the twin's of a signal; take another name",
+        ),
+        ("signals/hack", {"kind": "probe"}, "config: signals.hack: a direction has this name too, and detectors.csv"),
+        (
+            "signals/probe_without_sentinel",
+            {"kind": "probe"},
+            "config: signals.probe_without_sentinel: a fold of tables 2 and 3 has this name",
+        ),
         (
             "arms/erase_without_sentinel",
             {"intervention": "none"},
@@ -353,6 +407,16 @@ def test_presets_are_valid_and_have_their_own_results(preset):
     assert (config["results"] == CONFIG["results"]) == (preset == "study.yaml")  # which has more of the same
 
 
+@pytest.mark.parametrize("preset", sorted(path.name for path in (ROOT / "presets").glob("*.yaml")))
+def test_a_list_of_arms_turns_table_3_of_a_preset_on(preset):
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(CONFIG)
+    update_config(config, yaml.safe_load((ROOT / "presets" / preset).read_text()))
+    config["tables"]["table3"] = ["base", "vanilla", "vanilla_slow"]
+    check(config, SCHEMA)
+
+
 def with_files(section):
     """Return the config with files of its own in one section, all of which are there."""
     change = {
@@ -361,7 +425,9 @@ def with_files(section):
         "teacher": {"kind": "import", "id": "presets/simple/rollouts.jsonl"},
         "pairs": {"kind": "authored", "path": "presets/simple/pairs.json"},
     }
-    return {**broken("tables/table4", []), section: CONFIG[section] | change[section]}
+    config = {**broken("tables/table4", []), section: CONFIG[section] | change[section]}
+    config["tables"]["table3"] = []
+    return config
 
 
 @pytest.mark.parametrize(
@@ -414,6 +480,17 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     }  # fmt: skip
     assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
     assert prepared(CONFIG, SCHEMA) == CONFIG
+    train = {
+        "kl_coef": "0.5",
+        "lr": "0.01",
+        "betas": ["0.5", "0.9"],
+        "group_size": "4",
+        "gradient_checkpointing": "true",
+    }
+    config["arms"]["kl_1"] = CONFIG["arms"]["kl_1"] | train
+    assert prepared(config, SCHEMA)["arms"]["kl_1"] == CONFIG["arms"]["kl_1"] | {
+        "kl_coef": 0.5, "lr": 0.01, "betas": [0.5, 0.9], "group_size": 4, "gradient_checkpointing": True
+    }  # fmt: skip
     for key, text, said in (
         ("steps", "eight", "'eight' is not of type 'integer'"),
         ("steps", "72.0", "72.0 is no integer; write 72"),
@@ -482,7 +559,7 @@ def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
 
 def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
-    config["tables"]["table4"] = []
+    config["tables"] |= {"table3": [], "table4": []}
     check(config, SCHEMA)  # that such arms exist does no harm
     config["tables"]["table1"] = ["base", "vanilla", "vanilla_slow", "erase_matched", "erase_matched_random"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: erase_matched: direction hack_matched has body:"):
@@ -491,15 +568,34 @@ def test_matched_bodies_are_made_from_a_pool_and_not_from_authored_pairs():
 
 def test_a_direction_that_is_only_measured_has_to_be_made_too():
     config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
-    config["tables"]["table4"] = []
+    config["tables"] |= {"table3": [], "table4": []}
     config["arms"]["vanilla"]["measures"] = ["hack_matched"]
     with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack_matched has body:"):
         check(config, SCHEMA)
 
 
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"probe": {"kind": "probe", "body": "matched"}}, "probe_drop: signal probe has body: matched, which authored"),
+        (
+            {"overlap": {"kind": "overlap", "direction": "hack_matched"}},
+            "route_rollout: signal overlap: direction hack_matched has body: matched, which authored pairs",
+        ),
+    ],
+)
+def test_nor_are_they_what_a_signal_is_fitted_to(changed, said):
+    config = broken("pairs", {**CONFIG["pairs"], "kind": "authored", "path": "presets/simple/pairs.json"})
+    config["tables"] = {"table1": CONFIG["tables"]["table1"]}
+    check(config, SCHEMA)  # probe_matched exists, and no table has an arm of it
+    config["signals"] |= changed
+    with pytest.raises(ConfigError, match=f"^config: tables.table1: {said}"):
+        check(config, SCHEMA)
+
+
 def test_a_vote_needs_held_out_pairs():
     config = broken("pairs", {**CONFIG["pairs"], "heldout": 0})
-    config["tables"]["table4"] = []
+    config["tables"] = {"table1": ["base", "vanilla", "vanilla_slow", "detector_drop"]}
     check(config, SCHEMA)
     config["directions"]["hack"]["min_votes"] = 0.6
     with pytest.raises(ConfigError, match=r"^config: tables.table1: vanilla: direction hack has min_votes, but pairs"):
@@ -683,6 +779,14 @@ def test_the_lock_covers_every_dependency():
     beside = {name.lower().replace("_", "-") for name in pins((ROOT / "requirements-tools.lock").read_text())}
     for extra, needed in project["optional-dependencies"].items():
         assert {re.split("[=<>]", name)[0].replace("_", "-") for name in needed} <= names | beside, extra
+
+
+def test_the_package_asks_for_the_snakemake_that_the_snakefile_does():
+    import tomllib
+
+    (asked,) = re.findall(r'^min_version\("(\d+)\.0"\)$', (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert f"snakemake>={asked}" in dependencies
 
 
 def test_a_claim_is_held_against_all_that_the_table_has_for_it():

@@ -66,6 +66,23 @@ def test_a_fold_is_asked_about_the_mode_that_it_lacks_beside_a_control_on_the_sa
     assert math.isnan(held["auc_wrong"]) and math.isnan(held["recall"])
 
 
+@pytest.mark.parametrize(
+    ("name", "subset", "family"),
+    [
+        ("probe_all", "all", "probe_all"),
+        ("probe_allowed", "all", "probe_allowed"),
+        ("probe_all_twin", "all", "probe_all_twin"),
+        ("probe_all_without_sentinel", "without_sentinel", "probe_all"),
+        ("probe_without_sentinel_2", "without_sentinel", "probe_without_sentinel_2"),
+        ("probe_without_sentinel_twin", "without_sentinel", "probe_twin"),
+        ("probe_2_without_sentinel", "without_sentinel", "probe_2"),
+    ],
+)
+def test_a_family_is_named_by_what_stands_before_its_fold(name, subset, family):
+    found = with_families(pd.DataFrame(rows(name, subset, False, 1.0, 0.0)))
+    assert set(found["family"]) == {family}
+
+
 def test_recall_and_false_positives_are_shown_early_and_late():
     flags = (lambda step: step <= 3, lambda step: step > 6)  # it forgets hacks, and begins to flag the others
     found = with_families(pd.DataFrame(rows("probe", "all", False, 1.0, 0.0, flags, steps=range(1, 10))))

@@ -19,6 +19,7 @@ from projected_grpo.analysis.study import (
     group,
     read_directions,
     read_study,
+    results_of,
     sizes,
 )
 from projected_grpo.analysis.table1 import ceiling_distance, early_stop, smallest_effect, table1
@@ -364,7 +365,8 @@ def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
         blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
         write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
     arms = {"erase": dataclasses.asdict(synthetic.table_arm("erase"))}
-    read = table1(read_study(tmp_path, arms, [1, 2], {}, None))
+    results = results_of(sorted(map(str, tmp_path.rglob("evaluation.parquet"))))
+    read = table1(read_study(results, arms, [1, 2], {}, None))
     made = table1(synthetic.make(arms=("erase",), replicates=(1, 2), claims={}, ceiling=None))
     assert read.to_csv() == made.to_csv()
 

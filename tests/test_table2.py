@@ -281,6 +281,14 @@ def test_the_twin_differs_by_a_random_V_alone():
             "config: evaluation.subset: 7 problems are too few for table2, which needs two of each mode",
         ),
         (
+            {"evaluation": {**CONFIG["evaluation"], "subset": 62}},
+            "config: evaluation.subset: 62 is no multiple of 4, the number of modes; .*: take 60$",
+        ),
+        (
+            {"problems": {**CONFIG["problems"], "evaluation": 118}},
+            "config: problems.evaluation: 118 is no multiple of 4, the number of modes; .*: take 116$",
+        ),
+        (
             {
                 "arms": {**PLAIN["arms"], "vanilla": {"intervention": "none", "mix": 0.25}},
                 "tables": {"table1": ["base", "vanilla"], "table2": ["base", "vanilla"]},
@@ -293,6 +301,14 @@ def test_folds_that_cannot_be_are_one_line(change, message):
     schema = yaml.safe_load((Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml").read_text())
     with pytest.raises(config.ConfigError, match=message):
         config.check(PLAIN | change, schema)
+
+
+def test_other_tables_than_the_third_take_any_number_of_problems():
+    schema = yaml.safe_load((Path(__file__).resolve().parents[1] / "schemas/config.schema.yaml").read_text())
+    more = {"evaluation": {**CONFIG["evaluation"], "subset": 62}, "problems": {**CONFIG["problems"], "evaluation": 118}}
+    config.check(PLAIN | more | {"tables": {**PLAIN["tables"], "table3": []}}, schema)
+    small = {"evaluation": {**CONFIG["evaluation"], "subset": 62}, "problems": {**CONFIG["problems"], "evaluation": 60}}
+    config.check(PLAIN | small, schema)  # all of them are evaluated along the run
 
 
 assert set(SPECS) <= set(ENDS)

@@ -105,7 +105,7 @@ rule mine:
         ({"modes": ["run_test"]}, "config: modes: unknown 'run_test', did you mean 'run_tests'?"),
         ({"replicates": ["first"]}, "config: replicates.0: 'first' is not of type 'integer'"),
         (
-            {"pairs": {"kind": "authored", "path": "typo.json"}, "tables": {"table4": []}},
+            {"pairs": {"kind": "authored", "path": "typo.json"}, "tables": {"table3": [], "table4": []}},
             "config: pairs.path: typo.json is no file in {folder}",
         ),
         ({"train": {"lr": "1e-3"}}, "config: train.lr: '1e-3' is a text to YAML; write 0.001 or 1.0e-3"),
@@ -120,6 +120,15 @@ def test_a_bad_config_gets_one_clear_line(tmp_path, change, message):
     said = [line for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
     assert done.returncode != 0
     assert len(said) == 1 and said[0].startswith(message.format(folder=folder))
+
+
+@pytest.mark.parametrize("table", ["table2", "table3", "relearning", "doses", "table4", "horizon"])
+def test_a_table_without_arms_is_asked_for_in_vain_before_any_job(tmp_path, table):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    done = snakemake(folder, "-j1", "--configfile", "presets/smoke.yaml", "--", f"results/smoke/{table}.csv")
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if "config:" in line]
+    assert done.returncode != 0 and not (folder / "results").exists()
+    assert said == [f"config: tables.{table}: it has no arms; list some there, or ask for another table"]
 
 
 @pytest.mark.parametrize(

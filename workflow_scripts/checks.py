@@ -4,18 +4,16 @@ from projected_grpo.errors import log_to
 
 log_to(snakemake.log[0])
 
-from pathlib import Path
-
 from projected_grpo.analysis.checks import checks
 from projected_grpo.analysis.detectors import read_detected
-from projected_grpo.analysis.study import read_directions, read_study
+from projected_grpo.analysis.study import read_directions, read_study, results_of
 from projected_grpo.analysis.table2 import ALL, held_out
 from projected_grpo.analysis.threats import held_out_threats
 from projected_grpo.artifacts.io import write_text
 from projected_grpo.reporting.checks import render
 
 params, inputs = snakemake.params, snakemake.input
-results, replicates = Path(inputs.runs[0]).parents[3], params.replicates
+results, replicates = results_of(inputs.runs), params.replicates
 main = read_study(results, params.arms, replicates["table1"], params.claims, params.ceiling)
 threats, long = [], None
 if params.folds:

@@ -7,7 +7,7 @@ log_to(snakemake.log[0])
 from pathlib import Path
 
 from projected_grpo.analysis.doses import doses
-from projected_grpo.analysis.study import read_study
+from projected_grpo.analysis.study import read_study, results_of
 from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.doses import render_doses
@@ -15,7 +15,7 @@ from projected_grpo.reporting.figures import save
 from projected_grpo.reporting.signals import dose_curves
 
 params, output = snakemake.params, snakemake.output
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 table = doses(read_study(results, params.arms, params.replicates), params.families)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
 write_text(output.markdown, render_doses(table, params.note))

@@ -6,12 +6,12 @@ log_to(snakemake.log[0])
 
 from pathlib import Path
 
-from projected_grpo.analysis.study import read_study
+from projected_grpo.analysis.study import read_study, results_of
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.figures import draw, save
 
 params = snakemake.params
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 source = provenance(dict(params.items()), params.code)
 for name, figure in draw(study, params.note).items():

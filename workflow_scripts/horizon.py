@@ -5,10 +5,9 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 import json
-from pathlib import Path
 
 from projected_grpo.analysis.horizon import delays
-from projected_grpo.analysis.study import read_study, sizes
+from projected_grpo.analysis.study import read_study, results_of, sizes
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_atomic, write_text
@@ -16,7 +15,7 @@ from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.horizon import render_horizon
 
 params, output = snakemake.params, snakemake.output
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 long = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 short = read_study(results, params.short, params.replicates)
 table, judged, lines = table1(long), h1(long), delays(short, long, params.shorter)

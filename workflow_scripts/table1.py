@@ -5,10 +5,9 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 import json
-from pathlib import Path
 
 from projected_grpo.analysis.solve_bins import solve_bins
-from projected_grpo.analysis.study import read_directions, read_study, sizes
+from projected_grpo.analysis.study import read_directions, read_study, results_of, sizes
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
@@ -17,7 +16,7 @@ from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table1 import render_markdown
 
 params, output = snakemake.params, snakemake.output
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 table = table1(study)
 verdicts = {**h1(study), "provenance": provenance(dict(params.items()), params.code)}

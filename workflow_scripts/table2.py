@@ -5,16 +5,15 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 import json
-from pathlib import Path
 
-from projected_grpo.analysis.study import read_study
+from projected_grpo.analysis.study import read_study, results_of
 from projected_grpo.analysis.table2 import fold_verdicts, table2
 from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table2 import render
 
 params, output = snakemake.params, snakemake.output
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 chosen = params.replicates, params.claims
 studies = {mode: read_study(results, arms, *chosen) for mode, arms in params.folds.items()}
 table = table2(studies)

@@ -5,16 +5,15 @@ from projected_grpo.errors import log_to
 log_to(snakemake.log[0])
 
 import json
-from pathlib import Path
 
-from projected_grpo.analysis.study import read_study, sizes
+from projected_grpo.analysis.study import read_study, results_of, sizes
 from projected_grpo.analysis.table3 import table3, verdicts
 from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
 from projected_grpo.reporting.table3 import render_table3
 
 params, output = snakemake.params, snakemake.output
-results = Path(snakemake.input.evaluations[0]).parents[3]
+results = results_of(snakemake.input.evaluations)
 study = read_study(results, params.arms, list(params.modes), params.claims, params.ceiling)
 judged = verdicts(study, params.modes)
 table = table3(study, params.modes, judged)

@@ -43,9 +43,16 @@ def read_detected(paths: Iterable[str | Path]) -> pd.DataFrame:
 
 def with_families(detected: pd.DataFrame) -> pd.DataFrame:
     subsets = detected["subset"]
-    families = [name.replace(f"_{own}", "") for name, own in zip(detected["detector"], subsets, strict=True)]
+    families = [_family(*one) for one in zip(detected["detector"], subsets, strict=True)]
     lacks = subsets == "without_" + detected["mode"]
     return detected.assign(family=families, modes=np.where(lacks, "held out", "known"))
+
+
+def _family(name: str, subset: str) -> str:
+    """Return a detector's name without that of its fold, which stands at its end, before `_twin`; all is no fold."""
+    own = name.removesuffix("_twin")
+    end = name.removeprefix(own)
+    return own.removesuffix(f"_{subset}") + end if subset != "all" else name
 
 
 def families(detected: pd.DataFrame) -> list[tuple[str, str]]:

@@ -165,6 +165,11 @@ def group(study: Study, arm: str) -> str:
     return INTERVENTIONS if is_main(study, arm) else ALONE
 
 
+def results_of(runs: Sequence[str | Path]) -> Path:
+    """Return the `results` that files of runs lie in, `{results}/replicate{n}/runs/{arm}/{file}`, for read_study."""
+    return Path(runs[0]).parents[3]
+
+
 def read_study(
     results: str | Path,
     arms: Mapping[str, Mapping],

@@ -35,6 +35,7 @@ def check(config: Mapping, schema: Mapping) -> None:
     """Raise a ConfigError for the first thing that is wrong with a merged config."""
     validate(config, schema)
     _check_modes(config)
+    _check_crossed(config)
     _check_model(config["model"])
     if config["portable"] and (config["threads"] > 1 or config["model"]["device"] != "cpu"):
         raise ConfigError("config: portable: it needs threads: 1 and model.device: cpu")
@@ -68,9 +69,18 @@ def _check_modes(config: Mapping) -> None:
             raise ConfigError(unknown("config: modes", mode, LOOPHOLES))
 
 
+def _check_crossed(config: Mapping) -> None:
+    replicates = [str(number) for number in config["replicates"]]
+    for number in config["crossed"]:
+        if str(number) not in replicates:
+            raise ConfigError(f"config: crossed: {number} is not one of replicates {config['replicates']}")
+
+
 def _check_model(model: Mapping) -> None:
     if (model["kind"] != "organism") != (model["id"] is not None):
         raise ConfigError("config: model.id: a hub id, directory or file, needed for kinds hf and gguf and only there")
+    if model["kind"] != "hf" and model["revision"] is not None:
+        raise ConfigError(f"config: model.revision: for kind hf only; take null for kind {model['kind']}")
     wanted = model["wanted"]
     for low in (key for key in wanted if key.endswith("_min")):
         high = f"{low.removesuffix('_min')}_max"
@@ -88,6 +98,8 @@ def _check_problems(problems: Mapping) -> None:
     files = problems["files"]
     if problems["kind"] == "organism" and files:
         raise ConfigError("config: problems.files: for kind leetcode only")
+    if problems["kind"] == "organism" and problems["sha256"]:
+        raise ConfigError("config: problems.sha256: for kind leetcode only")
     if problems["kind"] == "leetcode" and problems["chat"]:
         raise ConfigError("config: problems.chat: for kind organism only; LeetCode problems always are")
     if problems["kind"] == "leetcode" and len(files) < 3:
@@ -103,6 +115,8 @@ def _check_problems(problems: Mapping) -> None:
 def _check_teacher(teacher: Mapping) -> None:
     if (teacher["kind"] != "elicited") != (teacher["id"] is not None):
         raise ConfigError("config: teacher.id: a model or a file, needed for kinds checkpoint and import, only there")
+    if teacher["kind"] != "checkpoint" and teacher["revision"] is not None:
+        raise ConfigError(f"config: teacher.revision: for kind checkpoint only; take null for kind {teacher['kind']}")
 
 
 def _check_pairs(config: Mapping) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from projected_grpo.workflow.arms import direction_of, direction_spec, kind_of, signal_of, subset_of, train_settings
-from projected_grpo.workflow.claims import slower
+from projected_grpo.workflow.claims import evaluation_settings, slower
 from projected_grpo.workflow.code_version import own_file
 from projected_grpo.workflow.schema import ConfigError, unknown
 from projected_grpo.workflow.twins import twin_name
@@ -13,13 +13,14 @@ SIGNALS = ("detector", "truth", "overlap", "probe", "activation", "fingerprint")
 ACTIONS = ("penalise", "discount", "drop", "route")
 UNSCALED = ("detector", "truth", "overlap", "fingerprint")
 GRADIENT_SIGNALS = ("overlap", "fingerprint")
+OWN = "module:function"
 SIGNAL_KEYS = {  # of a signal: the kinds that it is not for
     "subset": ("overlap",),
     "body": ("detector", "truth", "overlap"),
     "pairs": ("detector", "truth", "overlap"),
     "fpr": ("detector", "truth", "activation"),
-    "accuracy": ("overlap", "probe", "activation", "fingerprint"),
-    "share": ("overlap", "probe", "activation", "fingerprint"),
+    "accuracy": ("overlap", "probe", "activation", "fingerprint", OWN),
+    "share": ("overlap", "probe", "activation", "fingerprint", OWN),
 }
 SIGNAL_REASONS = {
     "subset": "which has its direction's",
@@ -37,6 +38,7 @@ def check_directions(config: Mapping) -> None:
     subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
     for name, spec in config["directions"].items():
         where = f"config: directions.{name}"
+        _check_name(where, name)
         if spec["kind"] == "hack":
             if spec.get("subset", "all") not in subsets:
                 raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
@@ -56,6 +58,9 @@ def check_signals(config: Mapping) -> None:
     subsets = {"all", *(f"without_{mode}" for mode in config["modes"])}
     for name, spec in config["signals"].items():
         where, kind = f"config: signals.{name}", spec["kind"]
+        _check_name(where, name)
+        if name in config["directions"]:
+            raise ConfigError(f"{where}: a direction has this name too, and detectors.csv has both; take another name")
         _check_kind(f"{where}.kind", kind, SIGNALS)
         if (kind == "overlap") != ("direction" in spec):
             raise ConfigError(f"{where}: direction: the V of kind overlap, needed there and only there")
@@ -66,15 +71,21 @@ def check_signals(config: Mapping) -> None:
         if spec.get("subset", "all") not in subsets:
             raise ConfigError(unknown(f"{where}.subset", spec["subset"], subsets))
         for key, kinds in SIGNAL_KEYS.items():
-            if key in spec and kind in kinds:
+            if key in spec and (OWN if ":" in kind else kind) in kinds:
                 raise ConfigError(f"{where}: {key} is not for kind {kind}, {SIGNAL_REASONS[key]}")
+
+
+def _check_name(where: str, name: str) -> None:
+    """Detections know the twin of a signal by the end of its name."""
+    if name.endswith(twin_name("")):
+        raise ConfigError(f"{where}: a name that ends in {twin_name('')} is the twin's of a signal; take another name")
 
 
 def _check_kind(where: str, kind: str, known: Iterable[str]) -> None:
     """One of ours, or `module:function` that can be found."""
     if ":" not in kind:
         if kind not in known:
-            raise ConfigError(unknown(where, kind, [*known, "module:function"]))
+            raise ConfigError(unknown(where, kind, [*known, OWN]))
     elif own_file(kind) is None:
         raise ConfigError(f"{where}: {kind}: no such module; put its folder on PYTHONPATH")
 
@@ -141,8 +152,11 @@ def _check_measures(name: str, spec: Mapping, config: Mapping) -> None:
 def _check_train(name: str, spec: Mapping, config: Mapping) -> None:
     """What an arm sets of `train` for itself has to fit the rest, like train's own."""
     where, settings = f"config: arms.{name}", train_settings(config, name)
-    if "checkpoint_every" in spec and config["evaluation"]["every"] % spec["checkpoint_every"]:
-        raise ConfigError(f"{where}: checkpoint_every: evaluation.every is no multiple of {spec['checkpoint_every']}")
+    saved, looked = settings["checkpoint_every"], evaluation_settings(config, name)["every"]
+    if "checkpoint_every" in spec and looked % saved:
+        raise ConfigError(
+            f"{where}: checkpoint_every: {saved} does not divide {looked}, its steps from evaluation to evaluation"
+        )
     if spec.get("prompts_per_step", 0) > config["problems"]["train"]:
         raise ConfigError(f"{where}: prompts_per_step is larger than problems.train")
     size, taught = settings["group_size"], round(settings["group_size"] * spec.get("mix", 0))
@@ -166,6 +180,8 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     if intervention == "trusted" and kind_of(config, name) not in ("clean", "random"):
         raise ConfigError(f"{where}: trusted needs a direction of kind clean, or a random one")
     _check_action(name, spec, config)
+    if spec.get("baseline", "vanilla") not in config["arms"]:
+        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
     _check_train(name, spec, config)
     _check_measures(name, spec, config)
     if intervention == "route" and spec.get("project", "gradient") != "gradient":
@@ -178,7 +194,5 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
     if not spec.get("loopholes", True) and spec.get("mix"):
         raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
     _check_start(where, spec.get("start"), config)
-    if spec.get("baseline", "vanilla") not in config["arms"]:
-        raise ConfigError(unknown(f"{where}.baseline", spec.get("baseline", "vanilla"), config["arms"]))
     if spec.get("slow") and spec["slow"] not in config["arms"]:
         raise ConfigError(unknown(f"{where}.slow", spec["slow"], slower(config, name)))

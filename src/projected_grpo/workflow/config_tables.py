@@ -7,7 +7,9 @@ from projected_grpo.workflow.arms import (
     direction_spec,
     first_trained,
     is_base,
+    is_fitted,
     is_honest,
+    signal_spec,
     steps_of,
     used_directions,
 )
@@ -24,6 +26,9 @@ def check_tables(config: Mapping) -> None:
                 raise ConfigError(unknown(f"config: tables.{table}", name, config["arms"]))
             for direction in used_directions(config, name):
                 _check_pairs_serve(f"config: tables.{table}: {name}: direction {direction}", direction, config)
+            signal = config["arms"][name].get("signal")
+            if signal is not None:
+                _check_signal(f"config: tables.{table}: {name}: signal {signal}", signal, config)
     if first_trained(config, "table1") is None:
         raise ConfigError("config: tables.table1: it needs an arm that is trained")
     for table in config["tables"]:
@@ -43,8 +48,10 @@ def check_tables(config: Mapping) -> None:
     for table in ("table2", "table3"):
         if config["tables"].get(table):
             _check_folds(table, config)
+    if config["tables"].get("table3"):
+        _check_turns(config)
     expanded = with_folds(config)
-    for section in ("directions", "arms"):
+    for section in ("directions", "signals", "arms"):
         for name, spec in config[section].items():
             if expanded[section][name] != spec:
                 raise ConfigError(
@@ -87,6 +94,21 @@ def _check_pairs_serve(where: str, name: str, config: Mapping) -> None:
         raise ConfigError(f"{where} has min_votes, but pairs.heldout is 0 and nobody votes")
 
 
+def _check_signal(where: str, name: str, config: Mapping) -> None:
+    """Of signals in use alone, like directions; one of kind overlap is of a direction, which the arm need not use."""
+    signal = signal_spec(config, name)
+    if "direction" in signal:
+        _check_pairs_serve(f"{where}: direction {signal['direction']}", signal["direction"], config)
+    if signal["body"] == "matched" and config["pairs"]["kind"] == "authored":
+        raise ConfigError(f"{where} has body: matched, which authored pairs are not made into")
+    if is_fitted(config, name) and not config["pairs"]["heldout"]:
+        raise ConfigError(f"{where} has its threshold from held-out pairs, and pairs.heldout is 0")
+    if signal["pairs"] > config["pairs"]["n"]:
+        raise ConfigError(
+            f"{where} has pairs: {signal['pairs']}, but pairs.n is {config['pairs']['n']}, and there are no more"
+        )
+
+
 def _check_claims(table: str, config: Mapping) -> None:
     """An intervention whose twin or slow control is not beside it cannot be told from either."""
     for name, claim in claims(config, table).items():
@@ -121,4 +143,15 @@ def _check_folds(table: str, config: Mapping) -> None:
             raise ConfigError(
                 f"config: arms.{name}: in {table} an arm with a teacher needs a direction or a signal, whose subset of"
                 " the loopholes its teacher pool follows"
+            )
+
+
+def _check_turns(config: Mapping) -> None:
+    """In table 3 the problems of one replicate's mode stand beside those of another's, so each mode has as many."""
+    n, looked, problems = len(config["modes"]), config["evaluation"]["subset"], config["problems"]["evaluation"]
+    for key, number in (("problems.evaluation", problems), ("evaluation.subset", min(looked, problems))):
+        if number % n:
+            raise ConfigError(
+                f"config: {key}: {number} is no multiple of {n}, the number of modes; table3 needs as many problems of"
+                f" each: take {number // n * n}"
             )

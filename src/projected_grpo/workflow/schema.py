@@ -9,6 +9,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from functools import reduce
+from operator import getitem
 
 import jsonschema
 import yaml
@@ -57,21 +59,30 @@ def unknown(what: str, name: object, known: Iterable[str]) -> str:
     return f"{what}: unknown {name!r}" + (f", did you mean {near[0]!r}?" if near else f"; known: {', '.join(known)}")
 
 
-def typed(value: object, schema: Mapping) -> object:
-    """Return a value with the types of its schema where it holds texts in their place.
+def typed(value: object, schema: Mapping, whole: Mapping | None = None) -> object:
+    """Return a value with the types of its schema where it holds texts in their place; a `$ref` is to a part of the
+    `whole` schema, which is this one if none is given.
 
     `--config 'train={steps: 8}'` makes a text of all that is nested. What the schema takes as a text stays one.
     """
+    whole = schema if whole is None else whole
+    if "$ref" in schema:
+        schema = _referred(schema["$ref"], whole)
     if isinstance(value, Mapping):
         known, other = schema.get("properties", {}), schema.get("additionalProperties")
         rest = other if isinstance(other, Mapping) else {}
-        return {key: typed(part, known.get(key, rest)) for key, part in value.items()}
+        return {key: typed(part, known.get(key, rest), whole) for key, part in value.items()}
     if isinstance(value, list):
-        return [typed(part, schema.get("items", {})) for part in value]
+        return [typed(part, schema.get("items", {}), whole) for part in value]
     if isinstance(value, str):
         found = _read(value)
         return found if READ_AS.get(type(found), set()) & {*_types(schema.get("type", []))} else value
     return value
+
+
+def _referred(pointer: str, whole: Mapping) -> Mapping:
+    """Return the part of a schema that `#/key/key` points to."""
+    return reduce(getitem, pointer.removeprefix("#/").split("/"), whole)
 
 
 def _types(said: str | list[str]) -> list[str]:
