@@ -44,8 +44,6 @@ FIGURES = {
     "horizon.png": "Hack and solve rate along three times the steps",
 }
 RUN_FILES = (
-    "table1.csv",
-    "h1.json",
     "table2.csv",
     "table2.json",
     "table3.csv",
@@ -56,8 +54,8 @@ RUN_FILES = (
     "horizon.json",
     "relearning.csv",
     *PAGES,
+    *(f"figures/{name}" for name in FIGURES),
 )
-SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 
 def run(folder: Path) -> str:
@@ -150,10 +148,10 @@ class RunError(UserError, ValueError):
     """Results that were not made by what is said; one line."""
 
 
-SECTIONS = {
-    "run": (run, RUN_FILES, tuple(FIGURES)),
-    "tuning": (tuning, ("doses.csv", "doses.md"), ("doses.png",)),
-    "smollm2": (smollm2, SMOLLM2_FILES, ()),
+SECTIONS = {  # the section, the files below a results directory that it needs, and those that it takes where they are
+    "run": (run, ("table1.csv", "table1.md", "h1.json", "figures/hack_against_solve.png"), RUN_FILES),
+    "tuning": (tuning, ("doses.csv", "doses.md", "figures/doses.png"), ()),
+    "smollm2": (smollm2, ("table1.csv", "table1.md", "h1.json", "replicate1/teacher_pool.json"), ()),
 }
 
 
@@ -174,10 +172,12 @@ def write(name: str, root: Path) -> None:
 
 def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     folder = root / "docs" / name
-    _, files, figures = SECTIONS[name]
+    _, needed, more = SECTIONS[name]
+    if missing := [file for file in needed if not (results / file).is_file()]:
+        raise RunError(f"{results} lacks {', '.join(missing)}: say the results directory of a whole run for {name!r}")
     source = {"run": run_of(results, preset, root)} if name == "run" else {}
     registered = {"commit": registered_commit(results)} if preset == STUDY else {}
-    copy_results(results, folder, files, figures)
+    copy_results(results, folder, (*needed, *more))
     source |= {"machine": machine(), **cost(results), **registered}
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
