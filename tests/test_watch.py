@@ -13,8 +13,9 @@ import small_results
 import yaml
 from workflow_harness import ROOT
 
+from projected_grpo.configs import merged
 from projected_grpo.reporting.progress import BARS, is_silent, sparkline, table
-from projected_grpo.watch import look, merged
+from projected_grpo.watch import look
 from projected_grpo.workflow.folds import grid, with_folds
 
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "presets/smoke.yaml")]

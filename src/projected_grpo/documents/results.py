@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
+from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
 from projected_grpo.documents.registered import PAGE, registered_commit
@@ -136,8 +136,7 @@ def run_of(results: Path, preset: str | None, root: Path) -> str:
     """Return what made a results directory, in words: a preset, or else the default experiment. A RunError says that
     its table 1 has another number of replicates than that."""
     files = [root / "config.yaml", *([root / preset] if preset else [])]
-    config = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
-    said, table = len(config["replicates"]), results / "table1.csv"
+    said, table = len(merged(files)["replicates"]), results / "table1.csv"
     found = pd.read_csv(table)["n_replicates"].iloc[0]
     if found != said:
         raise RunError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
