@@ -271,6 +271,32 @@ def test_the_section_on_the_real_model_is_written_from_what_its_rules_make(tmp_p
     assert (tmp_path / "docs/smollm2/teacher_pool.json").is_file()
 
 
+@pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])
+def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(whole, tmp_path, monkeypatch, preset):
+    """However its preset is written; with the page of that commit, whatever today's says."""
+    made, root = tmp_path / "made", tmp_path / "root"
+    shutil.copytree(whole, made)
+    (made / "table1.md").write_text("table 1")
+    (made / "figures").mkdir()
+    (made / "figures/hack_against_solve.png").touch()
+    table = pd.read_csv(made / "table1.csv")
+    for name, replicates in (("config.yaml", [1]), ("presets/study.yaml", list(range(table["n_replicates"].iloc[0])))):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(yaml.safe_dump({"replicates": replicates}))
+    (root / "docs").mkdir()
+    (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
+    (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
+    (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
+    monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
+    monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
+    path = str(root / "presets/study.yaml") if preset == "absolute" else preset
+    results.main("run", made, path, root)
+    page = (root / "docs/results.md").read_text()
+    assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
+    assert "Of 1 expectations " in page
+    assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone
+
+
 def test_a_run_is_called_by_its_preset(tmp_path):
     made = tmp_path / "results"
     made.mkdir()

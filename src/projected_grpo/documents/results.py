@@ -2,10 +2,12 @@
 
 PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
 (docs/tuning/, docs/smollm2/), and writes the section of docs/results.md, and of the README, from these copies alone, so
-that no number there is typed by hand. A test compares them.
+that no number there is typed by hand. A test compares them. The preregistered study (registered.py) has its
+preregistration among them, as it was at the commit that made it.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -14,13 +16,11 @@ import pandas as pd
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
-from projected_grpo.documents.registered import PAGE, registered_commit
+from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit
 from projected_grpo.documents.sentences import conclusions, expectations
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
 from projected_grpo.workflow.timing import job_seconds
-
-STUDY = "presets/study.yaml"  # which was preregistered
 
 PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
@@ -114,10 +114,10 @@ def _cost(source: dict) -> str:
 
 
 def _expected(folder: Path, source: dict) -> dict[str, str]:
-    """Return what was expected of the run's arms, before it, by the page beside its folder; nothing of another run."""
+    """Return what was expected of the run's arms, before it, by the page of its commit; nothing of another run."""
     if "commit" not in source:
         return {}
-    return expectations((folder.parent / Path(PAGE).name).read_text(encoding="utf-8"))
+    return expectations((folder / Path(PAGE).name).read_text(encoding="utf-8"))
 
 
 def _registered(source: dict) -> str:
@@ -174,10 +174,16 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     _, needed, more = SECTIONS[name]
     if missing := [file for file in needed if not (results / file).is_file()]:
         raise RunError(f"{results} lacks {', '.join(missing)}: say the results directory of a whole run for {name!r}")
+    if preset:  # however it is written
+        preset = Path(os.path.relpath((root / preset).resolve(), root.resolve())).as_posix()
     source = {"run": run_of(results, preset, root)} if name == "run" else {}
-    registered = {"commit": registered_commit(results)} if preset == STUDY else {}
+    commit = registered_commit(results) if preset == STUDY else None
+    page = page_at(results, commit) if commit else None
     copy_results(results, folder, (*needed, *more))
-    source |= {"machine": machine(), **cost(results), **registered}
+    source |= {"machine": machine(), **cost(results)}
+    if commit:
+        source["commit"] = commit
+        (folder / Path(PAGE).name).write_text(page, encoding="utf-8")
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 
