@@ -15,6 +15,7 @@ import yaml
 from workflow_harness import ROOT, copy_of_the_repository
 
 from projected_grpo.reporting.__main__ import main, screen, shown
+from projected_grpo.reporting.titles import FIGURES
 
 PAGES = [
     ROOT / "README.md",
@@ -212,6 +213,24 @@ def test_a_report_shows_the_tables_that_have_more_arms_alone(tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     assert main(["--files", "mine.yaml"]) == 0
     assert capsys.readouterr().out.split() == ["made/table1.csv", "made/pages/table2.html"]
+
+
+def test_a_report_shows_the_figures_and_pages_of_the_wanted_tables(tmp_path):
+    pages = {
+        "table1": "table1",
+        "setup": "table1",
+        "checks": "table1",
+        "detectors": "table1",
+        "relearning": "relearning",
+    }
+    files = {f"figures/{figure}.png": table for figure, (table, _) in FIGURES.items()}
+    files |= {f"pages/{page}.html": table for page, table in pages.items()}
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for table in {*files.values()}:
+        found = {str(Path(path).relative_to(tmp_path)) for path in shown(tmp_path, {table: ["base"]})}
+        assert found == {name for name, own in files.items() if own == table}
 
 
 def test_a_report_shows_what_is_there_and_was_asked_for(tmp_path):

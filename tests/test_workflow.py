@@ -12,6 +12,8 @@ import torch
 import yaml
 from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
+from projected_grpo.reporting.titles import FIGURES
+
 ARMS = SMOKE["tables"]["table1"]
 
 
@@ -50,6 +52,13 @@ def test_a_report_of_folders_holds_what_its_pages_lead_to(smoke_run, tmp_path):
         led = set(re.findall(r'data-report="\.\./(.*?)"', report.read(page).decode()))
         assert {Path(file).stem for file in led} == set(ARMS)
         assert {f"report/data/raw/{file}" for file in led} <= set(report.namelist())
+
+
+def test_the_workflow_makes_every_figure_that_has_a_title(tmp_path):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    done = snakemake(folder, "-n", "--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"))
+    wanted = re.search(r"^rule all:\n    input: (.*)$", done.stdout + done.stderr, flags=re.MULTILINE).group(1)
+    assert set(re.findall(r"figures/(\w+)\.png", wanted)) == {*FIGURES}
 
 
 def test_then_there_is_nothing_to_do(smoke_run):

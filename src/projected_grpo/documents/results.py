@@ -20,6 +20,7 @@ from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered
 from projected_grpo.documents.sentences import conclusions, expectations
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
+from projected_grpo.reporting.titles import FIGURES
 from projected_grpo.workflow.timing import job_seconds
 
 PAGES = {
@@ -33,16 +34,6 @@ PAGES = {
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
-FIGURES = {
-    "hack_against_solve.png": "Hack rate against solve rate along training",
-    "profile.png": "The share of replicates that hack more than a rate",
-    "training_curves.png": "Hack and solve rate along training",
-    "overlap.png": "What the direction sees in the gradients",
-    "weak_detector.png": "The loophole that V and the teacher pool do not know",
-    "signal_by_action.png": "Signal x action, on modes that nothing told of",
-    "signal_plane.png": "Hack against solve on these modes, every replicate a dot",
-    "horizon.png": "Hack and solve rate along three times the steps",
-}
 RUN_FILES = (
     "table2.csv",
     "table2.json",
@@ -54,7 +45,7 @@ RUN_FILES = (
     "horizon.json",
     "relearning.csv",
     *PAGES,
-    *(f"figures/{name}" for name in FIGURES),
+    *(f"figures/{name}.png" for name in FIGURES),
 )
 
 
@@ -62,7 +53,7 @@ def run(folder: Path) -> str:
     """Return the section on a whole run for the copies in `folder` (docs/run): what each page that it made answers."""
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     links = [f"| [{name}](run/{name}) | {question} |" for name, question in PAGES.items() if (folder / name).exists()]
-    pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
+    pictures = [picture(folder, name) for name in FIGURES if (folder / f"{name}.png").exists()]
     return "\n".join(
         [
             f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}",
@@ -104,8 +95,14 @@ def tuning(folder: Path) -> str:
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
         f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
         " [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
-        "![Hack and solve against the dose](tuning/doses.png)\n"
+        f"{picture(folder, 'doses')}\n"
     )
+
+
+def picture(folder: Path, figure: str) -> str:
+    """Return a figure of docs/`folder` under its title, for docs/results.md."""
+    _, title = FIGURES[figure]
+    return f"![{title}]({folder.name}/{figure}.png)"
 
 
 def _cost(source: dict) -> str:

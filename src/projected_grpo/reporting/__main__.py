@@ -16,20 +16,11 @@ import pandas as pd
 from projected_grpo.configs import ConfigError, merged, tables_of
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import interval, percent
+from projected_grpo.reporting.titles import FIGURES
 from projected_grpo.reporting.verdicts import by_word
 
 SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
-OF_TABLES = {
-    "table2": "table2",
-    "weak_detector": "table2",
-    "table3": "table3",
-    "signal_by_action": "table3",
-    "signal_plane": "table3",
-    "doses": "doses",
-    "relearning": "relearning",
-    "table4": "table4",
-    "horizon": "horizon",
-}
+OF_TABLE_1 = ("setup", "checks", "detectors")  # pages beside its own; any other page is called as its table
 
 
 def main(arguments: list[str]) -> int:
@@ -58,10 +49,17 @@ def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
     """Return the files for a report that are there, without those of a table that the config does not ask for; and the
     arms' pages that the others lead to."""
     found = [path for pattern in SHOWN for path in sorted(results.glob(pattern))]
-    wanted = [path for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
+    wanted = [path for path in found if tables.get(_table(path.stem))]
     texts = [path.read_text(encoding="utf-8") for path in wanted if path.suffix == ".html"]
     arms = {results / "pages" / href for text in texts for href in re.findall(r'<a href="(arms/[^"]*)"', text)}
     return [str(path) for path in [*wanted, *sorted(arms)] if path.exists()]
+
+
+def _table(name: str) -> str:
+    """Return the table that a figure or a page belongs to."""
+    if name in FIGURES:
+        return FIGURES[name][0]
+    return "table1" if name in OF_TABLE_1 else name
 
 
 def screen(results: Path, config: str | None) -> str:
