@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -41,15 +41,17 @@ SOURCES = (
 )
 
 
-def draw(study: Study, note: str) -> dict[str, Figure]:
-    """Return the four figures by file name; `note` (what the numbers are numbers of) stands under each."""
+def draw(study: Study, note: str, names: Sequence[str] = ()) -> dict[str, Figure]:
+    """Return the four figures, or some of them, by file name; `note` (what the numbers are numbers of) stands under
+    each."""
+    drawing = {
+        "training_curves": training_curves,
+        "hack_against_solve": hack_against_solve,
+        "overlap": overlap,
+        "profile": profiles,
+    }
     with style():
-        return {
-            "training_curves": training_curves(study, note),
-            "hack_against_solve": hack_against_solve(study, note),
-            "overlap": overlap(study, note),
-            "profile": profiles(study, note),
-        }
+        return {name: drawing[name](study, note) for name in names or drawing}
 
 
 def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
