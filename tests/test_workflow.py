@@ -45,13 +45,19 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
 def test_a_report_of_folders_holds_what_its_pages_lead_to(smoke_run, tmp_path):
     folder = copy_with_results(smoke_run[0], tmp_path / "repository")
     pages = [f"{SMOKE['results']}/pages/{name}.html" for name in ("table1", *(f"arms/{arm}" for arm in ARMS))]
-    done = snakemake(folder, "--configfile", "presets/smoke.yaml", "--report", "report.zip", "--", *pages)
+    numbers, figure = f"{SMOKE['results']}/table1.csv", f"{SMOKE['results']}/figures/profile.png"
+    done = snakemake(
+        folder, "--configfile", "presets/smoke.yaml", "--report", "report.zip", "--", *pages, numbers, figure
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with zipfile.ZipFile(folder / "report.zip") as report:
         (page,) = (name for name in report.namelist() if name.endswith("/table1.html"))
         led = set(re.findall(r'data-report="\.\./(.*?)"', report.read(page).decode()))
         assert {Path(file).stem for file in led} == set(ARMS)
         assert {f"report/data/raw/{file}" for file in led} <= set(report.namelist())
+        page = report.read("report/report.html").decode()
+        assert set(re.findall(r'"table": "(.*?)"', page)) == {"table1"}
+        assert f'"what": "{FIGURES["profile"][1]}", "table": "table1"' in page
 
 
 def test_the_workflow_makes_every_figure_that_has_a_title(tmp_path):
