@@ -34,7 +34,7 @@ rule all:
     default_target: True
     input:
         expand(f"{RESULTS}/{{table}}.csv", table=TABLES),
-        expand(f"{RESULTS}/figures/{{figure}}.png", figure=[*FIGURES, *table_figures()]),
+        expand(f"{RESULTS}/figures/{{figure}}.png", figure=figures_of(*TABLES)),
         f"{RESULTS}/checks.md",
         f"{RESULTS}/detectors.csv",
         expand(f"{RESULTS}/pages/{{page}}.html", page=[*PAGES, *TABLE_PAGES]),

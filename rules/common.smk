@@ -10,6 +10,7 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
+from projected_grpo.reporting.titles import FIGURES
 from projected_grpo.workflow import code_version as versions
 from projected_grpo.workflow.arms import (
     ceiling,
@@ -78,15 +79,10 @@ TABLES = [table for table, arms in config["tables"].items() if arms]
 # What the others are held against; the base model, which has no run, may stand before it.
 FIRST_ARM = first_trained(config, "table1")
 PROBLEM_SPLITS = ["train", "pairs", "evaluation"]
-FIGURES = {
-    "hack_against_solve": "hack against solve",
-    "training_curves": "along training",
-    "overlap": "what V sees",
-    "profile": "share of runs above a hack rate",
-}
-PAGES = {
-    "table1": "table 1 and verdicts",
-    "setup": "config and software",
+DRAWN_TOGETHER = ["table2", "table3", "horizon"]  # their figures, by rule table_figures
+PAGES = {  # of table 1, as FIGURES has figures
+    "table1": ("table1", "table 1 and verdicts"),
+    "setup": ("table1", "config and software"),
 }
 TABLE_3 = {  # what it is made of besides its runs
     "arms": Brief(in_turn(PLAIN)),
@@ -168,32 +164,24 @@ def needs(rule, mem_mb, runtime, resumes=False):
     }
 
 
-def table_figures():
-    """Return the figures beside table 1's, with their titles: of the tables that are wanted."""
-    titles = {
-        "table2": {"weak_detector": "held-out modes"},
-        "table3": {
-            "signal_by_action": "signal x action",
-            "signal_plane": "signals: hack against solve",
-        },
-        "horizon": {"horizon": "more steps"},
+def figures_of(*tables):
+    """Return what FIGURES has of some tables, as far as these are wanted."""
+    return {
+        figure: (table, title)
+        for figure, (table, title) in FIGURES.items()
+        if table in tables and table in TABLES
     }
-    found = [titles[table].items() for table in TABLES if table in titles]
-    return dict(sum(map(list, found), []))
 
 
-def shown(folder, titles, ending, category):
-    """Return the files of a folder for the HTML report, each with its caption and label."""
+def shown(folder, titled, ending, category):
+    """Return the files of a folder, as in FIGURES, for the HTML report, each with its caption and labels."""
     files = []
-    for name, title in titles.items():
+    for name, (table, title) in titled.items():
         file = report(
             f"{RESULTS}/{folder}/{name}.{ending}",
             caption=f"../report/{name}.rst",
             category=category,
-            labels={
-                "what": title,
-                "table": "1" if name in {**FIGURES, **PAGES} else name,
-            },
+            labels={"what": title, "table": table},
         )
         files.append(file)
     return files

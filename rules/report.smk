@@ -12,8 +12,8 @@ rule figures:
         evaluations=runs("table1", "evaluation.parquet"),
         steps=runs("table1", "steps.parquet"),
     output:
-        shown("figures", FIGURES, "png", "Figures"),
-        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=FIGURES),
+        shown("figures", figures_of("table1"), "png", "Figures"),
+        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=figures_of("table1")),
     log:
         f"{RESULTS}/logs/figures.log",
     benchmark:
@@ -44,8 +44,8 @@ rule table_figures:
         ),
         horizon=runs("horizon", "evaluation.parquet") + runs("horizon", "steps.parquet"),
     output:
-        shown("figures", table_figures(), "png", "Figures"),
-        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=table_figures()),
+        shown("figures", figures_of(*DRAWN_TOGETHER), "png", "Figures"),
+        expand(f"{RESULTS}/figures/{{figure}}.svg", figure=figures_of(*DRAWN_TOGETHER)),
     log:
         f"{RESULTS}/logs/table_figures.log",
     benchmark:

@@ -24,7 +24,7 @@ rule table1:
             f"{RESULTS}/table1.csv",
             caption="../report/numbers.rst",
             category="Tables",
-            labels={"what": "numbers in full", "table": "1"},
+            labels={"what": "numbers in full", "table": "table1"},
         ),
         markdown=f"{RESULTS}/table1.md",
         h1=f"{RESULTS}/h1.json",

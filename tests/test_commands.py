@@ -15,6 +15,7 @@ import yaml
 from workflow_harness import ROOT, copy_of_the_repository
 
 from projected_grpo.reporting.__main__ import main, screen, shown
+from projected_grpo.reporting.titles import FIGURES
 
 PAGES = [
     ROOT / "README.md",
@@ -174,10 +175,62 @@ def test_what_a_run_ends_with_is_of_all_its_config_files(tmp_path, monkeypatch, 
     command = re.search(r"make report CONFIG=.*?(?=   )", said).group()
     assert shlex.split(shlex.split(command)[2].removeprefix("CONFIG=")) == ["a b.yaml", "mine.yaml", "empty.yaml"]
     assert "make report" not in screen(ROOT / "docs/run", None)
-    for arguments, message in (([], "results/table1.csv is not there yet"), (["typo.yaml"], "typo.yaml: No such file")):
+    for arguments, message in (
+        ([], "results/table1.csv is not there yet"),
+        (["typo.yaml"], "typo.yaml: cannot be read"),
+    ):
         assert main(arguments) == 1
         error = capsys.readouterr().err
         assert error.startswith(f"error: {message}") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tables:\n", "config: tables: each table needs a list of arms"),
+        ("more_arms: {table2: erase}\n", "config: more_arms: each table needs a list of arms"),
+        ("results:\n", "config: results: no directory"),
+        ("tables: {table1: [a\nresults: b\n", "mine.yaml, line 2: not YAML (expected ',' or ']', but got ':')"),
+    ],
+)
+def test_what_a_run_ends_with_needs_a_config(tmp_path, monkeypatch, capsys, text, message):
+    (tmp_path / "config.yaml").write_text(f"results: {ROOT}/docs/run\ntables: {{table1: [vanilla]}}\n")
+    (tmp_path / "mine.yaml").write_text(text)
+    monkeypatch.chdir(tmp_path)
+    assert main(["mine.yaml"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {message}") and error.count("\n") == 1
+
+
+def test_a_report_shows_the_tables_that_have_more_arms_alone(tmp_path, monkeypatch, capsys):
+    for name in ("table1.csv", "pages/table2.html", "pages/table3.html"):
+        (tmp_path / "made" / name).parent.mkdir(exist_ok=True, parents=True)
+        (tmp_path / "made" / name).touch()
+    (tmp_path / "config.yaml").write_text(
+        "results: made\ntables: {table1: [vanilla], table2: [base], table3: [base]}\n"
+    )
+    (tmp_path / "mine.yaml").write_text("tables: {table2: [], table3: []}\nmore_arms: {table2: [base]}\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["--files", "mine.yaml"]) == 0
+    assert capsys.readouterr().out.split() == ["made/table1.csv", "made/pages/table2.html"]
+
+
+def test_a_report_shows_the_figures_and_pages_of_the_wanted_tables(tmp_path):
+    pages = {
+        "table1": "table1",
+        "setup": "table1",
+        "checks": "table1",
+        "detectors": "table1",
+        "relearning": "relearning",
+    }
+    files = {f"figures/{figure}.png": table for figure, (table, _) in FIGURES.items()}
+    files |= {f"pages/{page}.html": table for page, table in pages.items()}
+    for name in files:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    for table in {*files.values()}:
+        found = {str(Path(path).relative_to(tmp_path)) for path in shown(tmp_path, {table: ["base"]})}
+        assert found == {name for name, own in files.items() if own == table}
 
 
 def test_a_report_shows_what_is_there_and_was_asked_for(tmp_path):

@@ -246,8 +246,64 @@ def test_only_what_was_made_is_copied_and_old_files_go(tmp_path):
     folder.mkdir()
     (made / "table1.csv").write_text("new")
     (folder / "table2.csv").write_text("old")
-    copy_results(made, folder, ("table1.csv", "table2.csv"), ("overlap.png",))
+    copy_results(made, folder, ("table1.csv", "table2.csv", "figures/overlap.png"))
     assert [path.name for path in folder.iterdir()] == ["table1.csv"]
+
+
+@pytest.mark.parametrize("name", results.SECTIONS)
+def test_before_anything_goes_a_section_has_all_that_it_is_written_from(tmp_path, name):
+    old, made = tmp_path / "docs" / name / "table1.md", tmp_path / "made"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    _, needed, _ = results.SECTIONS[name]
+    for file in needed:
+        with pytest.raises(results.RunError, match=rf"^{made} lacks .*{file}.*: say the results directory of a whole"):
+            results.main(name, made, None, tmp_path)
+        (made / file).parent.mkdir(parents=True, exist_ok=True)
+        (made / file).touch()
+    assert old.read_text() == "old"
+
+
+def test_the_section_on_the_real_model_is_written_from_what_its_rules_make(tmp_path):
+    """teacher_pool.json lies in a replicate, and is copied from there."""
+    (n,) = yaml.safe_load((ROOT / "presets/smollm2.yaml").read_text())["replicates"]
+    made = tmp_path / "made" / f"replicate{n}"
+    made.mkdir(parents=True)
+    (made / "teacher_pool.json").write_text(json.dumps({"exploited": {"sentinel": 2}, "teacher": 5}))
+    for name in ("table1.csv", "table1.md", "h1.json"):
+        (made.parent / name).touch()
+    (tmp_path / "docs").mkdir()
+    page = tmp_path / "docs/results.md"
+    page.write_text("<!-- smollm2: from docs/smollm2 -->\n<!-- end of smollm2 -->\n")
+    results.main("smollm2", made.parent, None, tmp_path)
+    assert "a file of 5 rollouts, of which 2 exploit" in page.read_text()
+    assert (tmp_path / "docs/smollm2/teacher_pool.json").is_file()
+
+
+@pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])
+def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(whole, tmp_path, monkeypatch, preset):
+    """However its preset is written; with the page of that commit, whatever today's says."""
+    made, root = tmp_path / "made", tmp_path / "root"
+    shutil.copytree(whole, made)
+    (made / "table1.md").write_text("table 1")
+    (made / "figures").mkdir()
+    (made / "figures/hack_against_solve.png").touch()
+    table = pd.read_csv(made / "table1.csv")
+    for name, replicates in (("config.yaml", [1]), ("presets/study.yaml", list(range(table["n_replicates"].iloc[0])))):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(yaml.safe_dump({"replicates": replicates}))
+    (root / "docs").mkdir()
+    (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
+    (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
+    (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
+    monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
+    monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
+    path = str(root / "presets/study.yaml") if preset == "absolute" else preset
+    results.main("run", made, path, root)
+    page = (root / "docs/results.md").read_text()
+    assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
+    assert "Of 1 expectations " in page
+    assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone
 
 
 def test_a_run_is_called_by_its_preset(tmp_path):

@@ -72,7 +72,7 @@ def test_an_arm_that_is_no_dose_of_another_is_an_error():
         check(config, SCHEMA)
 
 
-def test_the_table_names_the_chosen_dose_beside_its_baseline():
+def test_the_table_names_the_chosen_dose_beside_its_baseline(monkeypatch):
     arms = ("vanilla", "erase", "erase_update")
     study = synthetic.make(arms, claims={"erase": Claim(())}, ceiling=None)
     own = {"family": "erase", "key": "strength"}
@@ -80,7 +80,9 @@ def test_the_table_names_the_chosen_dose_beside_its_baseline():
     rows = table.set_index("arm")
     assert rows.loc["erase", "baseline_hack"] == pytest.approx(study.final("vanilla")["hack"].mean(), abs=1e-6)
     assert list(rows.index[rows["chosen"]]) == ["erase_update"]  # it solves more
+    monkeypatch.setattr("projected_grpo.reporting.doses.HALF", 0.25)
     text = render_doses(table, "A note.")
+    assert "hack less than 25% of what the baseline hacks" in text
     assert text.count("**chosen**") == 1 and "| `erase` | strength | 1 |" in text
     figure = dose_curves(table, "A note.")
     assert [axes.get_title(loc="left") for axes in figure.axes if axes.axison] == ["erase"]

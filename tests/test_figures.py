@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.transforms import Bbox
 
 from projected_grpo.analysis.curves import last_of_replicates, overlap_curve, path, profile, rate_curve
+from projected_grpo.reporting import figures as figures_module
 from projected_grpo.reporting.figures import draw, save
 
 
@@ -25,6 +26,17 @@ def test_every_figure_is_written_twice_with_the_same_bytes(tmp_path):
     assert write(study, tmp_path / "second") == first
     assert all(b"abc" in content for content in first.values())  # the provenance
     assert all(b"dc:date" not in content for content in first.values())
+
+
+def test_a_figure_alone_is_the_only_one_drawn_and_the_same_bytes(tmp_path, monkeypatch):
+    study = synthetic.make(arms=("vanilla", "erase"), replicates=(41,))
+    among = write(study, tmp_path / "among")
+    for other in ("hack_against_solve", "overlap", "profiles"):
+        monkeypatch.setattr(figures_module, other, None)
+    (figure,) = draw(study, "A note.", ["training_curves"]).values()
+    save(figure, tmp_path / "alone", {"code": "abc"})
+    for ending in ("png", "svg"):
+        assert (tmp_path / f"alone.{ending}").read_bytes() == among[f"training_curves.{ending}"]
 
 
 @pytest.mark.parametrize("arms", [("vanilla",), ("vanilla", "erase", "vanilla_alone", "erase_alone")])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from projected_grpo.reporting.colours import RATES
 from projected_grpo.workflow.code_version import PACKAGE, closure, needs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -110,6 +111,18 @@ def test_tables_and_words_run_without_torch():
     code = f"import {', '.join(names)}, sys; print(sorted({{'torch', 'transformers'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_pages_are_made_without_matplotlib():
+    names = [f"projected_grpo.reporting.{name}" for name in ("colours", "progress", "arm")]
+    code = f"import {', '.join(names)}, sys; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+def test_the_colours_of_figures_and_pages_stand_in_one_place():
+    found = {path.name for path in PACKAGE.rglob("*.py") for colour in RATES.values() if colour in path.read_text()}
+    assert found == {"colours.py"}
 
 
 def test_a_start_of_the_workflow_imports_nothing_heavy():

@@ -110,7 +110,8 @@ EDITS = {
     "a touch of every file": (touch_everything, {}),
     "the order of the preset's keys": (turned_around, {}),
     "a better complaint": (edit("workflow/schema.py", "did you mean", "perhaps"), {}),
-    "a figure's colour": (edit("reporting/canvas.py", "#0072B2", "#0072B3"), {"figures": 1}),
+    "a figure's style": (edit("reporting/canvas.py", "alpha=0.5", "alpha=0.4"), {"figures": 1}),
+    "a colour": (edit("reporting/colours.py", "#0072B2", "#0072B3"), {"figures": 1, "pages": 1, **ARM_PAGES}),
     "statistics": (
         edit("analysis/statistics.py", "LEVEL = 0.95", "LEVEL = 0.9"),
         {**TABLES, **READ, **ARM_PAGES},

@@ -30,7 +30,7 @@ def test_hacking_is_back_where_the_last_steps_exceed_half_of_the_baselines_end(s
     assert back.tolist() == [True, True, False] and at[2] == study.arms["erase"].last
 
 
-def test_the_page_holds_it_against_the_baseline_from_the_base_model(study):
+def test_the_page_holds_it_against_the_baseline_from_the_base_model(study, monkeypatch):
     table = relearning(study, {"base": None, "vanilla": None, "erase": "route"})
     rows = table.set_index("arm")
     assert list(rows.index) == ["vanilla", "erase"] and rows.loc["erase", "never_back"] == 1
@@ -38,5 +38,8 @@ def test_the_page_holds_it_against_the_baseline_from_the_base_model(study):
     assert rows.loc["erase", "later"] == pytest.approx(later.mean(), abs=1e-6) and np.isnan(
         rows.loc["vanilla", "later"]
     )
+    monkeypatch.setattr("projected_grpo.reporting.relearning.HALF", 0.25)
+    monkeypatch.setattr("projected_grpo.reporting.relearning.WINDOW", 5)
     text = render_relearning(table, "A note.")
+    assert "the first step at which the student's own hack rate, mean of the last 5 steps, is above 25% of" in text
     assert "| `erase` | `route` |" in text and "| `vanilla` | the base model |" in text and "nan" not in text

@@ -8,9 +8,10 @@ import pytest
 import synthetic_study as synthetic
 
 from projected_grpo.analysis.horizon import delays
+from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import Claim
 from projected_grpo.analysis.threats import held_out_threats, paired_means, threats
-from projected_grpo.reporting.threats import THREATS, threat_grid
+from projected_grpo.reporting.threats import THREATS, THREATS_MEAN, threat_grid
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +28,11 @@ def test_the_list_of_threats_finds_what_is_built_in(study):
     assert found["early", "route", "vanilla"] == "present"
     assert found["control", "erase_update", "erase_update_random"] == "absent"
     assert found["chance", "vanilla", "nonhack"] == "absent"
+
+
+def test_the_list_says_how_often_an_absence_comes_by_chance():
+    """An interval lies above 0 by chance half as often as it excludes 0."""
+    assert f"one absence in {round(2 / (1 - LEVEL))} comes by chance alone" in THREATS_MEAN
 
 
 def test_overlaps_are_compared_in_the_steps_that_both_have():

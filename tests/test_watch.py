@@ -13,8 +13,10 @@ import small_results
 import yaml
 from workflow_harness import ROOT
 
+from projected_grpo.configs import merged
+from projected_grpo.reporting.colours import RATES
 from projected_grpo.reporting.progress import BARS, is_silent, sparkline, table
-from projected_grpo.watch import look, merged
+from projected_grpo.watch import look
 from projected_grpo.workflow.folds import grid, with_folds
 
 FILES = [str(ROOT / "config.yaml"), str(ROOT / "presets/smoke.yaml")]
@@ -111,6 +113,8 @@ def test_a_curve_is_as_long_as_the_run_has_come():
 def test_the_page_has_a_cell_per_run_with_its_curves(config, tmp_path):
     look(config, None)
     page = (tmp_path / "results/progress.html").read_text()
+    for rate, colour in RATES.items():
+        assert f'<span style="color: {colour}">{rate}</span>' in page and page.count(f'stroke="{colour}"') == 6
     assert page.count("<svg") == 6 and "training 2/4, 1 min left" in page
     assert "of 6 runs 1 done, 1 trained, 1 training, 3 waiting; about 8 min left, 1 at a time" in page
     assert 'points="37.5,38.8 75.0,34.6 112.5,30.4 150.0,26.2"' in page  # vanilla's hack: 0.1 to 0.4 of 42 pixels

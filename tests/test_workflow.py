@@ -12,6 +12,8 @@ import torch
 import yaml
 from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
+from projected_grpo.reporting.titles import FIGURES
+
 ARMS = SMOKE["tables"]["table1"]
 
 
@@ -43,13 +45,26 @@ def test_the_smoke_preset_runs_the_whole_dag(smoke_run):
 def test_a_report_of_folders_holds_what_its_pages_lead_to(smoke_run, tmp_path):
     folder = copy_with_results(smoke_run[0], tmp_path / "repository")
     pages = [f"{SMOKE['results']}/pages/{name}.html" for name in ("table1", *(f"arms/{arm}" for arm in ARMS))]
-    done = snakemake(folder, "--configfile", "presets/smoke.yaml", "--report", "report.zip", "--", *pages)
+    numbers, figure = f"{SMOKE['results']}/table1.csv", f"{SMOKE['results']}/figures/profile.png"
+    done = snakemake(
+        folder, "--configfile", "presets/smoke.yaml", "--report", "report.zip", "--", *pages, numbers, figure
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with zipfile.ZipFile(folder / "report.zip") as report:
         (page,) = (name for name in report.namelist() if name.endswith("/table1.html"))
         led = set(re.findall(r'data-report="\.\./(.*?)"', report.read(page).decode()))
         assert {Path(file).stem for file in led} == set(ARMS)
         assert {f"report/data/raw/{file}" for file in led} <= set(report.namelist())
+        page = report.read("report/report.html").decode()
+        assert set(re.findall(r'"table": "(.*?)"', page)) == {"table1"}
+        assert f'"what": "{FIGURES["profile"][1]}", "table": "table1"' in page
+
+
+def test_the_workflow_makes_every_figure_that_has_a_title(tmp_path):
+    folder = copy_of_the_repository(tmp_path / "repository")
+    done = snakemake(folder, "-n", "--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"))
+    wanted = re.search(r"^rule all:\n    input: (.*)$", done.stdout + done.stderr, flags=re.MULTILINE).group(1)
+    assert set(re.findall(r"figures/(\w+)\.png", wanted)) == {*FIGURES}
 
 
 def test_then_there_is_nothing_to_do(smoke_run):

@@ -27,7 +27,7 @@ if inputs.table3:
 if params.arms:
     results = results_of(inputs.horizon)
     study = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
-    made["horizon"] = draw(study, params.note)["training_curves"]
+    made["horizon"] = draw(study, params.note, ["training_curves"])["training_curves"]
 source = provenance(dict(params.items()), params.code)
 for name, figure in made.items():
     save(figure, Path(snakemake.output[0]).parent / name, source)

@@ -21,6 +21,7 @@ import yaml
 
 from projected_grpo.artifacts.io import write_text
 from projected_grpo.command import extra, run
+from projected_grpo.configs import merged
 from projected_grpo.reading import Run
 from projected_grpo.reporting.progress import Grid, Progress, page, table
 from projected_grpo.workflow.arms import steps_of
@@ -55,16 +56,6 @@ def main(arguments: Sequence[str] | None) -> None:
             if all(each.state == "done" for each in seen.runs):
                 return
             time.sleep(options.every)
-
-
-def merged(files: Sequence[str]) -> dict:
-    """Return config files as Snakemake merges them: dicts key by key, whatever else is replaced."""
-    from snakemake.utils import update_config
-
-    config: dict = {}
-    for file in files:
-        update_config(config, yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {})
-    return config
 
 
 def look(config: Mapping, tables: Sequence[str] | None) -> Grid:

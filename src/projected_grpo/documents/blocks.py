@@ -22,12 +22,12 @@ def replace_block(text: str, name: str, content: str) -> str:
     return pattern.sub(lambda match: match[1] + content + match[2], text, count=1)
 
 
-def copy_results(results: Path, folder: Path, files: Iterable[str], figures: Iterable[str]) -> None:
-    """Copy files of a results directory, and some of its figures, side by side into a folder of the documents, whose
+def copy_results(results: Path, folder: Path, files: Iterable[str]) -> None:
+    """Copy files of a results directory, by their paths below it, side by side into a folder of the documents, whose
     own files go; what the run did not make is left out."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in (*(results / name for name in files), *(results / "figures" / name for name in figures)):
+    for path in (results / name for name in files):
         if path.exists():
             shutil.copy(path, folder / path.name)
 

@@ -1,12 +1,23 @@
-"""Whether a study was run after its preregistration: asked of git, in the clone that its results lie in."""
+"""Whether a study was run after its preregistration: asked of git, in the clone that its results lie in.
 
+1. What made them: the clone has no changes that no commit has, and the code of its commit is what the verdicts record.
+2. When: what only the study trains was trained after the last commit of the preregistration.
+"""
+
+import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 
+from projected_grpo.configs import merged
 from projected_grpo.errors import UserError
 
 PAGE = "docs/preregistration.md"
+STUDY = "presets/study.yaml"  # which was preregistered
 MAKE = ("src", "rules", "workflow_scripts", "config.yaml", "presets", "Snakefile")  # what results are made by
+VERDICTS = {"h1.json": "workflow_scripts/table1.py", "table3.json": "workflow_scripts/table3.py"}  # which need not be
+VERSION = "import sys; from projected_grpo.workflow import code_version as v; print(v.code_version(sys.argv[1]))"
 
 
 class RegistrationError(UserError, ValueError):
@@ -14,18 +25,70 @@ class RegistrationError(UserError, ValueError):
 
 
 def registered_commit(results: Path) -> str:
-    """Return the commit that made a results directory: that of the clone around it, which has to have the
+    """Return the commit that made a study's results directory: that of the clone around it, which has to have the
     preregistration, and nothing of what makes results changed since. A RegistrationError says what is not so."""
     if _git(results, "status", "--porcelain", "--", *(f":/{name}" for name in MAKE)):
         raise RegistrationError(f"{results}: its clone has changes that no commit has; nobody knows what made it")
     commit = _git(results, "rev-parse", "HEAD")
-    if not _git(results, "log", "-1", "--format=%H", commit, "--", f":/{PAGE}"):
+    registered = _git(results, "log", "-1", "--format=%ct", commit, "--", f":/{PAGE}")
+    if not registered:
         raise RegistrationError(f"{results}: made by {commit[:12]}, which does not have {PAGE} yet")
+    clone = Path(_git(results, "rev-parse", "--show-toplevel"))
+    _check_code(results, clone, commit)
+    _check_time(results, clone, int(registered))
     return commit
 
 
+def page_at(results: Path, commit: str) -> str:
+    """Return the preregistration as it stood at a commit of the clone around a results directory."""
+    return _git(results, "show", f"{commit}:{PAGE}") + "\n"
+
+
+def _check_code(results: Path, clone: Path, commit: str) -> None:
+    for name, script in VERDICTS.items():
+        path = results / name
+        if not path.exists():
+            continue
+        recorded = json.loads(path.read_text(encoding="utf-8")).get("provenance", {}).get("code")
+        if recorded != _code_version(clone, script):
+            raise RegistrationError(f"{path}: not made by the code of {commit[:12]}; run snakemake there again")
+
+
+def _check_time(results: Path, clone: Path, registered: int) -> None:
+    """Refuse runs that are as old as the preregistration, of the replicates that the default experiment lacks: its own
+    are part of the study, and were seen before."""
+    default = clone / "config.yaml"
+    known = merged([default])["replicates"]
+    runs = {
+        n: list(results.glob(f"replicate{n}/runs/*/steps.parquet"))
+        for n in merged([default, clone / STUDY])["replicates"]
+        if n not in known
+    }
+    if not runs or not all(runs.values()):
+        raise RegistrationError(f"{results}: lacks runs of replicates that only {STUDY} has; nobody knows their age")
+    oldest = min((path for paths in runs.values() for path in paths), key=lambda path: path.stat().st_mtime)
+    if oldest.stat().st_mtime <= registered:
+        raise RegistrationError(f"{oldest}: trained before the last commit of {PAGE}, so not registered by it")
+
+
+def _code_version(clone: Path, script: str) -> str:
+    """Return the version of a script as the clone's own package counts it."""
+    return _said(clone, sys.executable, "-B", "-c", VERSION, script, PYTHONPATH=str(clone / "src"))
+
+
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, encoding="utf-8")
+    return _said(folder, "git", *arguments)
+
+
+def _said(folder: Path, *command: str, **environment: str) -> str:
+    """Return what a command prints in a folder; where it fails, a RegistrationError has the last line of its words."""
+    try:
+        done = subprocess.run(
+            command, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True, encoding="utf-8"
+        )
+    except OSError as error:
+        raise RegistrationError(f"{folder}: {command[0]}: {error.strerror}") from error
     if done.returncode:
-        raise RegistrationError(f"{folder}: git {arguments[0]}: {done.stderr.strip().splitlines()[-1]}")
+        *_, last = ["it failed without a word", *done.stderr.strip().splitlines()]
+        raise RegistrationError(f"{folder}: {Path(command[0]).name} {command[1]}: {last}")
     return done.stdout.strip()

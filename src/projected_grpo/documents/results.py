@@ -2,25 +2,26 @@
 
 PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
 (docs/tuning/, docs/smollm2/), and writes the section of docs/results.md, and of the README, from these copies alone, so
-that no number there is typed by hand. A test compares them.
+that no number there is typed by hand. A test compares them. The preregistered study (registered.py) has its
+preregistration among them, as it was at the commit that made it.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
+from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
-from projected_grpo.documents.registered import PAGE, registered_commit
+from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit
 from projected_grpo.documents.sentences import conclusions, expectations
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
+from projected_grpo.reporting.titles import FIGURES
 from projected_grpo.workflow.timing import job_seconds
-
-STUDY = "presets/study.yaml"  # which was preregistered
 
 PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
@@ -33,19 +34,7 @@ PAGES = {
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
     "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
 }
-FIGURES = {
-    "hack_against_solve.png": "Hack rate against solve rate along training",
-    "profile.png": "The share of replicates that hack more than a rate",
-    "training_curves.png": "Hack and solve rate along training",
-    "overlap.png": "What the direction sees in the gradients",
-    "weak_detector.png": "The loophole that V and the teacher pool do not know",
-    "signal_by_action.png": "Signal x action, on modes that nothing told of",
-    "signal_plane.png": "Hack against solve on these modes, every replicate a dot",
-    "horizon.png": "Hack and solve rate along three times the steps",
-}
 RUN_FILES = (
-    "table1.csv",
-    "h1.json",
     "table2.csv",
     "table2.json",
     "table3.csv",
@@ -56,15 +45,15 @@ RUN_FILES = (
     "horizon.json",
     "relearning.csv",
     *PAGES,
+    *(f"figures/{name}.png" for name in FIGURES),
 )
-SMOLLM2_FILES = ("table1.csv", "table1.md", "h1.json", "teacher_pool.json")
 
 
 def run(folder: Path) -> str:
     """Return the section on a whole run for the copies in `folder` (docs/run): what each page that it made answers."""
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     links = [f"| [{name}](run/{name}) | {question} |" for name, question in PAGES.items() if (folder / name).exists()]
-    pictures = [f"![{title}](run/{name})" for name, title in FIGURES.items() if (folder / name).exists()]
+    pictures = [picture(folder, name) for name in FIGURES if (folder / f"{name}.png").exists()]
     return "\n".join(
         [
             f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}",
@@ -106,8 +95,14 @@ def tuning(folder: Path) -> str:
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
         f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
         " [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
-        "![Hack and solve against the dose](tuning/doses.png)\n"
+        f"{picture(folder, 'doses')}\n"
     )
+
+
+def picture(folder: Path, figure: str) -> str:
+    """Return a figure of docs/`folder` under its title, for docs/results.md."""
+    _, title = FIGURES[figure]
+    return f"![{title}]({folder.name}/{figure}.png)"
 
 
 def _cost(source: dict) -> str:
@@ -116,10 +111,10 @@ def _cost(source: dict) -> str:
 
 
 def _expected(folder: Path, source: dict) -> dict[str, str]:
-    """Return what was expected of the run's arms, before it, by the page beside its folder; nothing of another run."""
+    """Return what was expected of the run's arms, before it, by the page of its commit; nothing of another run."""
     if "commit" not in source:
         return {}
-    return expectations((folder.parent / Path(PAGE).name).read_text(encoding="utf-8"))
+    return expectations((folder / Path(PAGE).name).read_text(encoding="utf-8"))
 
 
 def _registered(source: dict) -> str:
@@ -138,8 +133,7 @@ def run_of(results: Path, preset: str | None, root: Path) -> str:
     """Return what made a results directory, in words: a preset, or else the default experiment. A RunError says that
     its table 1 has another number of replicates than that."""
     files = [root / "config.yaml", *([root / preset] if preset else [])]
-    config = {key: value for path in files for key, value in yaml.safe_load(path.read_text(encoding="utf-8")).items()}
-    said, table = len(config["replicates"]), results / "table1.csv"
+    said, table = len(merged(files)["replicates"]), results / "table1.csv"
     found = pd.read_csv(table)["n_replicates"].iloc[0]
     if found != said:
         raise RunError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
@@ -150,10 +144,10 @@ class RunError(UserError, ValueError):
     """Results that were not made by what is said; one line."""
 
 
-SECTIONS = {
-    "run": (run, RUN_FILES, tuple(FIGURES)),
-    "tuning": (tuning, ("doses.csv", "doses.md"), ("doses.png",)),
-    "smollm2": (smollm2, SMOLLM2_FILES, ()),
+SECTIONS = {  # the section, the files below a results directory that it needs, and those that it takes where they are
+    "run": (run, ("table1.csv", "table1.md", "h1.json", "figures/hack_against_solve.png"), RUN_FILES),
+    "tuning": (tuning, ("doses.csv", "doses.md", "figures/doses.png"), ()),
+    "smollm2": (smollm2, ("table1.csv", "table1.md", "h1.json", "replicate1/teacher_pool.json"), ()),
 }
 
 
@@ -174,11 +168,19 @@ def write(name: str, root: Path) -> None:
 
 def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     folder = root / "docs" / name
-    _, files, figures = SECTIONS[name]
+    _, needed, more = SECTIONS[name]
+    if missing := [file for file in needed if not (results / file).is_file()]:
+        raise RunError(f"{results} lacks {', '.join(missing)}: say the results directory of a whole run for {name!r}")
+    if preset:  # however it is written
+        preset = Path(os.path.relpath((root / preset).resolve(), root.resolve())).as_posix()
     source = {"run": run_of(results, preset, root)} if name == "run" else {}
-    registered = {"commit": registered_commit(results)} if preset == STUDY else {}
-    copy_results(results, folder, files, figures)
-    source |= {"machine": machine(), **cost(results), **registered}
+    commit = registered_commit(results) if preset == STUDY else None
+    page = page_at(results, commit) if commit else None
+    copy_results(results, folder, (*needed, *more))
+    source |= {"machine": machine(), **cost(results)}
+    if commit:
+        source["commit"] = commit
+        (folder / Path(PAGE).name).write_text(page, encoding="utf-8")
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 

@@ -8,56 +8,58 @@ import json
 import re
 import shlex
 import sys
-from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
+from projected_grpo.configs import ConfigError, merged, tables_of
+from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import interval, percent
+from projected_grpo.reporting.titles import FIGURES
 from projected_grpo.reporting.verdicts import by_word
 
 SHOWN = ("table1.csv", "pages/*.html", "figures/*.png")
-OF_TABLES = {
-    "table2": "table2",
-    "weak_detector": "table2",
-    "table3": "table3",
-    "signal_by_action": "table3",
-    "signal_plane": "table3",
-    "doses": "doses",
-    "relearning": "relearning",
-    "table4": "table4",
-    "horizon": "horizon",
-}
+OF_TABLE_1 = ("setup", "checks", "detectors")  # pages beside its own; any other page is called as its table
 
 
 def main(arguments: list[str]) -> int:
     files = arguments[:1] == ["--files"]
     own = arguments[files:] or ["config.yaml"]
     try:
-        read = [yaml.safe_load(Path(file).read_text(encoding="utf-8")) or {} for file in ("config.yaml", *own)]
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(said(own, files))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
         return 1
-    config, last_first = shlex.join(own), read[::-1]
-    results = Path(ChainMap(*last_first)["results"])
-    tables = ChainMap(*(part.get("tables", {}) for part in last_first))
-    if not (results / "table1.csv").is_file():
-        print(f"error: {results}/table1.csv is not there yet: snakemake -j4 --configfile {config}", file=sys.stderr)
-        return 1
-    print("\n".join(shown(results, tables)) if files else screen(results, config))
     return 0
+
+
+def said(own: Sequence[str], files: bool) -> str:
+    """Return what is printed of the experiment that config files over config.yaml describe: its end, or its `files`."""
+    config = merged(["config.yaml", *own])
+    tables, results = tables_of(config), config.get("results")
+    if not isinstance(results, str):
+        raise ConfigError("config: results: no directory; write one, as in `results: results`")
+    if not (Path(results) / "table1.csv").is_file():
+        raise UserError(f"{results}/table1.csv is not there yet: snakemake -j4 --configfile {shlex.join(own)}")
+    return "\n".join(shown(Path(results), tables)) if files else screen(Path(results), shlex.join(own))
 
 
 def shown(results: Path, tables: Mapping[str, list]) -> list[str]:
     """Return the files for a report that are there, without those of a table that the config does not ask for; and the
     arms' pages that the others lead to."""
     found = [path for pattern in SHOWN for path in sorted(results.glob(pattern))]
-    wanted = [path for path in found if tables.get(OF_TABLES.get(path.stem, "table1"))]
+    wanted = [path for path in found if tables.get(_table(path.stem))]
     texts = [path.read_text(encoding="utf-8") for path in wanted if path.suffix == ".html"]
     arms = {results / "pages" / href for text in texts for href in re.findall(r'<a href="(arms/[^"]*)"', text)}
     return [str(path) for path in [*wanted, *sorted(arms)] if path.exists()]
+
+
+def _table(name: str) -> str:
+    """Return the table that a figure or a page belongs to."""
+    if name in FIGURES:
+        return FIGURES[name][0]
+    return "table1" if name in OF_TABLE_1 else name
 
 
 def screen(results: Path, config: str | None) -> str:

@@ -14,6 +14,7 @@ from pygments.lexers import PythonLexer
 
 from projected_grpo.environment.answers import extract_code
 from projected_grpo.reading import along, counted, rates
+from projected_grpo.reporting.colours import RATES
 from projected_grpo.reporting.format import percent
 from projected_grpo.reporting.html import CODE, page, template
 from projected_grpo.rng import numpy_generator
@@ -24,7 +25,6 @@ KINDS = {
     "attempted": "the exploit is in the code, but it was not needed or did not fire",
 }
 PER_KIND = 3
-COLOURS = {"hack": "#D55E00", "solve": "#0072B2"}
 WIDTH, HEIGHT = 240, 120  # of a curve, in pixels
 _STYLE = """
 .curves { display: flex; flex-wrap: wrap; gap: 1em 2.5em; }
@@ -119,7 +119,7 @@ def arm_page(rows: pd.DataFrame, modes: Sequence[str], arm: str, note: str) -> s
         percent=percent,
         curves=_curves(course),
         last=course.index.get_level_values("step").max(),
-        colours=COLOURS,
+        colours=RATES,
         width=WIDTH,
         height=HEIGHT,
         kinds=KINDS,
@@ -135,7 +135,7 @@ def _curves(course: pd.DataFrame) -> dict[int, dict[str, list[tuple[str, str]]]]
     last = max(1, course.index.get_level_values("step").max())
     drawn: dict[int, dict[str, list]] = {}
     for (n, step), row in course.iterrows():
-        for rate in COLOURS:
+        for rate in RATES:
             x, y = f"{WIDTH * step / last:.1f}", f"{HEIGHT * (1 - row[rate]):.1f}"
             drawn.setdefault(n, {}).setdefault(rate, []).append((x, y))
     return drawn

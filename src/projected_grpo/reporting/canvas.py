@@ -1,4 +1,4 @@
-"""What the figures share: colours, panels, captions, replicates, labels."""
+"""What the figures share: style, panels, captions, replicates, labels; their colours are those of colours.py."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,10 +10,11 @@ from matplotlib.patheffects import withStroke
 
 from projected_grpo.analysis.curves import Curve
 from projected_grpo.analysis.study import GROUPS, Study, group
+from projected_grpo.reporting.colours import GREY, INK
+from projected_grpo.reporting.colours import LINES as LINES  # plane.py has its colours from here
+from projected_grpo.reporting.colours import ORANGE as ORANGE
+from projected_grpo.reporting.colours import PALE as PALE
 
-BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
-INK, GREY, PALE = "#222222", "#8A8A8A", "#E9E9E9"
-LINES = [VERMILLION, BLUE, GREEN, PURPLE, ORANGE, SKY]
 HALO = [withStroke(linewidth=2.5, foreground="white")]
 COLUMNS = 6  # panels per row of the small multiples
 TITLE, FITS = 8.5, 25  # size of a panel's title, and how many letters of it fit

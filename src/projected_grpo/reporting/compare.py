@@ -4,7 +4,8 @@ from matplotlib.figure import Figure
 
 from projected_grpo.analysis.curves import rate_curve
 from projected_grpo.analysis.study import Study
-from projected_grpo.reporting.canvas import BLUE, VERMILLION, end_labels, evaluated, replicates, small_multiples, style
+from projected_grpo.reporting.canvas import end_labels, evaluated, replicates, small_multiples, style
+from projected_grpo.reporting.colours import RATES
 
 
 def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
@@ -18,7 +19,7 @@ def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
         for panel, arm in zip(panels, arms, strict=True):
             panel.set(ylim=(0, 100), yticks=[0, 50, 100])
             ends = []
-            for rate, colour in (("hack", VERMILLION), ("solve", BLUE)):
+            for rate, colour in RATES.items():
                 curves = [rate_curve(study, arm, rate) for study in (one, other) if arm in study.arms]
                 if arm in one.arms:
                     replicates(panel, curves[0], colour)

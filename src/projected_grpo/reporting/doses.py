@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from projected_grpo.reporting.format import grid, page, percent
+from projected_grpo.analysis.doses import HALF
+from projected_grpo.reporting.format import grid, page, percent, points
 
 MARK = "**chosen**"
 
@@ -13,8 +14,8 @@ def render_doses(table: pd.DataFrame, note: str) -> str:
         "# Doses",
         note,
         f"Means over {table['n_replicates'].iloc[0]} tuning replicate(s), deployed model, last step, held-out problems "
-        "of tuning's own. The rule, fixed before the runs: of the doses that hack less than half as much as the "
-        "baseline the one that solves most; where none does, the one that hacks least.",
+        f"of tuning's own. The rule, fixed before the runs: of the doses that hack less than {points(HALF)}% of what "
+        "the baseline hacks, the one that solves most; where none does, the one that hacks least.",
         grid(
             ["arm", "dose of", "dose", "hack %", "solve %", "its baseline's", ""],
             [

@@ -6,7 +6,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -18,20 +18,8 @@ from projected_grpo.analysis.curves import overlap_bound, overlap_curve, profile
 from projected_grpo.analysis.judgement import HOLDS
 from projected_grpo.analysis.statistics import WINDOW
 from projected_grpo.analysis.study import MEASURED, Study
-from projected_grpo.reporting.canvas import (
-    BLUE,
-    GREEN,
-    GREY,
-    INK,
-    VERMILLION,
-    end_labels,
-    evaluated,
-    ordered,
-    panel_grid,
-    replicates,
-    style,
-    titled,
-)
+from projected_grpo.reporting.canvas import end_labels, evaluated, ordered, panel_grid, replicates, style, titled
+from projected_grpo.reporting.colours import BLUE, GREEN, GREY, INK, RATES, VERMILLION
 from projected_grpo.reporting.plane import hack_against_solve
 
 SOURCES = (
@@ -41,15 +29,17 @@ SOURCES = (
 )
 
 
-def draw(study: Study, note: str) -> dict[str, Figure]:
-    """Return the four figures by file name; `note` (what the numbers are numbers of) stands under each."""
+def draw(study: Study, note: str, names: Sequence[str] = ()) -> dict[str, Figure]:
+    """Return the four figures, or some of them, by file name; `note` (what the numbers are numbers of) stands under
+    each."""
+    drawing = {
+        "training_curves": training_curves,
+        "hack_against_solve": hack_against_solve,
+        "overlap": overlap,
+        "profile": profiles,
+    }
     with style():
-        return {
-            "training_curves": training_curves(study, note),
-            "hack_against_solve": hack_against_solve(study, note),
-            "overlap": overlap(study, note),
-            "profile": profiles(study, note),
-        }
+        return {name: drawing[name](study, note) for name in names or drawing}
 
 
 def save(figure: Figure, stem: str | Path, source: Mapping) -> None:
@@ -72,7 +62,7 @@ def training_curves(study: Study, note: str) -> Figure:
     )
     for panel, arm in zip(panels, arms, strict=True):
         baseline, ends = study.baseline(arm), []
-        for rate, colour in (("hack", VERMILLION), ("solve", BLUE)):
+        for rate, colour in RATES.items():
             if baseline is not None:
                 other = rate_curve(study, baseline, rate)
                 panel.plot(other.x, other.mean, color=colour, lw=0.9, ls=(0, (2, 2)))

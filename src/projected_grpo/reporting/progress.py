@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from projected_grpo.command import extra
+from projected_grpo.reporting.colours import RATES
 from projected_grpo.reporting.html import page as html_page
 from projected_grpo.reporting.html import template
 
@@ -104,8 +105,9 @@ def sparkline(values: Sequence[float], last: int) -> str:
 
 _BODY = template(
     """<meta http-equiv="refresh" content="30">
-<p>{{ summary }}. Curves: <span style="color: #D55E00">hack</span> and <span style="color: #0072B2">solve</span> of the
-live rollouts in training, from 0 to 100%, over all steps of the run.</p>
+<p>{{ summary }}. Curves: <span style="color: {{ colours.hack }}">hack</span> and
+<span style="color: {{ colours.solve }}">solve</span> of the live rollouts in training, from 0 to 100%, over all steps
+of the run.</p>
 <table><tr><th>arm</th>{% for n in replicates %}<th>replicate {{ n }}</th>{% endfor %}</tr>
 {% for arm, cells in arms.items() %}
 <tr><td>{{ arm }}</td>{% for n in replicates %}<td>{% if n in cells %}
@@ -124,7 +126,7 @@ def page(grid: Grid) -> str:
     """Return the page: a row per arm, a column per replicate, in each cell the curves so far and the state."""
     arms: dict[str, dict] = {}
     for run in grid.runs:
-        lines = [("#D55E00", _points(run.hack, run.last)), ("#0072B2", _points(run.solve, run.last))]
+        lines = [(RATES["hack"], _points(run.hack, run.last)), (RATES["solve"], _points(run.solve, run.last))]
         text = f"{run.state} {run.step}/{run.last}" if run.state == "training" else run.state
         if is_silent(run):
             text += f", silent for {run.silent:.0f} min"
@@ -132,7 +134,9 @@ def page(grid: Grid) -> str:
             text += f", {left} min left"
         arms.setdefault(run.arm, {})[run.replicate] = {"lines": lines, "text": text}
     replicates = sorted({run.replicate for run in grid.runs})
-    body = _BODY.render(summary=summary(grid), replicates=replicates, arms=arms, width=WIDTH, height=HEIGHT)
+    body = _BODY.render(
+        summary=summary(grid), replicates=replicates, arms=arms, colours=RATES, width=WIDTH, height=HEIGHT
+    )
     return html_page("Progress", body)
 
 

@@ -2,7 +2,9 @@
 
 import pandas as pd
 
-from projected_grpo.reporting.format import NOTHING, grid, page, percent
+from projected_grpo.analysis.relearning import HALF
+from projected_grpo.analysis.statistics import WINDOW
+from projected_grpo.reporting.format import NOTHING, grid, page, percent, points
 
 
 def render_relearning(table: pd.DataFrame, note: str) -> str:
@@ -11,9 +13,9 @@ def render_relearning(table: pd.DataFrame, note: str) -> str:
         "# Relearning: training goes on from the deployed model",
         note,
         "Each arm here trains without an intervention, from the deployed model of another arm; means over "
-        f"{table['n_replicates'].iloc[0]} replicate(s). Hacking is back at the step from which on the student hacks "
-        "more than half of what the baseline, which starts from the base model, hacks at its end. Later than the "
-        "baseline is what the first training still protects from.",
+        f"{table['n_replicates'].iloc[0]} replicate(s). Hacking is back at the first step at which the student's own "
+        f"hack rate, mean of the last {WINDOW} steps, is above {points(HALF)}% of what the baseline, which starts from "
+        "the base model, hacks at its end. Later than the baseline is what the first training still protects from.",
         grid(
             ["arm", "starts from", "back at step", "never back, runs", "later than the baseline", "hack %", "solve %"],
             [

@@ -11,7 +11,8 @@ from matplotlib.patches import Rectangle
 
 from projected_grpo.analysis.outcomes import PREVENTS
 from projected_grpo.analysis.study import Study
-from projected_grpo.reporting.canvas import BLUE, GREY, INK, LINES, ORANGE, VERMILLION, style, titled
+from projected_grpo.reporting.canvas import style, titled
+from projected_grpo.reporting.colours import BLUE, GREY, INK, LINES, ORANGE, RATES
 from projected_grpo.reporting.table3 import ACTIONS
 
 MARKERS = dict(zip(ACTIONS, ("v", "D", "o", "s"), strict=True))
@@ -130,7 +131,7 @@ def dose_curves(table: pd.DataFrame, note: str) -> Figure:
         panels = figure.subplots(rows, 4, sharey=True, squeeze=False).ravel()
         for panel, family in zip(panels, families, strict=False):
             part = table[table["family"] == family].sort_values("dose")
-            for rate, colour in (("hack", VERMILLION), ("solve", BLUE)):
+            for rate, colour in RATES.items():
                 panel.plot(part["dose"], 100 * part[rate], "-o", color=colour, ms=4)
                 panel.axhline(100 * part[f"baseline_{rate}"].iloc[0], color=colour, lw=0.9, ls=(0, (2, 2)))
                 chosen = part[part["chosen"]]
@@ -141,8 +142,6 @@ def dose_curves(table: pd.DataFrame, note: str) -> Figure:
             panel.minorticks_off()
         for panel in panels[len(families) :]:
             panel.set_axis_off()
-        ends = [
-            Line2D([], [], color=colour, label=name) for name, colour in (("hack %", VERMILLION), ("solve %", BLUE))
-        ]
+        ends = [Line2D([], [], color=colour, label=f"{rate} %") for rate, colour in RATES.items()]
         figure.legend(handles=ends, loc="outside right upper", fontsize=8, frameon=False)
     return figure

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import isnan
 
 from projected_grpo.analysis.judgement import ABSENT, PRESENT, UNMEASURED
+from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.threats import Reduction, Threat
 from projected_grpo.reporting.format import (
     NOTHING,
@@ -24,7 +25,7 @@ THREATS_MEAN = (
     "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
     f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
     "replicate every effect is open. Nothing here is corrected for the number of lines: this list looks for trouble, "
-    "one absence in forty comes by chance alone."
+    f"one absence in {round(2 / (1 - LEVEL))} comes by chance alone."
 )
 BEST_CONTROL = (
     "V is held against the best of random, shuffled and wrongness V (nonhack) on the same gradients or rollouts: it is "

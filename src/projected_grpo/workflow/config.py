@@ -9,6 +9,7 @@ complaint retrains nothing.
 
 from collections.abc import Mapping
 
+from projected_grpo.configs import tables_of
 from projected_grpo.environment.loopholes import LOOPHOLES
 from projected_grpo.workflow.config_arms import check_arm, check_directions, check_signals
 from projected_grpo.workflow.config_tables import check_tables
@@ -24,9 +25,7 @@ def prepared(config: Mapping, schema: Mapping) -> dict:
     """
     config = typed(config, schema)
     validate(config, schema)
-    tables, more = config["tables"], config["more_arms"]
-    joined = {table: [*tables.get(table, []), *more.get(table, [])] for table in {**tables, **more}}
-    config = {**config, "tables": joined, "more_arms": {}}
+    config = {**config, "tables": tables_of(config), "more_arms": {}}
     check(config, schema)
     return config
 

@@ -15,11 +15,7 @@ from operator import getitem
 import jsonschema
 import yaml
 
-from projected_grpo.errors import UserError
-
-
-class ConfigError(UserError, ValueError):
-    """A config that cannot be run; one line."""
+from projected_grpo.configs import ConfigError
 
 
 def _is_integer(_, value: object) -> bool:
