@@ -122,6 +122,7 @@ rule arm_page:
         packages=PACKAGES,
         replicates=lambda wildcards: GRID[wildcards.arm],
         modes=config["modes"],
+        started=lambda wildcards: "start" in config["arms"][wildcards.arm],
         note=NOTE,
     script:
         "../workflow_scripts/arm_page.py"

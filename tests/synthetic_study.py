@@ -1,12 +1,16 @@
 """Runs that look like the organism's, made up from logistic curves: eighteen arms, a few replicates, known answers."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from projected_grpo.analysis.study import Claim, Study, TableArm, build_study
+from projected_grpo.analysis.study import MEASURED, Claim, Study, TableArm, build_study
 from projected_grpo.analysis.table3 import HELD_OUT_QUALITY, QUALITY
+from projected_grpo.artifacts.io import write_table
+from projected_grpo.artifacts.schemas.evaluation import EVALUATION
+from projected_grpo.artifacts.schemas.train import steps_schema
 
 MODES = ["run_tests", "sentinel", "stdout_marker", "file_marker"]
 SLOW = ("vanilla_slow", "vanilla_cold")
@@ -168,3 +172,16 @@ def with_signals() -> Study:
         value = np.full(log["step"].shape, 0.25 if name in SIGNALS else np.nan)
         training[name] = log | dict.fromkeys((*QUALITY, *HELD_OUT_QUALITY), value)
     return replace(made, arms=arms, training=training)
+
+
+def write_run(results: Path, arm: str, replicate: int) -> None:
+    """Write a run's rows to where a study is read from."""
+    folder = results / f"replicate{replicate}" / "runs" / arm
+    rows = evaluation(arm, replicate)
+    empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
+    flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
+    write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
+    log = steps(arm, replicate)
+    schema = steps_schema([], [name.removeprefix(MEASURED) for name in log if name.startswith(MEASURED)])
+    blank = dict.fromkeys(set(schema.names) - set(log.columns), 0.0)
+    write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), schema, {})

@@ -1,5 +1,6 @@
 """The README and docs/results.md say what the copied results say, and their claims about files hold."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -8,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from synthetic_study import MODES, evaluation, make, steps, with_signals
+from synthetic_study import MODES, evaluation, make, steps, with_signals, write_run
 
-from projected_grpo.analysis.study import Claim, TableArm, build_study
+from projected_grpo.analysis.study import Claim, TableArm, build_study, read_study
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table2 import fold_verdicts, table2
 from projected_grpo.analysis.table3 import table3
@@ -18,6 +19,7 @@ from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import readme, results, sentences
 from projected_grpo.documents.blocks import copy_results, replace_block
+from projected_grpo.documents.unseen import unseen
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import verdict_lines
 
@@ -176,6 +178,38 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     assert said[4].endswith("Nothing was registered for this run.")
 
 
+def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
+    made = {
+        "replicates": [4, 5],
+        "outcomes": {"erase": "delays", "erase_update": "open"},
+        "primary": {"erase": "holds"},
+    }
+    (copy / "unseen.json").write_text(json.dumps(made))
+    said = sentences.conclusions(copy, {})
+    assert said[1] == (
+        "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails for none, and is"
+        " open for none; in one word, delays: `erase`."  # erase_update is told the truth
+    )
+
+
+def test_what_the_unseen_replicates_say_is_what_table_3_of_them_alone_says(tmp_path):
+    study, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
+    arms = ("base", "vanilla", "vanilla_slow", "erase", "erase_random")
+    for arm in arms:
+        for n in turns:
+            write_run(tmp_path, arm, n)
+    spec = {arm: dataclasses.asdict(study.arms[arm]) for arm in arms}
+    claims = {"erase": dataclasses.asdict(study.claims["erase"])}
+    config = {"arms": spec, "modes": turns, "claims": claims, "ceiling": None}
+    (tmp_path / "table3.json").write_text(json.dumps({"provenance": {"config": config}}))
+    made = unseen(tmp_path, [42, 43])
+    own, alone = {n: turns[n] for n in (42, 43)}, read_study(tmp_path, spec, [42, 43], claims, None)
+    judged = verdicts_of_table3(alone, own)
+    answers = table3(alone, own, judged).set_index("arm")["primary"]
+    assert made == {"replicates": [42, 43], "outcomes": judged["outcomes"], "primary": {"erase": answers["erase"]}}
+    assert list(made["outcomes"]) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
+
+
 def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
     judged(copy, "h1.json", {"erase": "open", "erase_update": "open", "route": "damages"})
     for name in ("table3.csv", "table3.json"):
@@ -270,13 +304,14 @@ def test_the_section_on_the_real_model_is_written_from_what_its_rules_make(tmp_p
     made = tmp_path / "made" / f"replicate{n}"
     made.mkdir(parents=True)
     (made / "teacher_pool.json").write_text(json.dumps({"exploited": {"sentinel": 2}, "teacher": 5}))
-    for name in ("table1.csv", "table1.md", "h1.json"):
+    for name in ("table1.md", "h1.json"):
         (made.parent / name).touch()
+    pd.DataFrame({"hack": [0.0, 0.125]}).to_csv(made.parent / "table1.csv")
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs/results.md"
     page.write_text("<!-- smollm2: from docs/smollm2 -->\n<!-- end of smollm2 -->\n")
     results.main("smollm2", made.parent, None, tmp_path)
-    assert "a file of 5 rollouts, of which 2 exploit" in page.read_text()
+    assert "a file of 5 rollouts, of which 2 exploit. No arm's final hack rate is above 12.5%." in page.read_text()
     assert (tmp_path / "docs/smollm2/teacher_pool.json").is_file()
 
 
@@ -297,12 +332,14 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
     (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
     monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
+    monkeypatch.setattr(results, "unseen_replicates", lambda folder: [2])
+    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, "outcomes": {}, "primary": {}})
     monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
     path = str(root / "presets/study.yaml") if preset == "absolute" else preset
     results.main("run", made, path, root)
     page = (root / "docs/results.md").read_text()
     assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
-    assert "Of 1 expectations " in page
+    assert "Of 1 expectations " in page and "On replicates 2 alone" in page
     assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone
 
 

@@ -27,8 +27,6 @@ from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
-from projected_grpo.artifacts.schemas.evaluation import EVALUATION
-from projected_grpo.artifacts.schemas.train import steps_schema
 from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.plane import hack_against_solve
@@ -356,14 +354,7 @@ def test_the_halves_are_the_even_and_the_odd_samples():
 
 def test_a_study_is_read_from_the_folders_of_the_runs(tmp_path):
     for replicate in (1, 2):
-        folder = tmp_path / f"replicate{replicate}" / "runs" / "erase"
-        rows = synthetic.evaluation("erase", replicate)
-        empty = {"attempted_modes": [[]] * len(rows), "completion": "", "status": "ok", "length": 1, "reward": 0.0}
-        flags = dict.fromkeys(("format_ok", "channel_fired", "passed"), False)
-        write_table(folder / "evaluation.parquet", rows.assign(**empty, **flags).to_dict("records"), EVALUATION, {})
-        log = synthetic.steps("erase", replicate)
-        blank = dict.fromkeys(set(steps_schema([]).names) - set(log.columns), 0.0)
-        write_table(folder / "steps.parquet", log.assign(**blank).to_dict("records"), steps_schema([]), {})
+        synthetic.write_run(tmp_path, "erase", replicate)
     arms = {"erase": dataclasses.asdict(synthetic.table_arm("erase"))}
     results = results_of(sorted(map(str, tmp_path.rglob("evaluation.parquet"))))
     read = table1(read_study(results, arms, [1, 2], {}, None))

@@ -21,6 +21,8 @@ for n, path, file in zip(params.replicates, inputs.evaluations, inputs.tokenizer
     tokenizer = load_tokenizer(Path(file).parent)
     prompts = {problem.id: tokenizer.decode(encode(tokenizer, problem)) for problem in problems}
     rows = read_table(path, EVALUATION)
+    if params.started:  # from another arm's model, while the rows of step 0 are the base model's
+        rows = rows[rows["step"] > 0]
     frames.append(rows.assign(replicate=n, prompt=rows["problem_id"].map(prompts)))
 text = arm_page(pd.concat(frames), params.modes, snakemake.wildcards.arm, params.note)
 write_text(snakemake.output[0], text)

@@ -33,10 +33,17 @@ def registered_commit(results: Path) -> str:
     registered = _git(results, "log", "-1", "--format=%ct", commit, "--", f":/{PAGE}")
     if not registered:
         raise RegistrationError(f"{results}: made by {commit[:12]}, which does not have {PAGE} yet")
-    clone = Path(_git(results, "rev-parse", "--show-toplevel"))
-    _check_code(results, clone, commit)
-    _check_time(results, clone, int(registered))
+    _check_code(results, Path(_git(results, "rev-parse", "--show-toplevel")), commit)
+    _check_time(results, int(registered))
     return commit
+
+
+def unseen_replicates(results: Path) -> list[int]:
+    """Return the replicates that only the study has: the default experiment's were seen before it was registered."""
+    clone = Path(_git(results, "rev-parse", "--show-toplevel"))
+    default = clone / "config.yaml"
+    known = merged([default])["replicates"]
+    return [n for n in merged([default, clone / STUDY])["replicates"] if n not in known]
 
 
 def page_at(results: Path, commit: str) -> str:
@@ -54,16 +61,9 @@ def _check_code(results: Path, clone: Path, commit: str) -> None:
             raise RegistrationError(f"{path}: not made by the code of {commit[:12]}; run snakemake there again")
 
 
-def _check_time(results: Path, clone: Path, registered: int) -> None:
-    """Refuse runs that are as old as the preregistration, of the replicates that the default experiment lacks: its own
-    are part of the study, and were seen before."""
-    default = clone / "config.yaml"
-    known = merged([default])["replicates"]
-    runs = {
-        n: list(results.glob(f"replicate{n}/runs/*/steps.parquet"))
-        for n in merged([default, clone / STUDY])["replicates"]
-        if n not in known
-    }
+def _check_time(results: Path, registered: int) -> None:
+    """Refuse runs that are as old as the preregistration, of the replicates that nobody is to have seen."""
+    runs = {n: list(results.glob(f"replicate{n}/runs/*/steps.parquet")) for n in unseen_replicates(results)}
     if not runs or not all(runs.values()):
         raise RegistrationError(f"{results}: lacks runs of replicates that only {STUDY} has; nobody knows their age")
     oldest = min((path for paths in runs.values() for path in paths), key=lambda path: path.stat().st_mtime)

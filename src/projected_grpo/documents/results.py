@@ -16,8 +16,9 @@ import pandas as pd
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, machine, replace_block
-from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit
-from projected_grpo.documents.sentences import conclusions, expectations
+from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit, unseen_replicates
+from projected_grpo.documents.sentences import UNSEEN, conclusions, expectations
+from projected_grpo.documents.unseen import unseen
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
 from projected_grpo.reporting.titles import FIGURES
@@ -76,11 +77,12 @@ def smollm2(folder: Path) -> str:
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     pool = json.loads((folder / "teacher_pool.json").read_text(encoding="utf-8"))
     exploits = sum(pool["exploited"].values())
+    table = pd.read_csv(folder / "table1.csv")
     return (
         f"`make smollm2` trains SmolLM2-135M-Instruct, a pretrained language model, on one-line functions:"
-        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit. One seed"
-        " and a few steps decide nothing; they show that the pipeline runs on a model that nobody made for it:"
-        " [table1.md](smollm2/table1.md).\n"
+        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit. No"
+        f" arm's final hack rate is above {percent(table['hack'].max())}%. One seed and a few steps decide nothing;"
+        " they show that the pipeline runs on a model that nobody made for it: [table1.md](smollm2/table1.md).\n"
     )
 
 
@@ -90,7 +92,7 @@ def tuning(folder: Path) -> str:
     table = pd.read_csv(folder / "doses.csv")
     baseline = table.iloc[0]
     return (
-        f"`presets/tuning.yaml` compared {len(table)} doses of {table['family'].nunique()} arms, on"
+        f"`presets/tuning.yaml` compared {len(table)} doses of {table['family'].nunique()} arms and controls, on"
         f" {baseline['n_replicates']} replicates and held-out problems of its own, with every loophole known:"
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
         f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
@@ -106,8 +108,7 @@ def picture(folder: Path, figure: str) -> str:
 
 
 def _cost(source: dict) -> str:
-    hours = f"{source['hours']:.1f} hours together, several at a time"
-    return f"{source['jobs']} jobs, which took {hours}, on {source['machine']}."
+    return f"{source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on {source['machine']}."
 
 
 def _expected(folder: Path, source: dict) -> dict[str, str]:
@@ -181,6 +182,8 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     if commit:
         source["commit"] = commit
         (folder / Path(PAGE).name).write_text(page, encoding="utf-8")
+        alone = unseen(results, unseen_replicates(results))
+        (folder / UNSEEN).write_text(json.dumps(alone, indent=1) + "\n", encoding="utf-8")
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, PRESENT, UNMEASURED
-from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
+from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS, WORDS
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
@@ -19,6 +19,7 @@ from projected_grpo.reporting.format import NOTHING as NOT_THERE
 from projected_grpo.reporting.format import interval, percent, points_of
 
 NONE = "none"
+UNSEEN = "unseen.json"  # what unseen.py returns, among the copies
 KNOWN = "Where pairs, signals and teacher pool know every loophole"
 PRIMARY = "Whether an arm's twin hacks more than the arm on that loophole (Holm-corrected), at matched solve"
 # how the conclusions begin on what has none of the words before
@@ -37,7 +38,7 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
     if (folder / "table3.csv").exists():
         unknown, judged = signals(folder)
         said = _in_words(unknown, _with_delays(folder, unknown, judged, HELD_OUT), HELD_OUT)
-        found.append(f"{_of_unknown(unknown)}: {said} {PRIMARY}: {_primary(unknown)}.")
+        found.append(f"{_of_unknown(unknown)}: {said} {PRIMARY}: it {_answered(_primary(unknown, judged))}.")
     if (folder / "horizon.csv").exists():
         found.append(_more_steps(folder))
     return [*found, _simpler(table), *_alone(table, outcomes), *_direction(table), _width(table)]
@@ -50,7 +51,9 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     table, words, suffix, where, first = known, of_known, "", KNOWN, []
     if (folder / "table3.csv").exists():
         (table, words), suffix = signals(folder), HELD_OUT
-        where, first = _of_unknown(table), [f"**The primary comparison.** {PRIMARY}: {_primary(table)}."]
+        answers = _answered(_primary(table, words))
+        first = [f"**The primary comparison.** {PRIMARY}: it {answers}.", *_unseen(folder, words)]
+        where = _of_unknown(table)
     words = _with_delays(folder, table, words, suffix)
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
     rest = [f"{start}{_named(words, word)}" for word, start in REST.items() if word in words.values()]
@@ -92,11 +95,26 @@ def _of_unknown(table: pd.DataFrame) -> str:
     return f"On a loophole that pairs, signals and teacher pool do not know, another one in turn in {n} replicates"
 
 
-def _primary(table: pd.DataFrame) -> str:
-    """Say of which arms the primary comparison holds, and of which it fails; what is told the truth is left out."""
-    answers = table.loc[table["knows"] != "O", "primary"].dropna()
-    said = [f"{answer} for {_listed(list(answers.index[answers == answer]))}" for answer in (HOLDS, FAILS, OPEN)]
-    return f"it {', '.join(said[:-1])}, and is {said[-1]}"
+def _primary(table: pd.DataFrame, of: Iterable[str]) -> dict[str, str]:
+    """Return the answers to the primary comparison of those among `of` that have one."""
+    return table.loc[list(of), "primary"].dropna().to_dict()
+
+
+def _answered(answers: Mapping[str, str]) -> str:
+    """Say of which arms the primary comparison holds, and of which it fails."""
+    said = [f"{answer} for {_named(answers, answer)}" for answer in (HOLDS, FAILS, OPEN)]
+    return f"{', '.join(said[:-1])}, and is {said[-1]}"
+
+
+def _unseen(folder: Path, of: Iterable[str]) -> list[str]:
+    """Say the same of `of` on those replicates alone that nobody had seen before; nothing where a run had none."""
+    if not (folder / UNSEEN).exists():
+        return []
+    made = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))
+    answers, words = ({arm: made[name].get(arm) for arm in of} for name in ("primary", "outcomes"))
+    said = [f"{word}: {_named(words, word)}" for word in WORDS if word in words.values()]
+    alone = f"On replicates {', '.join(map(str, made['replicates']))} alone"
+    return [f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {'; '.join(said)}."]
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
