@@ -351,7 +351,9 @@ def test_a_run_is_called_by_its_preset(tmp_path):
     with pytest.raises(ValueError, match=r"table1.csv has 8 replicates, config.yaml 3: say which preset made it$"):
         results.run_of(made, None, ROOT)
     pd.DataFrame({"n_replicates": [3, 3]}).to_csv(made / "table1.csv")
-    assert results.run_of(made, None, ROOT) == "`make table1`, the default experiment"
+    assert results.run_of(made, None, ROOT) == "the default experiment's table 1"
+    (made / "table3.csv").touch()
+    assert results.run_of(made, None, ROOT) == "the default experiment's table 1 and table 3"
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

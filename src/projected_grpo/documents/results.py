@@ -138,7 +138,10 @@ def run_of(results: Path, preset: str | None, root: Path) -> str:
     found = pd.read_csv(table)["n_replicates"].iloc[0]
     if found != said:
         raise RunError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
-    return f"`{preset}`" if preset else "`make table1`, the default experiment"
+    if preset:
+        return f"`{preset}`"
+    tables = [f"table {n}" for n in (1, 2, 3, 4) if (results / f"table{n}.csv").exists()]
+    return f"the default experiment's {' and '.join(tables)}"
 
 
 class RunError(UserError, ValueError):

@@ -146,7 +146,7 @@ def _preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> s
         return _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
     nearest = table.loc[still, f"hack{suffix}"].idxmin()
     difference = interval(table.loc[nearest], f"twin_diff{suffix}")
-    beside = "" if difference == NOT_THERE else f" ({difference} points more)"
+    beside = "" if difference == NOT_THERE else f" (hack differs by {difference} points)"
     return f"{NONE}; of what is open {_with_twins(table, [nearest], suffix)}{beside}"
 
 
