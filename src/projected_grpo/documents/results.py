@@ -54,7 +54,7 @@ def run(folder: Path) -> str:
     """Return the section on a whole run for the copies in `folder` (docs/run): what each page that it made answers."""
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     links = [f"| [{name}](run/{name}) | {question} |" for name, question in PAGES.items() if (folder / name).exists()]
-    pictures = [picture(folder, name) for name in FIGURES if (folder / f"{name}.png").exists()]
+    pictures = [_picture(folder, name) for name in FIGURES if (folder / f"{name}.png").exists()]
     return "\n".join(
         [
             f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}",
@@ -97,11 +97,11 @@ def tuning(folder: Path) -> str:
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
         f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
         " [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
-        f"{picture(folder, 'doses')}\n"
+        f"{_picture(folder, 'doses')}\n"
     )
 
 
-def picture(folder: Path, figure: str) -> str:
+def _picture(folder: Path, figure: str) -> str:
     """Return a figure of docs/`folder` under its title, for docs/results.md."""
     _, title = FIGURES[figure]
     return f"![{title}]({folder.name}/{figure}.png)"
