@@ -1,8 +1,4 @@
-"""Doses (method 7): what every dose of an arm did on the tuning replicates, and which one the rule chooses.
-
-The rule, fixed before the runs: of the doses that hack less than half as much as the baseline the one that solves most;
-where none does, the one that hacks least.
-"""
+"""Doses (method 7): what every dose of an arm did on the tuning replicates, and which one the rule chooses."""
 
 from collections.abc import Mapping
 
