@@ -25,7 +25,8 @@ def doses(study: Study, families: Mapping[str, Mapping]) -> pd.DataFrame:
 
 
 def choose(family: pd.DataFrame) -> str:
-    """Return the arm that the rule chooses; of equal ones the one with the smaller dose."""
+    """Return the arm that the rule chooses: of those that hack less than HALF of what the baseline does the one that
+    solves most, where none does the one that hacks least; of equal ones the one with the smaller dose."""
     ordered = family.sort_values("dose")
     held = ordered[ordered["hack"] < HALF * ordered["baseline_hack"]]
     best = held["solve"].idxmax() if len(held) else ordered["hack"].idxmin()

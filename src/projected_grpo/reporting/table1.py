@@ -177,9 +177,10 @@ def runs_grid(table: pd.DataFrame) -> str:
     return grid(head, rows) + (
         f"\n\nA hacked run hacks more than {points(judgement.HACKED)}%, deployed, at its last step; the interval is "
         f"Clopper-Pearson's, at {100 * LEVEL:g}%. Onset: the first step at which the student's own hack rate, mean of "
-        f"the last {WINDOW} steps, exceeds {points(judgement.HACKED)}%, mean over replicates; a run without one counts with its "
-        f"last step, and the mean is then a lower bound (≥). Solve is at least: the one-sided {100 * LEVEL:g}% bound of "
-        "(a). (b) with points more hack: the baseline's stop may hack that much more than the arm."
+        f"the last {WINDOW} steps, exceeds {points(judgement.HACKED)}%, mean over replicates; a run without one counts "
+        "with its last step, and the mean is then a lower bound (≥). Solve is at least: the one-sided "
+        f"{100 * LEVEL:g}% bound of (a). (b) with points more hack: the baseline's stop may hack that much more than "
+        "the arm."
     )
 
 
