@@ -124,8 +124,9 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "| `base` | 2.0 | 40.0 |" in text
     assert (
         "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
-        " 50.0%, its twin hacks 60.0% and solves 10.0%; **delays**: `erase_update`; **open**: `route`." in text
+        " 50.0%, its twin hacks 60.0% and solves 10.0%" in text
     )
+    assert "; **delays**: `erase_update`; **open**: `route`." in text
     unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
     assert f"{unknown} **prevents**: none; **damages**: `erase`. Whether an arm's twin" in text  # the other is told all
     answer = pd.read_csv(copy / "table3.csv").set_index("arm").loc["erase", "primary"]
@@ -138,9 +139,9 @@ def test_the_sentences_follow_the_numbers(copy):
         " steps in `erase`." in text
     )
     assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
-    assert "6. Without a teacher pool, `vanilla_alone` hacks 20.0% and solves 30.0%." in text
-    assert re.search(r"7\. V makes up \d+\.\d% of the norm of `vanilla`'s live gradient, and the best", text)
-    assert "8. With 3 replicates the interval of a difference in hack reaches about" in text
+    assert re.search(r"^5\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
+    assert re.search(r"6\. V makes up \d+\.\d% of the norm of `vanilla`'s live gradient, and the best", text)
+    assert "7. With 3 replicates the interval of a difference in hack reaches about" in text
 
 
 def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
@@ -162,7 +163,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
         "What remains open",
         "What surprised",
     ]
-    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0%." in said[1]
+    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0% (" in said[1]
     assert said[2] == "**What only slows.** none. The effect shrinks with more steps in none."  # of route nobody asks
     assert said[3] == "**What only damages.** none." and "**What remains open.** none. With 3" in said[4]
     assert said[5] == (
@@ -254,14 +255,14 @@ def test_what_a_run_did_not_make_is_not_said(copy):
     for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     text = readme.findings(copy)
-    assert "On a loophole" not in text and "More steps" not in text and "7. " not in text
+    assert "On a loophole" not in text and "More steps" not in text and "6. " not in text
     assert "run/horizon.md" not in results.run(copy)
 
 
 def test_no_line_of_numbers_stands_on_two_pages():
-    """The README's short table apart, which is of other columns."""
+    """The README's short table apart, which is of other columns, and table 3, which shares arms with table 1."""
     owner = {}
-    for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(RUN.glob("*.md"))]:
+    for path in [ROOT / "README.md", ROOT / "docs/results.md", *sorted(set(RUN.glob("*.md")) - {RUN / "table3.md"})]:
         for line in path.read_text().splitlines():
             if line.startswith("|") and not line.startswith("| base ") and re.search(r"\[[-+0-9.]+, ", line):
                 assert owner.setdefault(line, path) == path, line

@@ -15,10 +15,10 @@ from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS,
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.reporting.format import NOTHING as NOT_THERE
 from projected_grpo.reporting.format import interval, percent, points_of
 
 NONE = "none"
+FEW, MANY = 3, 8  # arms that are shown with their rates where none prevents; names in a row
 UNSEEN = "unseen.json"  # what unseen.py returns, among the copies
 KNOWN = "Where pairs, signals and teacher pool know every loophole"
 PRIMARY = "Whether an arm's twin hacks more than the arm on that loophole (Holm-corrected), at matched solve"
@@ -41,7 +41,7 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
         found.append(f"{_of_unknown(unknown)}: {said} {PRIMARY}: it {_answered(_primary(unknown, judged))}.")
     if (folder / "horizon.csv").exists():
         found.append(_more_steps(folder))
-    return [*found, _simpler(table), *_alone(table, outcomes), *_direction(table), _width(table)]
+    return [*found, " ".join([_simpler(table), *_alone(table, outcomes)]), *_direction(table), _width(table)]
 
 
 def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
@@ -140,21 +140,20 @@ def _in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -
 
 
 def _preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
-    """Return what prevents, with rates; if nothing does, of what is open the arm that hacks least."""
+    """Return what prevents, with rates; if nothing does, the few open arms that hack least."""
     still = [arm for arm, word in words.items() if word == OPEN]
     if PREVENTS in words.values() or not still:
         return _with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
-    nearest = table.loc[still, f"hack{suffix}"].idxmin()
-    difference = interval(table.loc[nearest], f"twin_diff{suffix}")
-    beside = "" if difference == NOT_THERE else f" (hack differs by {difference} points)"
-    return f"{NONE}; of what is open {_with_twins(table, [nearest], suffix)}{beside}"
+    nearest = list(table.loc[still, f"hack{suffix}"].nsmallest(FEW).index)
+    return f"{NONE}; of what is open these hack least: {_with_twins(table, nearest, suffix)}"
 
 
 def _with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    """Return arms with their rates, their twins', and by how much the twins hack more, in points."""
     shown = []
     for arm in arms:
-        twin = table.at[arm, "twin"]
-        beside = f", its twin {_rates(table, twin, suffix)}" if twin in table.index else ""
+        twin, more = table.at[arm, "twin"], interval(table.loc[arm], f"twin_diff{suffix}")
+        beside = f", its twin {_rates(table, twin, suffix)} (hack {more})" if twin in table.index else ""
         shown.append(f"`{arm}` {_rates(table, arm, suffix)}{beside}")
     return "; ".join(shown) or NONE
 
@@ -274,8 +273,10 @@ def _rates(table: pd.DataFrame, arm: str, suffix: str = "") -> str:
 
 
 def _listed(arms: Sequence[str], nothing: str = "none") -> str:
-    """Return arms as words: `nothing`, `a`, `a and b`, `a, b and c`."""
+    """Return arms as words: `nothing`, `a`, `a and b`, `a, b and c`; their number where they are many."""
     names = [f"`{arm}`" for arm in arms]
+    if len(names) > MANY:
+        return f"{len(names)} arms"
     if len(names) < 2:
         return names[0] if names else nothing
     return f"{', '.join(names[:-1])} and {names[-1]}"
