@@ -725,7 +725,7 @@ SCREENED = {"signal": "overlap", "action": "drop", "mix": 0.25}
     ],
 )
 def test_routing_is_paired_with_its_own_gate_without_a_quarantine(routes, other, alike):
-    config = {"arms": {"one": routes, "other": other}}
+    config = {"arms": {"one": routes, "other": other}, "train": CONFIG["train"]}
     assert without_quarantine(config, "one", ["one", "other"]) == ("other" if alike else None)
     assert without_quarantine(config, "one", ["one"]) is None  # it has to be in the table
 
@@ -845,7 +845,7 @@ def test_runs_that_an_early_stop_may_stop_are_evaluated_more_often_whatever_tabl
     doses = ("", "_slow", "_slower", "_slowest", "_cold")
     short = {f"vanilla{dose}{alone}" for dose in doses for alone in ("", "_alone")}
     long = {f"vanilla{dose}_long{alone}" for dose in ("", "_slow", "_cold") for alone in ("", "_alone")}
-    assert often == short | long
+    assert often == short | long | {"vanilla_colder"}
     assert "stops_every" not in evaluation_settings(CONFIG, "erase")
     expanded = with_folds(CONFIG)
     for name, every in (
