@@ -1,25 +1,15 @@
 """The README and docs/results.md say what the copied results say, and their claims about files hold."""
 
-import dataclasses
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
-from synthetic_study import MODES, evaluation, make, steps, with_signals, write_run
 
-from projected_grpo.analysis.study import Claim, TableArm, build_study, read_study
-from projected_grpo.analysis.table1 import table1
-from projected_grpo.analysis.table2 import fold_verdicts, table2
-from projected_grpo.analysis.table3 import table3
-from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
-from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import readme, results, sentences
 from projected_grpo.documents.blocks import copy_results, replace_block
-from projected_grpo.documents.unseen import unseen
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import verdict_lines
 
@@ -57,175 +47,6 @@ def test_rewriting_needs_the_markers():
         replace_block("no markers here", "results", "numbers")
 
 
-def _folds():
-    """Two arms and a random V, of which `erase` hacks less on every mode."""
-    arms = {
-        "vanilla": TableArm("vanilla", 96, "hack", mix=0.25),
-        "vanilla_slow": TableArm("vanilla", 96, "hack", mix=0.25),
-        "erase": TableArm("vanilla", 96, "hack", twin="erase_random", tested=True, mix=0.25),
-        "erase_random": TableArm("vanilla", 96, "random", mix=0.25),
-    }
-    runs = [(arm, n, evaluation(arm, n), steps(arm, n)) for arm in arms for n in (1, 2, 3)]
-    claims = {"erase": Claim(("erase_random",), ("vanilla_slow",))}
-    return dict.fromkeys(MODES, build_study(runs, arms, claims, None))
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A copy of a run with every table."""
-    folder = tmp_path_factory.mktemp("run")
-    baselines = ("base", "vanilla", "vanilla_slow", "vanilla_alone")
-    study, long = make(), make(arms=(*baselines, "erase", "erase_update", "erase_random", "no_loophole"))
-    table1(study).to_csv(folder / "table1.csv", index=False)
-    (folder / "h1.json").write_text(json.dumps(h1(study)))
-    table2(_folds()).to_csv(folder / "table2.csv", index=False)
-    (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
-    table1(long).to_csv(folder / "horizon.csv", index=False)
-    (folder / "horizon.json").write_text(json.dumps(h1(long) | {"shrinks": {}}))
-    signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
-    judged = verdicts_of_table3(signals, turns)
-    table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)
-    (folder / "table3.json").write_text(json.dumps(judged))
-    source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
-    (folder / "source.json").write_text(json.dumps(source))
-    return folder
-
-
-@pytest.fixture
-def copy(whole, tmp_path):
-    """One to change."""
-    return shutil.copytree(whole, tmp_path / "run")
-
-
-def judged(folder, table, outcomes, **more):
-    """Write other outcomes for a table."""
-    verdicts = json.loads((folder / table).read_text())
-    (folder / table).write_text(json.dumps(verdicts | {"outcomes": outcomes} | more))
-
-
-def test_the_sentences_follow_the_numbers(copy):
-    judged(copy, "h1.json", {"erase": "prevents", "erase_update": "delays", "route": "open"})
-    judged(copy, "table3.json", {"erase": "damages", "erase_update": "prevents"})
-    judged(copy, "horizon.json", {"erase": "adds nothing"}, shrinks={"erase": "present", "erase_update": "open"})
-    table = pd.read_csv(copy / "table1.csv").set_index("arm")
-    table.loc["vanilla", ["hack", "solve"]] = 0.123, 0.456
-    table.loc["erase", ["hack", "solve"]] = 0.05, 0.5
-    table.loc["erase_random", ["hack", "solve"]] = 0.6, 0.1
-    table["twin"] = table["twin"].astype(object)
-    table.loc["erase", "twin"] = "erase_random"
-    table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
-    table.loc["base", ["hack", "solve", "hack_diff", "solve_diff"]] = 0.02, 0.4, -0.29, 0.2
-    table.reset_index().to_csv(copy / "table1.csv", index=False)
-    text = readme.findings(copy)
-    assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours summed over jobs, on a computer)" in text
-    assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
-    assert "| `vanilla` | 12.3 |" in text
-    assert "; the base model, not trained at all, hacks 2.0% and solves 40.0%; trained where nothing" in text
-    assert "| `base` | 2.0 | 40.0 |" in text
-    assert (
-        "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
-        " 50.0%, its twin hacks 60.0% and solves 10.0%" in text
-    )
-    assert "; **delays**: `erase_update`; **open**: `route`." in text
-    unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
-    assert f"{unknown} **prevents**: none; **damages**: `erase`. Whether an arm's twin" in text  # the other is told all
-    answer = pd.read_csv(copy / "table3.csv").set_index("arm").loc["erase", "primary"]
-    said = {"holds": "holds for {}, fails for none, and is open for none", "fails": "holds for none, fails for {}, and"}
-    assert f"at matched solve: it {said[answer].format('`erase`')}" in text
-    long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
-    assert (
-        f"4. After 96 steps (3 replicates) `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%: **prevents**: none; **adds nothing**: `erase`. The effect shrinks with more"
-        " steps in `erase`." in text
-    )
-    assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
-    assert re.search(r"^5\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
-    assert re.search(r"6\. V makes up \d+\.\d% of the norm of `vanilla`'s live gradient, and the best", text)
-    assert "7. With 3 replicates the interval of a difference in hack reaches about" in text
-
-
-def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
-    judged(copy, "table3.json", {"erase": "prevents", "erase_update": "open"})
-    judged(copy, "horizon.json", {}, shrinks={"route": "present"})
-    rows = pd.read_csv(copy / "table3.csv").set_index("arm")
-    rows["twin"] = rows["twin"].astype(object)
-    rows.loc["erase", "twin"] = "erase_random"
-    rows.loc["erase", ["hack_held_out", "solve_held_out"]] = 0.01, 0.5
-    rows.loc["erase_random", ["hack_held_out", "solve_held_out"]] = 0.7, 0.25
-    rows.reset_index().to_csv(copy / "table3.csv", index=False)
-    judged(copy, "h1.json", {"erase": "open", "route": "open"})
-    said = sentences.conclusions(copy, {"erase": "delays", "route": "damages", "nobody": "delays"})
-    assert [re.match(r"\*\*([\w ]+)\.\*\*", sentence)[1] for sentence in said] == [
-        "The primary comparison",
-        "What prevents",
-        "What only slows",
-        "What only damages",
-        "What remains open",
-        "What surprised",
-    ]
-    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0% (" in said[1]
-    assert said[2] == "**What only slows.** none. The effect shrinks with more steps in none."  # of route nobody asks
-    assert said[3] == "**What only damages.** none." and "**What remains open.** none. With 3" in said[4]
-    assert said[5] == (
-        "**What surprised.** Of 2 expectations 0 came true; otherwise: `erase` (expected: delays; found: prevents);"
-        " `route` (expected: damages; found: delays, every loophole known). Not in these tables: `nobody`."
-    )
-    for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
-        (copy / name).unlink()
-    judged(copy, "h1.json", {"erase": "delays", "route": "open"})
-    said = sentences.conclusions(copy, {})
-    assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
-    assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`. With")
-    assert said[4].endswith("Nothing was registered for this run.")
-
-
-def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
-    made = {
-        "replicates": [4, 5],
-        "outcomes": {"erase": "delays", "erase_update": "open"},
-        "primary": {"erase": "holds"},
-    }
-    (copy / "unseen.json").write_text(json.dumps(made))
-    said = sentences.conclusions(copy, {})
-    assert said[1] == (
-        "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails for none, and is"
-        " open for none; in one word, delays: `erase`."  # erase_update is told the truth
-    )
-
-
-def test_what_the_unseen_replicates_say_is_what_table_3_of_them_alone_says(tmp_path):
-    study, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
-    arms = ("base", "vanilla", "vanilla_slow", "erase", "erase_random")
-    for arm in arms:
-        for n in turns:
-            write_run(tmp_path, arm, n)
-    spec = {arm: dataclasses.asdict(study.arms[arm]) for arm in arms}
-    claims = {"erase": dataclasses.asdict(study.claims["erase"])}
-    config = {"arms": spec, "modes": turns, "claims": claims, "ceiling": None}
-    (tmp_path / "table3.json").write_text(json.dumps({"provenance": {"config": config}}))
-    made = unseen(tmp_path, [42, 43])
-    own, alone = {n: turns[n] for n in (42, 43)}, read_study(tmp_path, spec, [42, 43], claims, None)
-    judged = verdicts_of_table3(alone, own)
-    answers = table3(alone, own, judged).set_index("arm")["primary"]
-    assert made == {"replicates": [42, 43], "outcomes": judged["outcomes"], "primary": {"erase": answers["erase"]}}
-    assert list(made["outcomes"]) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
-
-
-def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
-    judged(copy, "h1.json", {"erase": "open", "erase_update": "open", "route": "damages"})
-    for name in ("table3.csv", "table3.json"):
-        (copy / name).unlink()
-    table = pd.read_csv(copy / "table1.csv").set_index("arm")
-    table.loc[["erase", "erase_update"], "hack_diff_high"] = -0.1, 0.1
-    table.reset_index().to_csv(copy / "table1.csv", index=False)
-    judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
-    said = sentences.conclusions(copy, {"erase": "delays"})
-    assert said[1].startswith("**What only slows.** `erase` hacks") and "`route`" in said[2]
-    assert said[3].startswith("**What remains open.** `erase_update`.") and "1 came true; otherwise: none." in said[4]
-    text = readme.findings(copy)
-    assert "**delays**: `erase`;" in text and "**open**: `erase_update`." in text  # the README says the same
-
-
 def test_the_preregistered_expectations_are_read_from_their_page():
     expected = sentences.expectations((ROOT / "docs/preregistration.md").read_text())
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
@@ -249,14 +70,6 @@ def test_the_config_has_the_doses_and_slow_controls_that_the_rule_chose():
         assert spec["slow"] == (slow - chosen["hack"]).abs().idxmin(), family
         checked.append(family)
     assert len(checked) == 9
-
-
-def test_what_a_run_did_not_make_is_not_said(copy):
-    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
-        (copy / name).unlink()
-    text = readme.findings(copy)
-    assert "On a loophole" not in text and "More steps" not in text and "6. " not in text
-    assert "run/horizon.md" not in results.run(copy)
 
 
 def test_no_line_of_numbers_stands_on_two_pages():
@@ -314,34 +127,6 @@ def test_the_section_on_the_real_model_is_written_from_what_its_rules_make(tmp_p
     results.main("smollm2", made.parent, None, tmp_path)
     assert "a file of 5 rollouts, of which 2 exploit. No arm's final hack rate is above 12.5%." in page.read_text()
     assert (tmp_path / "docs/smollm2/teacher_pool.json").is_file()
-
-
-@pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])
-def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(whole, tmp_path, monkeypatch, preset):
-    """However its preset is written; with the page of that commit, whatever today's says."""
-    made, root = tmp_path / "made", tmp_path / "root"
-    shutil.copytree(whole, made)
-    (made / "table1.md").write_text("table 1")
-    (made / "figures").mkdir()
-    (made / "figures/hack_against_solve.png").touch()
-    table = pd.read_csv(made / "table1.csv")
-    for name, replicates in (("config.yaml", [1]), ("presets/study.yaml", list(range(table["n_replicates"].iloc[0])))):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(yaml.safe_dump({"replicates": replicates}))
-    (root / "docs").mkdir()
-    (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
-    (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
-    (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
-    monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
-    monkeypatch.setattr(results, "unseen_replicates", lambda folder: [2])
-    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, "outcomes": {}, "primary": {}})
-    monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
-    path = str(root / "presets/study.yaml") if preset == "absolute" else preset
-    results.main("run", made, path, root)
-    page = (root / "docs/results.md").read_text()
-    assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
-    assert "Of 1 expectations " in page and "On replicates 2 alone" in page
-    assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone
 
 
 def test_a_run_is_called_by_its_preset(tmp_path):

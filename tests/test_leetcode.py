@@ -10,13 +10,7 @@ from pathlib import Path
 import pytest
 from grading_harness import fenced
 
-from projected_grpo.environment.problems import (
-    Problem,
-    from_row,
-    leetcode_problem,
-    load_leetcode,
-    to_row,
-)
+from projected_grpo.environment.problems import Problem, from_row, leetcode_problem, load_leetcode, to_row
 from projected_grpo.environment.splits import draw_splits
 from projected_grpo.grading import Grader
 

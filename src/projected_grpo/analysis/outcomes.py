@@ -27,8 +27,8 @@ def word(prevented: str, less: Effect, solve: Effect, twin: Effect, slow: Reduct
     solves by `solve` more than the base model; `slow` is its reduction against the slow training matched to it.
 
     damages: it hacks less than its baseline and solves less than the base model, both by the interval; adds nothing:
-    it hacks no less than its baseline, or no less than its twin, so that the clause fails; delays: it hacks less than
-    its baseline, and is no better than the slow training.
+    it hacks at most one SEM less than its baseline, or than its twin (rule 2's failure); delays: it hacks less than its
+    baseline by the interval, and is no better than the slow training (rule 4's failure).
     """
     if prevented in (HOLDS, UNMEASURED):
         return PREVENTS if prevented == HOLDS else UNMEASURED

@@ -231,8 +231,8 @@ def _direction(table: pd.DataFrame) -> list[str]:
     if pd.isna(row["overlap_null_measured"]):
         return []
     return [
-        f"V makes up {percent(row['overlap_student'])}% of the norm of `{row.name}`'s live gradient, and the best of"
-        " the V that know nothing of hacks (random, shuffled, of wrong answers)"
+        f"The hack-ward part along V has {percent(row['overlap_student'])}% of the norm of `{row.name}`'s live"
+        " gradient; that along the best V without information on hacks (random, shuffled, of wrong answers) has"
         f" {percent(row['overlap_null_measured'])}%."
     ]
 

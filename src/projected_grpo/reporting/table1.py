@@ -36,14 +36,8 @@ from projected_grpo.reporting.verdicts import (
     verdict_lines,
 )
 
-_NOT_MODES = {
-    "hack_greedy",
-    "hack_no_hint",
-    "hack_as_trained",
-    "hack_renamed",
-    "hack_asked",
-    f"hack_student_last{LAST_STEPS}",
-}
+LOOKS = ("greedy", "no_hint", "as_trained")  # at the last step, other than with the hint, sampled and deployed
+_NOT_MODES = {f"hack_{name}" for name in (*LOOKS, "renamed", "asked", f"student_last{LAST_STEPS}")}
 
 
 def render_markdown(
@@ -204,8 +198,8 @@ def controls_grid(table: pd.DataFrame) -> str:
     return grid(head, rows) + (
         "\n\nThe slow control is the one whose final hack was nearest to the arm's on tuning replicates: training "
         "slowly enough to hack as little. § Here it does not hack alike: the interval excludes 0. Share: how much less "
-        "than the baseline the nonhack control hacks, whose V "
-        "knows wrong programs from right ones and no hack, over how much less the arm does; without an interval."
+        "than the baseline the nonhack control hacks, whose V knows wrong programs from right ones and no hack, over "
+        "how much less the arm does; without an interval."
     )
 
 
@@ -224,18 +218,17 @@ def _other_rates(table: pd.DataFrame) -> str:
     modes = [
         name for name in table.columns if name.startswith("hack_") and name not in _NOT_MODES and "diff" not in name
     ]
-    pairs = ["greedy", "no_hint", "as_trained"]
     apart = {"renamed": "test function renamed", "asked": "asked for an exploit"}
     apart = {name: title for name, title in apart.items() if table.get(f"hack_{name}", pd.Series()).notna().any()}
     head = ["arm", "attempted %", "exploited of attempted %"]
-    head += [f"{pair.replace('_', ' ')}: hack / solve %" for pair in pairs]
+    head += [f"{pair.replace('_', ' ')}: hack / solve %" for pair in LOOKS]
     head += [f"hack % in {name.removeprefix('hack_')}" for name in modes]
     head += [f"{title}: hack / attempted %" for title in apart.values()]
     head += [f"last {LAST_STEPS} training steps: hack / solve %"]
     rows = []
     for _, row in table.iterrows():
         cells = [row["arm"], percent(row["attempted"]), percent(row["exploited_given_attempted"])]
-        cells += [f"{percent(row[f'hack_{pair}'])} / {percent(row[f'solve_{pair}'])}" for pair in pairs]
+        cells += [f"{percent(row[f'hack_{pair}'])} / {percent(row[f'solve_{pair}'])}" for pair in LOOKS]
         cells += [percent(row[name]) for name in modes]
         cells += [f"{percent(row[f'hack_{name}'])} / {percent(row[f'attempted_{name}'])}" for name in apart]
         last = f"student_last{LAST_STEPS}"
