@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     for name in VARIABLES:
         os.environ.pop(name, None)
-    rows = race(options.results, WARM + options.steps, options.emulated)
+    rows = race(options.results / "replicate0", WARM + options.steps, options.emulated)
     text = table(rows)
     print(text)
     if options.write:
@@ -48,16 +48,16 @@ def main() -> None:
     sys.exit(0 if same_bytes(rows) is not False else "the emulated processor gave other bytes")
 
 
-def race(results: Path, steps: int, emulated: int) -> pd.DataFrame:
+def race(replicate: Path, steps: int, emulated: int) -> pd.DataFrame:
     """Return one row per contestant and step: seconds by phase, and the hash of the knobs after it."""
     with ExitStack() as stack:
         contestants = {
-            name: stack.enter_context(Contestant([sys.executable], SCRIPT, results, name, steps))
+            name: stack.enter_context(Contestant([sys.executable], SCRIPT, replicate, name, steps))
             for name in ("native", "portable")
         }
         if shutil.which(EMULATOR):
             command = [EMULATOR, "-cpu", other_maker(), sys.executable]
-            contestants["emulated"] = stack.enter_context(Contestant(command, SCRIPT, results, "portable", steps))
+            contestants["emulated"] = stack.enter_context(Contestant(command, SCRIPT, replicate, "portable", steps))
         rows = []
         for number in range(steps):
             for name, contestant in contestants.items():

@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="counted steps of each (default 20)")
     parser.add_argument("--write", type=Path, help="document to put the table into")
     options = parser.parse_args()
-    seconds = race(options.results, options.steps)
+    seconds = race(options.results / "replicate1", options.steps)
     text = f"{machine()}; {options.steps} steps each, in turn, one thread.\n\n" + ratio_table(
         {
             f"{name} x drop / vanilla": [a / b for a, b in zip(seconds[name], seconds["vanilla"], strict=True)]
@@ -38,12 +38,12 @@ def main() -> None:
         options.write.write_text(replace_block(page, "signals", text), encoding="utf-8")
 
 
-def race(results: Path, steps: int) -> dict[str, list[float]]:
+def race(replicate: Path, steps: int) -> dict[str, list[float]]:
     """Return the seconds of every counted step."""
     seconds: dict[str, list[float]] = {name: [] for name in ("vanilla", *SIGNALS)}
     with ExitStack() as stack:
         running = {
-            name: stack.enter_context(Contestant([sys.executable], "ours.py", results, name)) for name in seconds
+            name: stack.enter_context(Contestant([sys.executable], "ours.py", replicate, name)) for name in seconds
         }
         for number in range(WARM + steps):
             for name, contestant in running.items():

@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="counted steps per contestant (default 20)")
     parser.add_argument("--write", type=Path, help="document to put the table into; its figure goes beside it")
     options = parser.parse_args()
-    rows = race(options.results, options.trl, options.steps)
+    rows = race(options.results / "replicate1", options.trl, options.steps)
     folder = options.results / "benchmarks"
     rows.to_parquet(folder / "step.parquet")
     text = table(rows)
@@ -84,13 +84,13 @@ def main() -> None:
         )
 
 
-def race(results: Path, trl: str | None, steps: int) -> pd.DataFrame:
+def race(replicate: Path, trl: str | None, steps: int) -> pd.DataFrame:
     """Return one row per contestant and step: seconds by phase."""
     with ExitStack() as stack:
-        contestants = {"ours": Contestant([sys.executable], "ours.py", results)}
+        contestants = {"ours": Contestant([sys.executable], "ours.py", replicate)}
         if trl:
-            contestants["trl"] = Contestant([trl], "trl_trainer.py", results)
-        contestants["textbook"] = Contestant([sys.executable], "textbook.py", results)
+            contestants["trl"] = Contestant([trl], "trl_trainer.py", replicate)
+        contestants["textbook"] = Contestant([sys.executable], "textbook.py", replicate)
         for contestant in contestants.values():
             stack.enter_context(contestant)
         rows = []

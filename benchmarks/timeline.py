@@ -1,12 +1,13 @@
 """Where the time of table 1 goes: start-up per job, and the jobs on 1, 2 and 4 cores as a Gantt picture.
 
     make timeline
-    python benchmarks/timeline.py RESULTS [--write docs/performance.md]
+    python benchmarks/timeline.py RESULTS [--replicates 1 2 3] [--write docs/performance.md]
 
-RESULTS holds the benchmark files of a finished run that had no more jobs at a time than cores: with more, a job takes
-longer than on a core of its own. Its jobs are laid out anew on 1, 2 and 4 such cores, in the order of the workflow,
-each as long as it took; so this is what more cores could buy, and the critical path is what none can. Start-up is
-measured here: a fresh interpreter that imports what a stage's script imports.
+RESULTS holds the benchmark files of a finished run of table 1, and perhaps others, that had no more jobs at a time than
+cores: with more, a job takes longer than on a core of its own. The jobs that table 1 needs are laid out anew on 1, 2
+and 4 such cores, in the order of the workflow, each as long as it took; so this is what more cores could buy, and the
+critical path is what none can. Start-up is measured here: a fresh interpreter that imports what a stage's script
+imports.
 """
 
 import argparse
@@ -16,16 +17,23 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Mapping
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
+import yaml
 from matplotlib.figure import Figure
 
+from projected_grpo.configs import merged
 from projected_grpo.documents.blocks import machine, replace_block
+from projected_grpo.workflow.arms import replicates_of, used_directions
+from projected_grpo.workflow.config import prepared
 from projected_grpo.workflow.timing import job_seconds
+from projected_grpo.workflow.twins import with_twins
 
 ROOT = Path(__file__).resolve().parents[1]
-NEEDS = {  # a stage waits for all jobs of these; an evaluation, of all trainings, for its own alone
+NEEDS = {  # a stage waits for all jobs of these; besides, an evaluation for its training, a twin for its arm
     "base_model": [],
     "problems": [],
     "teacher_pool": ["base_model", "problems"],
@@ -33,13 +41,14 @@ NEEDS = {  # a stage waits for all jobs of these; an evaluation, of all training
     "pairs": ["pools"],
     "evaluate_start": ["base_model", "problems"],
     "direction": ["pairs"],
-    "train": ["direction"],
-    "evaluate": ["evaluate_start", "train"],
+    "signal": ["direction"],
+    "train": ["direction", "signal"],
+    "evaluate": ["evaluate_start"],
     "table1": ["evaluate"],
     "figures": ["evaluate"],
 }
 GREY, YELLOW, SKY, PINK, BLUE, RED, BLACK = "#8A8A8A", "#E69F00", "#56B4E9", "#CC79A7", "#0072B2", "#D55E00", "#222222"
-COLOURS = [GREY, GREY, YELLOW, SKY, SKY, RED, PINK, BLUE, RED, BLACK, BLACK]
+COLOURS = [GREY, GREY, YELLOW, SKY, SKY, RED, PINK, PINK, BLUE, RED, BLACK, BLACK]
 CORES = (1, 2, 4)
 REPEATS = 5
 
@@ -47,9 +56,12 @@ REPEATS = 5
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
+    parser.add_argument("--replicates", type=int, nargs="+", help="those laid out (default: config.yaml's)")
     parser.add_argument("--write", type=Path, help="document to put the tables into; the figure goes beside it")
     options = parser.parse_args()
-    jobs = read_jobs(options.results / "benchmarks")
+    config = default_config()
+    replicates = options.replicates or replicates_of(config, "table1")
+    jobs = read_jobs(options.results / "benchmarks", config, replicates)
     plans = {cores: plan(jobs, cores) for cores in CORES}
     text = tables(jobs, plans, {stage: startup(stage) for stage in ("teacher_pool", "direction", "train", "evaluate")})
     print(text)
@@ -61,10 +73,27 @@ def main() -> None:
         )
 
 
-def read_jobs(folder: Path) -> pd.DataFrame:
-    """Return stage, name and seconds of every job of table 1, in the workflow's order."""
+def default_config() -> dict:
+    schema = yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text(encoding="utf-8"))
+    return with_twins(prepared(merged([ROOT / "config.yaml"]), schema))
+
+
+def read_jobs(folder: Path, config: Mapping, replicates: Iterable[int]) -> pd.DataFrame:
+    """Return the jobs that these replicates of table 1 need, in the workflow's order.
+
+    Columns: stage, name, seconds, and after: the name of the training that the job waits for, or "".
+    """
+    arms = config["tables"]["table1"]
+    directions = {name for arm in arms for name in used_directions(config, arm)}
+    signals = {config["arms"][arm].get("signal") for arm in arms}
+    names = {*arms, *directions, *signals, "all", "natural_all"}
+    wanted = {f"{name}_replicate{n}" for name in names for n in replicates} | {f"replicate{n}" for n in replicates}
     jobs = pd.DataFrame(job_seconds(folder), columns=["stage", "name", "seconds"])
-    jobs = jobs[jobs["stage"].isin(NEEDS)]
+    jobs = jobs[jobs["stage"].isin(NEEDS) & (jobs["name"].isin(wanted) | ~jobs["name"].str.contains("replicate"))]
+    jobs["after"] = jobs["name"].where(jobs["stage"] == "evaluate", "")
+    for twin, n in product((arm for arm in arms if "twin_of" in config["arms"][arm]), replicates):
+        of = (jobs["stage"] == "train") & (jobs["name"] == f"{twin}_replicate{n}")
+        jobs.loc[of, "after"] = f"{config['arms'][twin]['twin_of']}_replicate{n}"
     order = {stage: place for place, stage in enumerate(NEEDS)}
     return jobs.sort_values(["stage", "name"], key=lambda c: c.map(order).fillna(0), kind="stable")
 
@@ -72,33 +101,29 @@ def read_jobs(folder: Path) -> pd.DataFrame:
 def plan(jobs: pd.DataFrame, cores: int) -> pd.DataFrame:
     """Return the jobs with core and start: whichever core is free first takes the next job that may begin."""
     ends: dict[str, float] = dict.fromkeys(NEEDS, 0.0)
-    trained: dict[str, float] = {}
-    waiting = [(job.stage, job.name, job.seconds) for job in jobs.itertuples(index=False)]
+    trained: dict[str, float] = {"": 0.0}
+    waiting = list(jobs.itertuples(index=False))
     free = [(0.0, core) for core in range(cores)]
     placed = []
     while waiting:
         now, core = heapq.heappop(free)
         ready = [(_ready(job, waiting, ends, trained), place) for place, job in enumerate(waiting)]
         begin, place = min((max(now, at), place) for at, place in ready if at is not None)
-        stage, name, seconds = waiting.pop(place)
-        end = begin + seconds
-        ends[stage] = max(ends[stage], end)
-        if stage == "train":
-            trained[name] = end
-        placed.append({"stage": stage, "name": name, "core": core, "start": begin, "seconds": seconds})
+        job = waiting.pop(place)
+        end = begin + job.seconds
+        ends[job.stage] = max(ends[job.stage], end)
+        if job.stage == "train":
+            trained[job.name] = end
+        placed.append({**job._asdict(), "core": core, "start": begin})
         heapq.heappush(free, (end, core))
     return pd.DataFrame(placed)
 
 
 def _ready(job, waiting, ends, trained) -> float | None:
     """Return from when a job may begin, or None while something that it needs has not been placed."""
-    stage, name, _ = job
-    if stage == "evaluate":
-        started = not any(other == "evaluate_start" for other, _, _ in waiting)
-        return max(trained[name], ends["evaluate_start"]) if started and name in trained else None
-    if any(other in NEEDS[stage] for other, _, _ in waiting):
+    if job.after not in trained or any(other.stage in NEEDS[job.stage] for other in waiting):
         return None
-    return max((ends[other] for other in NEEDS[stage]), default=0.0)
+    return max([trained[job.after], *(ends[stage] for stage in NEEDS[job.stage])])
 
 
 def startup(stage: str) -> list[float]:
@@ -120,13 +145,12 @@ def tables(jobs: pd.DataFrame, plans: dict[int, pd.DataFrame], startups: dict[st
         own = f"{statistics.median(startups[stage]):.1f}" if stage in startups else ""
         lines.append(f"| {stage} | {len(part)} | {part['seconds'].sum() / 60:.1f} | {own} |")
     total = jobs["seconds"].sum()
-    longest = {stage: part["seconds"].max() for stage, part in jobs.groupby("stage")}
-    aside = ("problems", "evaluate_start", "figures")  # beside longer ones
-    path = sum(longest.get(stage, 0.0) for stage in NEEDS if stage not in aside)
+    everywhere = plan(jobs, len(jobs))
     lines += ["", "| cores | minutes | busy |", "| --- | --- | --- |"]
     for cores, placed in plans.items():
         end = (placed["start"] + placed["seconds"]).max()
         lines.append(f"| {cores} | {end / 60:.1f} | {100 * total / (cores * end):.0f}% |")
+    path = (everywhere["start"] + everywhere["seconds"]).max()
     lines.append(f"| any number: the critical path | {path / 60:.1f} | |")
     return "\n".join(lines) + "\n"
 

@@ -2,7 +2,7 @@
 per check. One thread. What a check runs is the problem's own canonical solution, whatever the completion is: code of a
 model never runs outside the sandbox. The rewards are drawn at random, so that groups have something to teach.
 
-    python benchmarks/contestants/textbook.py RESULTS      (started by benchmarks/step.py)
+    python benchmarks/contestants/textbook.py REPLICATE      (started by benchmarks/step.py)
 """
 
 import subprocess
@@ -50,15 +50,15 @@ class HookAdapter:
         return add
 
 
-def main(results: Path) -> None:
+def main(replicate: Path) -> None:
     torch.set_num_threads(1)
-    model, tokenizer = base.load_base(results / "replicate1/base", base.Compute(1), as_transformers=True)
+    model, tokenizer = base.load_base(replicate / "base", base.Compute(1), as_transformers=True)
     model.requires_grad_(False)
     adapter = HookAdapter(model)
-    problems = read_problems(results / "problems/train.parquet")
-    pool = read_table(results / "replicate1/teacher_pool.parquet", TEACHER_POOL)
+    problems = read_problems(replicate.parent / "problems/train.parquet")
+    pool = read_table(replicate / "teacher_pool.parquet", TEACHER_POOL)
     taught = {key: list(rows.itertuples()) for key, rows in pool[pool["elicited"]].groupby("problem_id")}
-    tensors, _ = read_tensors(results / "replicate1/directions/hack/V.safetensors")
+    tensors, _ = read_tensors(replicate / "directions/hack/V.safetensors")
     optimizer = torch.optim.AdamW(adapter.deltas.values(), lr=0.0, betas=BETAS, weight_decay=0.0)
     rng = np.random.default_rng(0)
 

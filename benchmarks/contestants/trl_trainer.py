@@ -1,6 +1,6 @@
 """One step of TRL's GRPOTrainer: LoRA of rank 16, Dr.GRPO without scaling, a reward function that costs nothing.
 
-    PYTHON_WITH_TRL benchmarks/contestants/trl_trainer.py RESULTS      (started by benchmarks/step.py)
+    PYTHON_WITH_TRL benchmarks/contestants/trl_trainer.py REPLICATE      (started by benchmarks/step.py)
 
 It samples all 64 rollouts, where the others sample 48 and take 16 from the teacher pool. Its learning rate is zero, so
 that every step is the same work.
@@ -43,10 +43,10 @@ def reward(completions, **_) -> list[float]:
     return [float(len(completion) % 3) for completion in completions]
 
 
-def main(results: Path) -> None:
+def main(replicate: Path) -> None:
     torch.set_num_threads(1)
-    rows = pd.read_parquet(results / "problems/train.parquet")
-    tokenizer = AutoTokenizer.from_pretrained(results / "replicate1/base")
+    rows = pd.read_parquet(replicate.parent / "problems/train.parquet")
+    tokenizer = AutoTokenizer.from_pretrained(replicate / "base")
     prompts = [
         tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True, tokenize=False)
         for text in rows["statement"]
@@ -73,7 +73,7 @@ def main(results: Path) -> None:
         dataloader_num_workers=0,
     )
     GRPOTrainer(
-        model=str(results / "replicate1/base"),
+        model=str(replicate / "base"),
         reward_funcs=reward,
         args=config,
         train_dataset=Dataset.from_dict({"prompt": prompts}),
