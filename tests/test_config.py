@@ -277,6 +277,7 @@ def broken(path, value):
         ),
         ("model/revision", "1cfa9a7", "config: model.revision: for kind hf only; take null for kind organism"),
         ("problems/sha256", {"test.jsonl": None}, "config: problems.sha256: for kind leetcode only"),
+        ("problems/exclude", ["two-sum"], "config: problems.exclude: for kind leetcode only"),
         ("teacher/kind", "import", "config: teacher.id: a model or a file, needed for kinds checkpoint and import"),
         (
             "teacher",

@@ -95,10 +95,9 @@ def _check_model(model: Mapping) -> None:
 
 def _check_problems(problems: Mapping) -> None:
     files = problems["files"]
-    if problems["kind"] == "organism" and files:
-        raise ConfigError("config: problems.files: for kind leetcode only")
-    if problems["kind"] == "organism" and problems["sha256"]:
-        raise ConfigError("config: problems.sha256: for kind leetcode only")
+    for key in ("files", "sha256", "exclude"):
+        if problems["kind"] == "organism" and problems[key]:
+            raise ConfigError(f"config: problems.{key}: for kind leetcode only")
     if problems["kind"] == "leetcode" and problems["chat"]:
         raise ConfigError("config: problems.chat: for kind organism only; LeetCode problems always are")
     if problems["kind"] == "leetcode" and len(files) < 3:
