@@ -3,6 +3,9 @@
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "TEST_SLURM" not in os.environ:
+    # With a SLURM client and no controller, every start of Snakemake waits nine seconds for one (docs/questions.md).
+    os.environ["SLURM_CONF"] = "/dev/null"
 
 from types import SimpleNamespace
 
