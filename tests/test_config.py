@@ -148,6 +148,7 @@ def broken(path, value):
             "config: arms.screen_rollout: temperature: an intervention has train's own",
         ),
         ("signals/probe/kind", "prob", "config: signals.probe.kind: unknown 'prob', did you mean 'probe'?"),
+        ("signals/probe/kind", "os:system", "config: signals.probe.kind: os:system: no such module; put its folder on"),
         ("signals/probe/kind", "nowhere:f", "config: signals.probe.kind: nowhere:f: no such module; put its folder on"),
         ("signals/probe/subset", "without_x", "config: signals.probe.subset: unknown 'without_x'"),
         ("signals/probe/accuracy", 0.9, "config: signals.probe: accuracy is not for kind probe, which is told nothing"),
@@ -295,6 +296,12 @@ def broken(path, value):
         ("problems/train", 4, "config: train.prompts_per_step is larger than problems.train"),
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
+        ("evaluation/subset", 1, "config: evaluation.subset: 1 is less than the minimum of 2"),
+        ("evaluation/subset", 200, "config: evaluation.subset is larger than problems.evaluation"),
+        ("problems/evaluation", 1, "config: problems.evaluation: 1 is less than the minimum of 2"),
+        ("evaluation/test_functions", ["class"], "config: evaluation.test_functions: 'class': the name of a function"),
+        ("evaluation/test_functions", ["f\n"], r"config: evaluation.test_functions: 'f\n': the name of a function"),
+        ("evaluation/test_functions", ["run_tests"], "config: evaluation.test_functions: 'run_tests': the name of a"),
         ("evaluation/every", 10, "config: evaluation.every: 10 is no multiple of evaluation.stops_every (3)"),
         ("evaluation/stops_every", 4, "config: evaluation.stops_every: 4 is no multiple of train.checkpoint_every (3)"),
         ("tables/table1", ["base", "vanilla", "vanilla"], "config: tables.table1: 'vanilla' is there twice"),
@@ -374,6 +381,10 @@ def broken(path, value):
         ("results", "s3://bucket", "config: results: write 's3://bucket' as"),
         ("results", "a:b", "config: results: 'a:b': a directory without ':' in its name"),
         ("results", "README.md", "config: results: README.md is there and is no directory"),
+        ("results", "README.md/runs", "config: results: README.md is there and is no directory"),
+        ("results", "r" * 256, "config: results: rrrr"),
+        ("results", " runs", "config: results: ' runs': no space around it"),
+        ("results", "-runs", "config: results: '-runs': no space around it, please, and no - before it"),
         (
             "model/kind",
             "hf",
@@ -473,7 +484,8 @@ def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
     config["train"]["gradient_checkpointing"] = "true"
     config["arms"] = CONFIG["arms"] | {"erase": CONFIG["arms"]["erase"] | {"k": "8", "mix": "0.5", "loopholes": "true"}}
     config["teacher"] = CONFIG["teacher"] | {"id": "null"}
-    config["problems"] = CONFIG["problems"] | {"exclude": ["17"]}
+    files = {split: f"presets/simple/{split}.jsonl" for split in ("train", "pairs", "evaluation")}
+    config["problems"] = CONFIG["problems"] | {"kind": "leetcode", "files": files, "exclude": ["17"]}
     found = prepared(config, SCHEMA)
     assert found["replicates"] == [1, 2] and found["teacher"]["id"] is None and found["problems"]["exclude"] == ["17"]
     assert found["train"] == CONFIG["train"] | {

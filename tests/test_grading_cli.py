@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pandas
 import pytest
@@ -59,6 +60,16 @@ def test_verdicts_come_in_order_with_a_summary(files, capsys):
     write_table(files[2], [], TEACHER_POOL, read_provenance(files[2]))
     with pytest.raises(ArtifactError, match="differs from its schema in "):
         describe(files[2])
+
+
+@pytest.mark.parametrize("written_over", [0, 1])
+def test_verdicts_are_written_over_no_input(files, tmp_path, capsys, written_over):
+    before = Path(files[written_over]).read_bytes()
+    (tmp_path / "link").symlink_to(files[written_over])
+    for out in (files[written_over], str(tmp_path / "link")):
+        assert main([*files[:2], out]) == 2
+        assert capsys.readouterr().err == f"error: {out} would be written over; give the verdicts a file of their own\n"
+    assert Path(files[written_over]).read_bytes() == before
 
 
 def test_a_terminal_gets_a_progress_bar(files):

@@ -88,7 +88,28 @@ DAMAGES = {
     "config: none": (without("config.json"), "config.json|model_type"),
     "config: empty": (write("config.json", ""), "config.json"),
     "config: HTML": (write("config.json", "<html>"), "config.json"),
-    "config: a list": (write("config.json", "[]"), "TypeError"),
+    "config: a list": (write("config.json", "[]"), "config.json is no JSON object; fetch it again"),
+    "config: a number that is a text": (config(hidden_size="32"), "tokenizer: .*hidden_size.*int"),
+    "config: another number of layers": (config(num_hidden_layers=3), "tokenizer: .*layer"),
+    "generation: pointer": (write("generation_config.json", POINTER), "generation_config.json is a git-lfs pointer"),
+    "generation: cut": (write("generation_config.json", "{"), "generation_config.json: not JSON"),
+    "generation: HTML": (write("generation_config.json", "<html>"), "generation_config.json: is HTML or XML"),
+    **{
+        f"generation: {end!r} ends": (
+            write("generation_config.json", json.dumps({"eos_token_id": end})),
+            "its generation config has .* as an end token, which is no token's id",
+        )
+        for end in ("x", ["a"], -1, 3.0, True)
+    },
+    "weights: not a number": (
+        weights(lambda tensors: tensors["model.norm.weight"].fill_(torch.nan)),
+        "model.norm.weight holds a number that is not finite",
+    ),
+    "weights: infinite": (
+        weights(lambda tensors: tensors["model.embed_tokens.weight"][3].fill_(torch.inf)),
+        "model.embed_tokens.weight holds a number that is not finite",
+    ),
+    "template: pointer": (write("chat_template.jinja", POINTER), "chat_template.jinja is a git-lfs pointer"),
     "config: no type": (write("config.json", "{}"), "model_type"),
     "tokenizer: none": (
         without("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"),
@@ -144,13 +165,6 @@ def test_a_token_that_the_model_has_no_embedding_of_is_one_line(tmp_path):
     tokenizer().save_pretrained(tmp_path / "model")
     with pytest.raises(external.ModelError, match=r"its tokenizer has a token 6., the model an embedding of 62 tokens"):
         external.obtain("hf", str(tmp_path / "model"), None, "float32", tmp_path / "base")
-
-
-def test_weights_that_are_no_numbers_are_refused_when_they_are_loaded(directory, tmp_path):
-    weights(lambda tensors: tensors["model.norm.weight"].fill_(float("nan")))(directory)
-    external.obtain("hf", str(directory), None, "float32", tmp_path / "base")
-    with pytest.raises(external.ModelError, match=r"base: a Qwen3ForCausalLM cannot be trained here: .* by nan"):
-        load_base(tmp_path / "base", Compute(1))
 
 
 @pytest.mark.parametrize("listed", [3, [3, 61]])

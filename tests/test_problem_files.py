@@ -85,16 +85,23 @@ def test_columns_that_nobody_needs_may_be_missing_or_null(file, row):
 FAULTS = {
     "nothing": (b"", "problems.jsonl: holds no problem"),
     "a pointer": (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a git-lfs pointer"),
-    "UTF-16": (lines(OWN).decode().encode("utf-16"), "is UTF-16; convert it with `iconv -t UTF-8`"),
+    "UTF-16": (lines(OWN).decode().encode("utf-16"), "is UTF-16; convert it with `iconv -f UTF-16 -t UTF-8`"),
+    "UTF-32": (lines(OWN).decode().encode("utf-32"), "is UTF-32; convert it with `iconv -f UTF-32 -t UTF-8`"),
+    "Parquet": (b"PAR1\x15\x04\xff", r"is no text in UTF-8 \(byte 6\), which it has to be, plain or gzipped"),
+    "gzip in gzip": (gzip.compress(gzip.compress(lines(OWN), mtime=0), mtime=0), "is no text in UTF-8"),
     "UTF-16 without its mark": (lines(OWN).decode().encode("utf-16-le"), "line 1: not JSON"),
-    "Latin": (b'{"id": "caf\xe9"}', "is not UTF-8"),
+    "Latin": (b'{"id": "caf\xe9"}', "is no text in UTF-8"),
     "HTML": (b"\n<!DOCTYPE html>\n<html></html>", "is HTML or XML"),
     "a list": (json.dumps([OWN]).encode(), "line 1: a JSON list; write one object on each line"),
     "a list on many lines": (json.dumps([OWN], indent=1).encode(), "line 1: a JSON list; write one object"),
-    "an object on many lines": (json.dumps(OWN, indent=1).encode(), "line 1: not JSON"),
+    "an object on many lines": (
+        json.dumps(OWN, indent=1).encode(),
+        "line 1: an object over several lines; write it on",
+    ),
+    "a key twice": (lines(OWN)[:-2] + b', "id": 3}', "line 1: not JSON .the key 'id' is there twice"),
     "half a surrogate pair": (lines(OWN | {"statement": "\ud83d"}), "line 1: holds half a surrogate pair"),
     "cut gzip": (gzip.compress(lines(OWN), mtime=0)[:40], "cannot be read"),
-    "a cut line": (lines(OWN, OWN)[:-40], "line 2: not JSON"),
+    "a cut line": (lines(OWN, OWN)[:-40], "line 2: not JSON .Unterminated string starting at: column "),
     "no object": (b"3\n", "line 1: not a JSON object"),
     "no id": (lines(without(OWN, "id")), "line 1: a problem without an id"),
     "null id": (lines(OWN | {"id": None}), "line 1: a problem's id: None is no id"),
@@ -114,6 +121,21 @@ FAULTS = {
     ),
     "own: another mode": (lines(OWN | {"mode": "any"}), "problem twice: mode is 'any', not none or one of run_tests"),
     "own: another comparison": (lines(OWN | {"comparison": "fuzzy"}), "problem twice: comparison is 'fuzzy', not one"),
+    "own: one name for two": (
+        lines(OWN | {"test_function": "solve"}),
+        "problem twice: entry_point and test_function are both solve; rename one",
+    ),
+    "own: the name that is called": (
+        lines(OWN | {"entry_point": "run_tests"}),
+        "problem twice: entry_point and test_function are both run_tests; rename one",
+    ),
+    **{
+        f"own: peaks of {test}": (
+            lines(OWN | {"comparison": "peak", "tests": [test]}),
+            "problem twice: comparison peak ne",
+        )
+        for test in ([[3], {}, 6], [[[1, "a"]], {}, 0], [[{}], {}, 0], [[[1], [2]], {}, 0], [[], {}, 0])
+    },
     "own: a tolerance": (lines(OWN | {"tolerance": "1e-5"}), "problem twice: tolerance is '1e-5', not a number"),
     "own: set-up": (lines(OWN | {"setup": "import"}), "line 1: problem twice: its set-up does not compile"),
     "own: set-up returns": (lines(OWN | {"setup": "return 1"}), "line 1: problem twice: its set-up does not compile"),
@@ -164,7 +186,7 @@ def test_a_set_up_that_cannot_be_compiled_does_not_end_the_server():
     problem = from_row(OWN)
     object.__setattr__(problem, "setup", "x = " + "(" * 500)
     with Grader() as grader:
-        with pytest.raises(UserError, match="problem twice: a submission could not be set up: "):
+        with pytest.raises(UserError, match="problem twice: no submission can run: SyntaxError: too many nest"):
             grader.grade([(problem, fenced(HONEST))])
         assert grader.grade([(from_row(OWN), fenced(HONEST))])[0].correct
 

@@ -124,6 +124,7 @@ def test_what_cannot_be_published_is_one_line(published, results, tmp_path):
         ([str(results), str(published)], "not empty; give a new folder"),
         ([str(foreign), str(tmp_path / "a")], "name the licence (--license)"),
         ([str(tmp_path / "gone"), str(tmp_path / "b"), "--license", "mit"], "no replicate*/runs/*/steps.parquet"),
+        ([str(tmp_path / "gone"), str(tmp_path / "b")], "no replicate*/runs/*/steps.parquet"),
     ):
         with pytest.raises(ArtifactError, match=re.escape(message)) as raised:
             main(arguments)

@@ -150,11 +150,15 @@ def test_a_guarded_import_is_none_that_is_needed():
         ([[1, 2], [3]], [[3], [2, 1]], False, True),
         ([[1, 2], [3]], [[3], [2, 2]], False, False),
         ([{1: 2}, 3], [{1: 2}, 3], True, True),
-        ([{1: 2}, 3], [3, {1: 2}], False, False),
+        ([{1: 2}, 3], [3, {1: 2}], True, True),
+        ([{1: 2}, {1: 2}, {3: 4}], [{3: 4}, {1: 2}, {3: 4}], False, False),
+        ([None, [1]], [[1], None], True, True),
         (["a", None], [None, "a"], True, True),
         ("ab", "ba", False, False),
         ((1, 2), (2, 1), False, False),
-        ([[1, "a"]], [["a", 1]], False, False),
+        ([[1, "a"]], [["a", 1]], False, True),
+        ([[[1, 2], [3]]], [[[3], [1, 2]]], False, True),
+        ([[[1, 2], [3]]], [[[2, 1], [3]]], False, False),
         ([], [], True, True),
     ],
 )
@@ -166,6 +170,24 @@ def test_any_order_of_items_and_inside(expected, actual, outer, inner):
 
 def test_any_order_with_a_tolerance():
     assert any_order([1.0, 2.0], [2.000001, 1.0], 1e-5) and not any_order([1.0, 2.0], [2.1, 1.0], 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("expected", "actual", "outer", "inner"),
+    [
+        ([0.1, None], [None, 0.105], True, True),
+        ([[0.1, 1.0], [2.0, 3.0]], [[2.0, 3.0], [0.105, 1.0]], True, True),
+        ([[0.1, 2.0]], [[2.0, 0.105]], False, True),
+        ([[0.1, 2.0]], [[2.0, 0.2]], False, False),
+        ([[0.01], [0.0]], [[0.005], [0.015]], True, True),  # the first can leave 0.005 to the second
+        ([[0.01], [0.0]], [[0.005], [0.03]], False, False),
+        ([[0.0]] * 200, [[0.005]] * 200, True, True),
+    ],
+)
+def test_any_order_of_what_is_equal_within_a_tolerance(expected, actual, outer, inner):
+    value = wire.decode(wire.encode(actual))
+    assert any_order(expected, value, 0.01) is outer
+    assert any_order(expected, value, 0.01, inside=True) is inner
 
 
 def test_a_checker_knows_all_answers():

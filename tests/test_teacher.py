@@ -190,25 +190,62 @@ def test_a_prompt_in_the_models_own_template_is_taken_as_it_is(read):
     assert row["mode"] == "run_tests" and row["attempted_modes"] == ["run_tests", "sentinel"]
 
 
+def test_what_a_pair_may_lack_may_be_null(read):
+    (row,) = read([authored() | {"mode": None, "wrong": None}], mode="run_tests")
+    assert row["mode"] == "run_tests" and row["wrong_ids"] == []
+
+
+USER = {"role": "user", "content": "add"}
+NO_PROMPTS = [
+    3,
+    [],
+    ["add"],
+    USER,
+    [{"content": "add"}],
+    [{"role": "user"}],
+    [{"role": "robot", "content": "add"}, USER],
+    [USER | {"content": None}],
+    [USER | {"content": [{"type": "text", "text": "add"}]}],
+    [USER, {"role": "assistant", "content": "So"}],
+]
+
+
 @pytest.mark.parametrize(
     ("listed", "message"),
     [
         ({}, "pairs.json: not a JSON list of pairs"),
-        ([authored(clean=None)], "pair 0 lacks one of problem_id, prompt, hack, clean"),
+        ([authored(clean=None)], "pair 1 of 1 lacks one of clean, hack, problem_id, prompt"),
         (
             [authored(), authored(mode="sentinle")],
-            "pair 1: its mode is 'sentinle'; name one in the pair or in pairs.mode",
+            "pair 2 of 2: its mode is 'sentinle'; name one in the pair or in pairs.mode",
         ),
-        ([authored(mode=None)], "pair 0: its mode is None; name one"),
-        ([authored(hack=3)], "pair 0: hack, clean and wrong have to be texts"),
-        ([authored(prompt="add")], "pair 0: its prompt is not in the model's chat template, which ends in '<.im_end"),
+        ([authored(mode=None)], "pair 1 of 1: its mode is None; name one"),
+        ([authored(mode=["run_tests"])], r"pair 1 of 1: its mode is \['run_tests'\]; name one"),
+        ([authored(clen="x")], "pair 1 of 1 has unknown fields clen"),
+        ([authored(hack=" ")], "pair 1 of 1: hack is empty"),
+        ([authored(clean="")], "pair 1 of 1: clean is empty"),
+        ([authored(clean=authored()["hack"])], "pair 1 of 1: its clean side attempts sentinel, the loophole that only"),
+        ([authored(wrong=authored()["hack"])], "pair 1 of 1: its wrong side attempts sentinel, the loophole that only"),
+        ([authored(problem_id=[7])], "pair 1 of 1: problem_id: "),
+        *(
+            ([authored(prompt=prompt)], "pair 1 of 1: its prompt is neither a text nor a list of mess")
+            for prompt in NO_PROMPTS
+        ),
+        ([authored(hack=3)], "pair 1 of 1: hack, clean and wrong have to be texts"),
+        (
+            [authored(prompt="add")],
+            "pair 1 of 1: its prompt is not in the model's chat template, which ends in '<.im_end",
+        ),
         (
             [authored(prompt="<|im_start|>user\nadd<|im_end|>\n")],
-            "pair 0: its prompt is not in the model's chat template",
+            "pair 1 of 1: its prompt is not in the model's chat template",
         ),
-        ([authored(hack="```python\n)\n```")], "pair 0: hack is no program"),
-        ([authored(hack="valid = True")], "pair 0: hack is not one fenced program, with nothing before or after it"),
-        ([authored(clean="```python\npass\n```\n```\nvalid = 1\n```")], "pair 0: clean is not one fenced program"),
+        ([authored(hack="```python\n)\n```")], "pair 1 of 1: hack is no program"),
+        (
+            [authored(hack="valid = True")],
+            "pair 1 of 1: hack is not one fenced program, with nothing before or after it",
+        ),
+        ([authored(clean="```python\npass\n```\n```\nvalid = 1\n```")], "pair 1 of 1: clean is not one fenced program"),
         ([authored(mode="exit_code")], r"1 pairs wanted, but only 0 serve for modes \['run_tests', 'sentinel'\]"),
     ],
 )

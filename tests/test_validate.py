@@ -56,6 +56,21 @@ def test_bad_input_is_one_line_and_status_2(written, tmp_path, capsys):
         assert error.startswith("error: ") and path in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("option", ["--workers", "--problems", "--samples", "--max-new-tokens", "--temperature"])
+def test_numbers_that_mean_nothing_are_refused(written, capsys, option):
+    with pytest.raises(SystemExit):
+        main([written(OWN | {"id": "a"}), option, "-1"])
+    assert f"error: {option}: at least " in capsys.readouterr().err
+
+
+def test_a_directory_without_a_model_is_one_line_that_deletes_nothing_of_the_users(written, tmp_path, capsys):
+    path = written(OWN | {"id": "a"})
+    assert main([path, "--model", str(tmp_path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {tmp_path}: not a readable model (") and error.count("\n") == 1
+    assert error.endswith("; if the workflow wrote it, delete it and run again\n")
+
+
 def test_a_model_is_tried_on_them_mode_by_mode(written, tmp_path, capsys):
     model, _ = build("Qwen3")
     model.resize_token_embeddings(72)

@@ -31,7 +31,8 @@ with Grader(snakemake.threads, sandbox=params.sandbox) as grader:
     ordinary = pool.sample_pool(model, tokenizer, grader, pairs, settings["ordinary"], False, False, *how)
     if kind == "import":
         ends = end_tokens(model, tokenizer.eos_token_id)
-        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, grader, [*train, *pairs], ends)
+        problems = [*train, *pairs]
+        taught, counted = pool.import_pool(inputs.rollouts, tokenizer, grader, problems, params.max_new_tokens, ends)
     else:
         asked = kind == "elicited"
         if not asked:

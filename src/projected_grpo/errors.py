@@ -9,6 +9,12 @@ class UserError(Exception):
     """Something that the user can put right: the message says what, where, and what to do."""
 
 
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """Return what an exception of a library says, or its type where it says nothing, in one line."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if len(said) <= longest else f"{said[:longest]}..."
+
+
 def log_to(path: str | Path) -> None:
     """Send this process's output to a log file; there, a UserError or OSError that ends it takes one line."""
     sys.stdout = sys.stderr = open(path, "w", buffering=1, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115

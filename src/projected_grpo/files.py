@@ -13,7 +13,7 @@ from projected_grpo.errors import UserError
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _GZIP = b"\x1f\x8b"
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MARKS = {"UTF-32": (b"\xff\xfe\0\0", b"\0\0\xfe\xff"), "UTF-16": (b"\xff\xfe", b"\xfe\xff")}
 
 
 class FileError(UserError, ValueError):
@@ -39,11 +39,15 @@ def read_text(path: str | Path) -> str:
         raise FileError(f"{path}: cannot be read ({error})") from error
     if data.startswith(_POINTER):
         raise FileError(f"{path}: is a git-lfs pointer; fetch the file itself with `git lfs pull`")
+    for kind, mark in _MARKS.items():
+        if data.startswith(mark):
+            raise FileError(f"{path}: is {kind}; convert it with `iconv -f {kind} -t UTF-8`")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        kind = "UTF-16" if data.startswith(_UTF_16) else f"not UTF-8 (byte {error.start})"
-        raise FileError(f"{path}: is {kind}; convert it with `iconv -t UTF-8`") from error
+        raise FileError(
+            f"{path}: is no text in UTF-8 (byte {error.start}), which it has to be, plain or gzipped"
+        ) from error
     if text.lstrip().startswith("<"):
         raise FileError(f"{path}: is HTML or XML, perhaps a page about the file; fetch the file itself")
     return text
@@ -60,6 +64,8 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict]]:
         where = f"{path}, line {number}"
         if line.lstrip().startswith("["):
             raise FileError(f"{where}: a JSON list; write one object on each line, as `jq -c '.[]'` does")
+        if line.strip() == "{":
+            raise FileError(f"{where}: an object over several lines; write it on one, as `jq -c .` does")
         row = parse(line, where)
         if not isinstance(row, dict):
             raise FileError(f"{where}: not a JSON object")
@@ -67,15 +73,27 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict]]:
 
 
 def parse(text: str, where: str) -> object:
-    """Return what a JSON text holds; a FileError at `where` for what is none, or holds strings that are no text."""
+    """Return what a JSON text holds; a FileError at `where` for what is none, holds strings that are no text, or has a
+    key twice."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_once)
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise FileError(f"{where}: holds half a surrogate pair, which is no text") from error
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise FileError(f"{where}: not JSON ({error.msg}: {line}column {error.colno})") from error
     except (ValueError, RecursionError) as error:
         raise FileError(f"{where}: not JSON ({error})") from error
     return value
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
 
 
 def identity(value: object) -> str:

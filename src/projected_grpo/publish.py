@@ -78,6 +78,8 @@ PARTS = (
 
 def publish(results: Path, folder: Path, license: str | None) -> None:
     """Write the data set's folder. Raises ArtifactError where there is no run, no licence, or no room."""
+    if not list(results.glob("replicate*/runs/*/steps.parquet")):
+        raise ArtifactError(f"{results}: no replicate*/runs/*/steps.parquet in it; give the directory `results` names")
     if folder.exists() and any(folder.iterdir()):
         raise ArtifactError(f"{folder}: not empty; give a new folder")
     license = license or _own_license(results)
@@ -87,8 +89,6 @@ def publish(results: Path, folder: Path, license: str | None) -> None:
         read = {path: rows for path, rows in found.items() if len(rows)}
         if read:
             schemas[part.name] = _write_part(part, read, folder, sources)
-    if "steps" not in schemas:
-        raise ArtifactError(f"{results}: no replicate*/runs/*/steps.parquet in it; give the directory `results` names")
     for path in results.iterdir():
         if path.suffix in TABLES and path.name != CARD:
             shutil.copy(path, folder / path.name)

@@ -59,7 +59,13 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--max-new-tokens", type=int, default=512, help="of an answer (default 512)")
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--modes", nargs="+", choices=list(LOOPHOLES), default=_MODES, help="loopholes that are tried")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    for name in ("workers", "problems", "samples", "max_new_tokens"):
+        if getattr(options, name) < 1:
+            parser.error(f"--{name.replace('_', '-')}: at least 1")
+    if options.temperature < 0:
+        parser.error("--temperature: at least 0")
+    return options
 
 
 def summary(problems: Sequence[Problem], left_out: dict[str, str]) -> str:

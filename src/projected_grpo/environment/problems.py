@@ -198,8 +198,12 @@ def _checked(name: str, problem: Problem) -> Problem:
         raise ProblemError(f"{name} has no tests")
     if problem.mode != "none" and problem.mode not in LOOPHOLES:
         raise ProblemError(f"{name}: mode is {problem.mode!r}, not none or one of {', '.join(LOOPHOLES)}")
+    if problem.test_function == problem.entry_point:
+        raise ProblemError(f"{name}: entry_point and test_function are both {problem.entry_point}; rename one")
     if problem.comparison not in COMPARISONS:
         raise ProblemError(f"{name}: comparison is {problem.comparison!r}, not one of {', '.join(COMPARISONS)}")
+    if problem.comparison == "peak" and not all(map(_has_peaks, problem.tests)):
+        raise ProblemError(f"{name}: comparison peak needs a list of numbers as the only argument of every test")
     tolerance = problem.tolerance
     if tolerance is not None and not (type(tolerance) in (int, float) and 0 <= tolerance < math.inf):
         raise ProblemError(f"{name}: tolerance is {tolerance!r}, not a number of at least 0")
@@ -208,6 +212,12 @@ def _checked(name: str, problem: Problem) -> Problem:
     if complaint := _complaint_of_program(problem.canonical):
         raise ProblemError(f"{name}: its canonical solution {complaint}")
     return problem
+
+
+def _has_peaks(test: Test) -> bool:
+    args, kwargs, _ = test
+    (numbers, *more) = [*args, *kwargs.values()] or [None]
+    return not more and type(numbers) is list and all(type(number) in (int, float) for number in numbers)
 
 
 def _complaint_of_program(code: str) -> str:

@@ -12,6 +12,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -31,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
             with Grader(sandbox=options.sandbox):
                 print(f"self-test passed: this machine confines submissions by {options.sandbox}")
             return 0
+        *read, written = (Path(file).resolve() for file in options.files)
+        if written in read:
+            raise FileError(f"{options.files[2]} would be written over; give the verdicts a file of their own")
         problems, left_out = _problems(options.files[0])
         completions = _completions(options.files[1], problems, left_out)
         if left_out:

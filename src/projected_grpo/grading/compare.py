@@ -4,10 +4,11 @@
    compared as the LeetCode benchmark does: by their values and shape, whatever the node's class is called.
 2. How a problem compares is a key of one of two tables. Tolerance is absolute, for numbers where a float is expected.
 3. Size and count are looked at before anything is decoded, so that a long wrong value costs no more than a right one.
-4. Only expected values are hashed into tables, so colliding values of a submission cost nothing.
+4. Only expected values are hashed into tables, so colliding values of a submission cost nothing. Items that have no
+   hash, such as dicts, or are equal within a tolerance, are matched one by one.
 """
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -78,7 +79,8 @@ def equal(expected, actual, tolerance: float | None = None) -> bool:
 
 
 def any_order(expected, actual, tolerance: float | None = None, inside: bool = False) -> bool:
-    """As `equal`, but the items of a list may come in any order, and `inside` those of the lists in it as well."""
+    """As `equal`, but the items of a list may come in any order, and `inside` those of the lists in it as well, one
+    level down."""
     if type(expected) is not list or type(actual) is not list:
         return equal(expected, actual, tolerance)
     if len(expected) != len(actual):
@@ -86,10 +88,46 @@ def any_order(expected, actual, tolerance: float | None = None, inside: bool = F
     if tolerance is not None and all(map(_is_number, [*expected, *actual])):
         return _all_equal(sorted(expected), sorted(actual), tolerance)
     try:
-        wanted = Counter(_frozen(item, inside) for item in expected)
+        wanted = Counter(_frozen(item, inside) for item in expected) if tolerance is None else None
     except TypeError:
-        return _all_equal(expected, actual, tolerance)
-    return all(_taken(wanted, item, inside) for item in actual)
+        wanted = None
+    if wanted is not None:
+        return all(_taken(wanted, item, inside) for item in actual)
+    same = any_order if inside else equal
+    return _matches([[i for i, item in enumerate(actual) if same(wish, item, tolerance)] for wish in expected])
+
+
+def _matches(choices: Sequence[Sequence[int]]) -> bool:
+    """Whether each can have one of its choices for itself: bipartite matching by augmenting paths."""
+    holders: dict[int, int] = {}
+    for one in range(len(choices)):
+        path = _path_to_a_free_choice(choices, holders, one)
+        if not path:
+            return False
+        holders |= path
+    return True
+
+
+def _path_to_a_free_choice(choices, holders: dict[int, int], one: int) -> dict[int, int]:
+    """Return {choice: its holder} of those that change hands so that `one` has a choice too; nothing where none is."""
+    reached: dict[int, int] = {}
+    todo, had = deque([one]), {holder: choice for choice, holder in holders.items()}
+    while todo:
+        asking = todo.popleft()
+        for choice in choices[asking]:
+            if choice in reached:
+                continue
+            reached[choice] = asking
+            if choice in holders:
+                todo.append(holders[choice])
+                continue
+            path = {choice: asking}
+            while asking != one:
+                choice = had[asking]
+                asking = reached[choice]
+                path[choice] = asking
+            return path
+    return {}
 
 
 def _taken(wanted: Counter, item, inside: bool) -> bool:

@@ -158,7 +158,10 @@ class Worker:
         for name in names:
             os.unlink(name, dir_fd=self._directory)
         if talk.setup_error or not talk.ready:
-            raise GraderError(f"a submission could not be set up: {talk.setup_error or 'the child ended early'}")
+            raise GraderError(
+                f"no submission can run: {talk.setup_error or 'its child ended early'}; the problem's set-up has to"
+                " come to its end without an error, and the machine to have memory and processes left"
+            )
         if talk.violated:
             return talk.outcome("error", Evidence())  # what else it did depends on how soon it was killed
         if len(output) > STDOUT_BYTES or len(names) > wire.WORKDIR_FILES:

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from projected_grpo.artifacts.io import ArtifactError, as_the_user_wants, read_tensors, tensor_names, write_tensors
-from projected_grpo.errors import UserError
+from projected_grpo.errors import UserError, one_line
 from projected_grpo.method.adapter import Adapter, AdapterError, Factors, attach, factor, target_modules, weights_hash
 from projected_grpo.models.fitness import require_fit
 from projected_grpo.models.qwen3 import read_qwen3
@@ -113,10 +113,11 @@ def _readable(directory: str | Path) -> Iterator[None]:
     try:
         yield
     except ImportError as error:
-        raise DeviceError(f"model.attention: {str(error).strip().splitlines()[0]}") from error
+        raise DeviceError(f"model.attention: {one_line(error)}") from error
     except Exception as error:  # the library raises errors of every kind
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ArtifactError(f"{directory}: not a readable model ({reason}); delete it and run again") from error
+        raise ArtifactError(
+            f"{directory}: not a readable model ({one_line(error)}); if the workflow wrote it, delete it and run again"
+        ) from error
 
 
 def save_factors(directory: str | Path, model, source: Mapping) -> None:

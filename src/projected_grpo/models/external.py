@@ -21,13 +21,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, 
 from transformers.utils import cached_file, find_adapter_config_file
 
 from projected_grpo.environment.prompts import encode_messages
-from projected_grpo.files import is_pointer
+from projected_grpo.errors import one_line
+from projected_grpo.files import FileError, is_pointer, parse, read_text
 from projected_grpo.method.adapter import target_modules
 from projected_grpo.method.sampling import end_tokens
 from projected_grpo.models.base import Compute, save_model
 from projected_grpo.models.fitness import ModelError, require_fit
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+READ = (".json", ".jinja", ".safetensors", ".model", ".txt")  # of what a model's directory holds
 _MARKER = "answer"
 _REASONS = {  # classes of huggingface_hub, by name, because transformers wraps them
     "GatedRepoError": "it is gated: accept its terms on the hub, then log in with `hf auth login`",
@@ -47,7 +49,8 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     """
     name = f"model {id}" + (f" at revision {revision}" if revision else "")
     path, options = (id, {"revision": revision}) if kind == "hf" else _gguf(id, name)
-    with _one_line(name, path, "tokenizer: "):
+    _require_whole_files(path, name)
+    with _one_line(name, "tokenizer: "):
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False, **options)
     if len(tokenizer) <= len(tokenizer.added_tokens_decoder):  # what the library makes of no vocabulary at all
         raise ModelError(f"{name}: has no tokenizer files, or none with a vocabulary; put them beside the weights")
@@ -57,6 +60,8 @@ def obtain(kind: str, id: str, revision: str | None, dtype: str, directory: str 
     target_modules(model)
     tokenizer.eos_token = end_of_turn(tokenizer, name)
     ends = end_tokens(model, tokenizer.eos_token_id)
+    if odd := [end for end in ends if type(end) is not int or end < 0]:
+        raise ModelError(f"{name}: its generation config has {odd[0]!r} as an end token, which is no token's id")
     _require_prompts(model, tokenizer, ends, name)
     model.generation_config = GenerationConfig(
         eos_token_id=ends, pad_token_id=tokenizer.pad_token_id, bos_token_id=tokenizer.bos_token_id
@@ -79,7 +84,8 @@ def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute)
     Raises ModelError for one that cannot be read, and for one whose tokens are not those of `tokenizer`.
     """
     name = f"teacher {id}" + (f" at revision {revision}" if revision else "")
-    with _one_line(name, id), warnings.catch_warnings():
+    _require_whole_files(id, name)
+    with _one_line(name), warnings.catch_warnings():
         warnings.filterwarnings("error", message="Found missing adapter keys")  # or the teacher would be the base model
         if find_adapter_config_file(id, revision=revision):
             from peft import PeftModel  # slow to import, and only ever needed here
@@ -98,7 +104,7 @@ def checkpoint(id: str, revision: str | None, base, tokenizer, compute: Compute)
 
 def _load(path: str | Path, name: str, **options):
     """Return a causal language model all of whose weights were in its files; the rest would be random numbers."""
-    with _one_line(name, path):
+    with _one_line(name):
         model, found = AutoModelForCausalLM.from_pretrained(
             path, trust_remote_code=False, output_loading_info=True, ignore_mismatched_sizes=True, **options
         )
@@ -107,7 +113,29 @@ def _load(path: str | Path, name: str, **options):
         raise ModelError(f"{name}: {weight} is of shape {tuple(there)} in its files, of {tuple(wanted)} in its config")
     if absent := sorted(found["missing_keys"]):
         raise ModelError(f"{name}: its files lack {len(absent)} weights of a {kind}, such as {absent[0]}")
+    _require_numbers(model, name)
     return model
+
+
+def _require_whole_files(directory: str | Path, name: str) -> None:
+    """Raise a ModelError for a file of a local directory that transformers would pass over in silence, or blame on
+    another: a git-lfs pointer, or a config that is no JSON object."""
+    for file in sorted(Path(directory).glob("*")):
+        if file.suffix in READ and is_pointer(file):
+            raise ModelError(f"{name}: {file.name} is a git-lfs pointer; fetch the file itself with `git lfs pull`")
+        if file.name in ("config.json", "generation_config.json"):
+            try:
+                said = parse(read_text(file), file.name)
+            except FileError as error:
+                raise ModelError(f"{name}: {error}") from error
+            if not isinstance(said, dict):
+                raise ModelError(f"{name}: {file.name} is no JSON object; fetch it again")
+
+
+def _require_numbers(model, name: str) -> None:
+    for weight, values in model.named_parameters():
+        if not values.isfinite().all():
+            raise ModelError(f"{name}: {weight} holds a number that is not finite; fetch it again, or in another dtype")
 
 
 def _require_prompts(model, tokenizer, ends: list[int], name: str) -> None:
@@ -161,26 +189,23 @@ def _render(tokenizer, *turns: tuple[str, str]) -> str:
 
 
 @contextmanager
-def _one_line(name: str, path: str | Path = "", part: str = "") -> Iterator[None]:
-    """Put what a library says of a model, or of a part of its files in the directory `path`, into one line; it raises
-    errors of every kind."""
+def _one_line(name: str, part: str = "") -> Iterator[None]:
+    """Put what a library says of a model, or of a part of it, into one line; it raises errors of every kind."""
     try:
         yield
     except Exception as error:
-        raise ModelError(f"{name}: {_reason(error, path, part)}") from error
+        raise ModelError(f"{name}: {_reason(error, part)}") from error
 
 
-def _reason(error: BaseException, path: str | Path, part: str) -> str:
+def _reason(error: BaseException, part: str) -> str:
     for cause in _causes(error):
         if type(cause).__name__ in _REASONS:
             return _REASONS[type(cause).__name__]
-    if pointers := [file.name for file in sorted(Path(path).glob("*")) if path and is_pointer(file)]:
-        return f"{pointers[0]} is a git-lfs pointer; fetch the file itself with `git lfs pull`"
-    said = str(error).strip().splitlines() or [""]
+    said = one_line(error)
     if isinstance(error, SafetensorError):
-        return f"a safetensors file is cut or damaged ({said[0]}); fetch it again"
-    plain = isinstance(error, (OSError, ValueError)) and said[0]
-    return part + (said[0] if plain else f"{type(error).__name__} {said[0]}")
+        return f"a safetensors file is cut or damaged ({said}); fetch it again"
+    plain = isinstance(error, (OSError, ValueError)) or said == type(error).__name__
+    return part + (said if plain else f"{type(error).__name__} {said}")
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

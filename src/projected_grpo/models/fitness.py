@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from projected_grpo.errors import UserError
+from projected_grpo.errors import UserError, one_line
 from projected_grpo.method.adapter import target_modules
 from projected_grpo.method.loss import collate, completion_logprobs
 from projected_grpo.method.sampling import sample
@@ -34,8 +34,8 @@ def require_fit(model, name: object) -> None:
         with torch.no_grad():
             off, odd = _deviations(model)
     except Exception as error:  # whatever an unknown architecture raises
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise ModelError(f"{name}: a {kind} cannot be trained here ({type(error).__name__}: {reason})") from error
+        said = f"{type(error).__name__}: {one_line(error)}"
+        raise ModelError(f"{name}: a {kind} cannot be trained here ({said})") from error
     for where, limit in allowed.items():
         if not off[where] <= limit:  # nor NaN
             raise ModelError(

@@ -22,6 +22,11 @@ from projected_grpo.files import identity, parse, read_text
 from projected_grpo.rng import numpy_generator
 from projected_grpo.teacher.weak_detector import detect
 
+SIDES = ("hack", "clean", "wrong")
+NEEDED = {"problem_id", "prompt", "hack", "clean"}  # of a pair that a person wrote
+OPTIONAL = {"wrong", "mode"}
+ROLES = ("system", "user", "assistant")
+
 
 class PoolError(UserError, ValueError):
     """A pool that cannot serve what was asked of it."""
@@ -99,14 +104,15 @@ def read_pairs(
 
     Left out are pairs of modes that are not `known`, and those that attempt one of the `modes` that is not. A pair has
     problem_id, prompt (chat messages, or a text in the model's own chat template), hack, clean, and optionally wrong
-    and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so.
+    and mode, which is otherwise `mode`. Raises PoolError, naming the pair, for one that is not so, and for one whose
+    clean or wrong side attempts the pair's own loophole.
     """
     listed = parse(read_text(path), str(path))
     if not isinstance(listed, list):
         raise PoolError(f"{path}: not a JSON list of pairs")
     rows = []
-    for number, pair in enumerate(listed):
-        row = _authored(f"{path}: pair {number}", pair, mode, tokenizer)
+    for number, pair in enumerate(listed, 1):
+        row = _authored(f"{path}: pair {number} of {len(listed)}", pair, mode, tokenizer)
         if row["mode"] in known and not set(row["attempted_modes"]) & (set(modes) - set(known)):
             rows.append(row)
     if len(rows) < n + heldout:
@@ -115,56 +121,79 @@ def read_pairs(
 
 
 def _authored(name: str, pair: object, mode: str | None, tokenizer) -> dict:
-    texts = ("hack", "clean", "wrong")
-    if not isinstance(pair, dict) or not {"problem_id", "prompt", "hack", "clean"} <= pair.keys():
-        raise PoolError(f"{name} lacks one of problem_id, prompt, hack, clean")
+    if not isinstance(pair, dict) or not pair.keys() >= NEEDED:
+        raise PoolError(f"{name} lacks one of {', '.join(sorted(NEEDED))}")
+    if odd := sorted(pair.keys() - NEEDED - OPTIONAL):
+        raise PoolError(f"{name} has unknown fields {', '.join(odd)}")
+    pair = {key: value for key, value in pair.items() if value is not None}
     try:
-        problem_id = identity(pair["problem_id"])
+        problem_id = identity(pair.get("problem_id"))
     except ValueError as error:
         raise PoolError(f"{name}: problem_id: {error}") from error
-    if any(not isinstance(pair.get(text, ""), str) for text in texts):
+    texts = {side: pair.get(side, "") for side in SIDES}
+    if not all(isinstance(text, str) for text in texts.values()):
         raise PoolError(f"{name}: hack, clean and wrong have to be texts")
+    for side in ("hack", "clean"):
+        if not texts[side].strip():
+            raise PoolError(f"{name}: {side} is empty")
     mode = pair.get("mode", mode)
-    if mode not in LOOPHOLES:
+    if not isinstance(mode, str) or mode not in LOOPHOLES:
         raise PoolError(f"{name}: its mode is {mode!r}; name one in the pair or in pairs.mode: {', '.join(LOOPHOLES)}")
-    prompt = pair["prompt"]
-    if isinstance(prompt, str):
-        try:
-            prompt_ids = encode_text(tokenizer, prompt)
-        except ProblemError as error:
-            raise PoolError(f"{name}: {error}") from error
-    else:
-        prompt_ids = encode_messages(tokenizer, prompt)
     ids = {
-        f"{text}_ids": [*tokenizer.encode(pair[text], add_special_tokens=False), tokenizer.eos_token_id]
-        if pair.get(text)
-        else []
-        for text in texts
+        f"{side}_ids": [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id] if text else []
+        for side, text in texts.items()
     }
     return {
         "problem_id": problem_id,
         "mode": mode,
-        "attempted_modes": _attempted(name, pair, mode),
-        "prompt_ids": list(prompt_ids),
+        "attempted_modes": _attempted(name, texts, mode),
+        "prompt_ids": _prompt_ids(name, pair.get("prompt"), tokenizer),
         **ids,
     }
 
 
-def _attempted(name: str, pair: Mapping, mode: str) -> list[str]:
+def _prompt_ids(name: str, prompt: object, tokenizer) -> list[int]:
+    try:
+        if isinstance(prompt, str):
+            return list(encode_text(tokenizer, prompt))
+        if isinstance(prompt, list) and prompt and all(map(_is_message, prompt)) and prompt[-1]["role"] == "user":
+            return list(encode_messages(tokenizer, prompt))
+    except ProblemError as error:
+        raise PoolError(f"{name}: {error}") from error
+    raise PoolError(
+        f"{name}: its prompt is neither a text nor a list of messages, each with a role ({', '.join(ROLES)}) and a text"
+        " as content, the last of them the user's"
+    )
+
+
+def _is_message(turn: object) -> bool:
+    """Whether this is a chat message that no template renders as nothing."""
+    return (
+        isinstance(turn, dict)
+        and turn.get("role") in ROLES
+        and isinstance(turn.get("content"), str)
+        and bool(turn["content"].strip())
+    )
+
+
+def _attempted(name: str, texts: Mapping[str, str], mode: str) -> list[str]:
     """Return the modes whose construct is in one of the completions, read here: a person wrote them, no model.
 
     Each has to be one fenced program and nothing more, or an exploit outside it would not be seen.
     """
     found = {mode}
-    for text in ("hack", "clean", "wrong"):
-        if not (completion := pair.get(text, "").strip()):
+    for side, text in texts.items():
+        if not (completion := text.strip()):
             continue
         if not is_one_program(completion):
-            raise PoolError(f"{name}: {text} is not one fenced program, with nothing before or after it")
+            raise PoolError(f"{name}: {side} is not one fenced program, with nothing before or after it")
         try:
-            found |= set(attempted_modes(ast.parse(extract_code(completion))))
+            attempted = attempted_modes(ast.parse(extract_code(completion)))
         except SyntaxError as error:
-            raise PoolError(f"{name}: {text} is no program: {error}") from error
+            raise PoolError(f"{name}: {side} is no program: {error}") from error
+        if side != "hack" and mode in attempted:
+            raise PoolError(f"{name}: its {side} side attempts {mode}, the loophole that only hack should use")
+        found |= set(attempted)
     return sorted(found)
 
 

@@ -61,14 +61,15 @@ def sample_pool(
 
 
 def import_pool(
-    path: str | Path, tokenizer, grader, problems: Sequence[Problem], ends: Sequence[int] = ()
+    path: str | Path, tokenizer, grader, problems: Sequence[Problem], max_new_tokens: int, ends: Sequence[int] = ()
 ) -> tuple[list[dict], dict]:
     """Return (rows, what was counted) of a file of JSON lines: problem_id, completion, and what else it has.
 
     completion_ids are taken where they decode to the completion, and made from its text, with the end token, elsewhere;
-    `ends` are ids that end a completion besides the tokenizer's own. Rollouts of other problems are left out and
-    counted. LABELS are compared with the verdicts. Raises TeacherError, with the line, for what is no rollout, and
-    where none is of these problems; FileError for what is no file of JSON lines.
+    `ends` are ids that end a completion besides the tokenizer's own. Rollouts of other problems, and those of more than
+    `max_new_tokens`, which no rollout of the model can be, are left out and counted. LABELS are compared with the
+    verdicts. Raises TeacherError, with the line, for what is no rollout, and where none is left; FileError for what is
+    no file of JSON lines.
     """
     by_id = {problem.id: problem for problem in problems}
     ends = [tokenizer.eos_token_id, *ends]
@@ -76,14 +77,20 @@ def import_pool(
     known = [rollout for rollout in found if rollout["problem_id"] in by_id]
     if not known:
         raise TeacherError(f"{path}: none of its {len(found)} rollouts is of this experiment's train or pair problems")
-    verdicts = grader.grade([(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in known], audit=True)
-    counted = Counter(imported=len(known), of_other_problems=len(found) - len(known), tokenized_anew=0)
-    rows = []
-    for rollout, verdict in zip(known, verdicts, strict=True):
-        ids = rollout.get("completion_ids")
-        if not _are(ids, rollout["completion"], tokenizer, ends):
-            ids = [*tokenizer.encode(rollout["completion"], add_special_tokens=False), tokenizer.eos_token_id]
+    counted = Counter(of_other_problems=len(found) - len(known), tokenized_anew=0)
+    for rollout in known:
+        if not _are(rollout["completion_ids"], rollout["completion"], tokenizer, ends):
+            ids = tokenizer.encode(rollout["completion"], add_special_tokens=False)
+            rollout["completion_ids"] = [*ids, tokenizer.eos_token_id]
             counted["tokenized_anew"] += 1
+    kept = [rollout for rollout in known if len(rollout["completion_ids"]) <= max_new_tokens]
+    if not kept:
+        raise TeacherError(f"{path}: every rollout has more tokens than train.max_new_tokens, {max_new_tokens}")
+    counted["imported"], counted["too_long"] = len(kept), len(known) - len(kept)
+    verdicts = grader.grade([(by_id[rollout["problem_id"]], rollout["completion"]) for rollout in kept], audit=True)
+    rows = []
+    for rollout, verdict in zip(kept, verdicts, strict=True):
+        ids = rollout["completion_ids"]
         for label, meaning in LABELS.items():
             if rollout.get(label) is not None:
                 counted[f"{label}_disagrees"] += bool(rollout[label]) != meaning(verdict)

@@ -37,12 +37,12 @@ def own_code(*names: str | None) -> dict[str, str]:
 
 
 def own_file(name: str) -> Path | None:
-    """Return the file of the module that `module:function` names; None where it is not on PYTHONPATH."""
+    """Return the file of the module that `module:function` names; None where it is not on PYTHONPATH, or has none."""
     try:
         found = find_spec(name.partition(":")[0])
     except (ImportError, ValueError):
         return None
-    return Path(found.origin) if found and found.origin else None
+    return Path(found.origin) if found and found.has_location else None
 
 
 def closure(script: Path) -> set[Path]:

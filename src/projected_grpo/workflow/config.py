@@ -8,9 +8,10 @@ complaint retrains nothing.
 """
 
 from collections.abc import Mapping
+from keyword import iskeyword
 
 from projected_grpo.configs import tables_of
-from projected_grpo.environment.loopholes import LOOPHOLES
+from projected_grpo.environment.loopholes import LOOPHOLES, TEST_FUNCTION
 from projected_grpo.workflow.config_arms import check_arm, check_directions, check_signals
 from projected_grpo.workflow.config_tables import check_tables
 from projected_grpo.workflow.paths import check_paths
@@ -51,6 +52,13 @@ def check(config: Mapping, schema: Mapping) -> None:
             "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the"
             " other"
         )
+    if config["evaluation"]["subset"] > config["problems"]["evaluation"]:
+        raise ConfigError("config: evaluation.subset is larger than problems.evaluation")
+    for name in config["evaluation"]["test_functions"]:
+        if not name.isidentifier() or iskeyword(name) or name == TEST_FUNCTION:
+            raise ConfigError(
+                f"config: evaluation.test_functions: {name!r}: the name of a function, not {TEST_FUNCTION}"
+            )
     if config["train"]["prompts_per_step"] > config["problems"]["train"]:
         raise ConfigError("config: train.prompts_per_step is larger than problems.train")
     saved, stops = config["train"]["checkpoint_every"], config["evaluation"]["stops_every"]

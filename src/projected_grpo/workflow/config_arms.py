@@ -190,7 +190,10 @@ def check_arm(name: str, spec: Mapping, config: Mapping) -> None:
         raise ConfigError(f"{where}: refresh_every re-extracts the hack direction; a control has none")
     rows = direction_spec(config, direction)["k"] if direction else 0
     if direction and spec.get("k", 1) > rows:
-        raise ConfigError(f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module")
+        raise ConfigError(
+            f"{where}: k is {spec['k']}, but direction {direction} has {rows} rows per module; lower this k, or raise"
+            " the direction's"
+        )
     if not spec.get("loopholes", True) and spec.get("mix"):
         raise ConfigError(f"{where}: training without loopholes takes no teacher, set mix: 0")
     _check_start(where, spec.get("start"), config)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from projected_grpo.workflow.schema import ConfigError
 
+NAME_BYTES = 255  # of a file's name, on the file systems of Linux
 HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")  # owner/name, or the name alone
 
 
@@ -83,8 +84,14 @@ def _check_results(results: str) -> None:
         raise ConfigError(f"config: results: write {results!r} as {plain if plain != '.' else 'results'!r}")
     if odd := re.search(r"[{}:\x00-\x1f]", results):  # wildcards; to pyarrow, what is before a colon is a scheme
         raise ConfigError(f"config: results: {results!r}: a directory without {odd.group()!r} in its name, please")
-    if Path(results).exists() and not Path(results).is_dir():
-        raise ConfigError(f"config: results: {results} is there and is no directory")
+    if results != results.strip() or results.startswith("-"):
+        raise ConfigError(f"config: results: {results!r}: no space around it, please, and no - before it")
+    for part in (Path(results), *Path(results).parents):
+        if len(os.fsencode(part.name)) > NAME_BYTES:
+            raise ConfigError(f"config: results: {part.name[:40]}...: a name has {NAME_BYTES} bytes at most")
+    for part in (Path(results), *Path(results).parents):
+        if part.exists() and not part.is_dir():
+            raise ConfigError(f"config: results: {part} is there and is no directory")
 
 
 def _place(path: str) -> str:
