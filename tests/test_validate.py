@@ -9,11 +9,14 @@ import yaml
 from grading_harness import HONEST, WRONG
 from test_external import build, tokenizer
 
+from projected_grpo.configs import merged
 from projected_grpo.environment.problems import COMPARISONS, read_problems
 from projected_grpo.models import external
 from projected_grpo.validate import main
+from projected_grpo.workflow.config import prepared
 
-PAGE = (Path(__file__).parents[1] / "docs/problems.md").read_text()
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs/problems.md").read_text()
 OWN = {"statement": "Return n times 2.", "entry_point": "solve", "tests": [[[3], {}, 6]]}
 
 
@@ -91,5 +94,15 @@ def test_the_pages_examples_are_what_is_read(written):
     assert problem.id == "twice" and problem.tests == (((3,), {}, 6), ((-2,), {}, -4))
     for comparison in COMPARISONS:  # which the error for an unknown one names
         assert f"`{comparison}`" in PAGE
-    (section,) = re.findall(r"^```yaml\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE)
-    assert yaml.safe_load(section)["problems"]["kind"] == "leetcode"
+
+
+def test_the_pages_config_goes_on_top_of_the_smoke_preset(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("problems.jsonl", "rollouts.jsonl", "pairs.json"):
+        Path(name).touch()
+    Path("results/smoke/replicate0/base").mkdir(parents=True)
+    Path("mine.yaml").write_text("".join(re.findall(r"^```yaml\n(.*?)```", PAGE, flags=re.DOTALL | re.MULTILINE)))
+    files = [ROOT / "config.yaml", ROOT / "presets/smoke.yaml", "mine.yaml"]
+    config = prepared(merged(files), yaml.safe_load((ROOT / "schemas/config.schema.yaml").read_text()))
+    assert config["problems"]["kind"] == "leetcode" and config["pairs"]["kind"] == "authored"
+    assert config["results"] == "results/mine" and config["portable"]
