@@ -158,10 +158,8 @@ class Worker:
         for name in names:
             os.unlink(name, dir_fd=self._directory)
         if talk.setup_error or not talk.ready:
-            raise GraderError(
-                f"no submission can run: {talk.setup_error or 'its child ended early'}; the problem's set-up has to"
-                " come to its end without an error, and the machine to have memory and processes left"
-            )
+            why = talk.setup_error or "its child ended early: a set-up that exits or loops, or a machine without memory"
+            raise GraderError(f"no submission can run: {why}")
         if talk.violated:
             return talk.outcome("error", Evidence())  # what else it did depends on how soon it was killed
         if len(output) > STDOUT_BYTES or len(names) > wire.WORKDIR_FILES:
