@@ -80,6 +80,7 @@ $(VENV)-tools/.installed: $(VENV)/.installed requirements-tools.lock
 	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --no-deps --requirement requirements-tools.lock
 	$(BIN)/python -c 'import site; print("import site; site.addsitedir(%r)" % site.getsitepackages()[0])' \
 	    > $$($(VENV)-tools/bin/python -c 'import site; print(site.getsitepackages()[0])')/below.pth
+	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check --no-deps --editable environments/loophole_code
 	touch $@
 
 tools: $(VENV)-tools/.installed

@@ -35,6 +35,7 @@ PARSED = (
     "pip install git+",
     "inspect view ",
     "trackio show ",
+    "tensorboard --logdir ",
     "xdg-open ",
     ".venv/bin/",
     "python -m projected_grpo.documents.results",
@@ -42,7 +43,7 @@ PARSED = (
     "python solution.py",
     "python benchmarks/gpu.py",
     "python -m projected_grpo.validate problems.jsonl --model",
-    *("python -m projected_grpo.publish ", 'pip install ".[', "vf-validate ", "jupyter "),
+    *("python -m projected_grpo.publish ", 'pip install ".[', "vf-validate ", "jupyter-execute "),
 )
 NEEDS = {  # commands of docs/tools.md by what make tools installs
     "python -m projected_grpo.inspect": "inspect_ai",

@@ -27,10 +27,9 @@ def repository(smoke_run, tmp_path_factory):
 
 
 def run(folder, program, *arguments):
-    """Run a program in the folder, with its package and the taskset of verifiers as if they were installed."""
-    path = f"{folder / 'src'}:{ROOT / 'environments/loophole_code'}"
+    """Run a program in the folder, with its package as if it were installed."""
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": programs, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PATH": programs, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([program, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
 

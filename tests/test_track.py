@@ -148,6 +148,17 @@ def test_wandb_without_a_network(results):
     check(found)
 
 
+def test_wandb_without_a_login_is_one_line(results, tmp_path):
+    pytest.importorskip("wandb", reason="wandb is not installed (make test-tools)")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
+    command = [sys.executable, "-m", "projected_grpo.track", str(results), "--to", "wandb"]
+    nobody = {**plain, "HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    done = subprocess.run(command, env=nobody, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(said) == 1 and said[0].startswith("error: wandb: ") and "WANDB_MODE=offline" in said[0]
+
+
 def test_a_run_keeps_its_name_when_it_is_complete_and_gets_another_when_it_is_made_anew(results):
     _, running = sorted(load(results).runs, key=lambda run: run.arm, reverse=True)
     during = track.name(running)
@@ -179,4 +190,4 @@ def test_a_tracker_that_is_not_installed_is_an_error_of_one_line(results):
     )
     done = subprocess.run([sys.executable, "-c", code, str(results)], capture_output=True, text=True)
     assert done.returncode == 1
-    assert done.stderr == "error: trackio is not installed: pip install 'projected-grpo[track]'\n"
+    assert done.stderr == "error: trackio is not installed: make tools, or in a clone pip install '.[track]'\n"

@@ -60,8 +60,10 @@ def deployed(folder: Path, arm: Mapping, compute: Mapping):
 
 
 def _lines() -> Iterator[str]:
-    """Yield the lines of standard input; at a terminal, after a prompt."""
+    """Yield the lines of standard input; at a terminal, which is told how it goes, after a prompt."""
     prompt = "> " if sys.stdin.isatty() else ""
+    if prompt:
+        print("A question on a line; an empty line begins anew, Ctrl-D ends.", file=sys.stderr)
     while True:
         try:
             yield input(prompt).strip()

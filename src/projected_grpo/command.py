@@ -9,11 +9,11 @@ from projected_grpo.errors import UserError
 
 @contextmanager
 def extra(name: str) -> Iterator[None]:
-    """Turn an ImportError within into a UserError that names the optional extra of pyproject.toml to install."""
+    """Turn an ImportError within into a UserError that says how the optional extra of pyproject.toml is installed."""
     try:
         yield
     except ImportError as error:
-        raise UserError(f"{error.name} is not installed: pip install 'projected-grpo[{name}]'") from error
+        raise UserError(f"{error.name} is not installed: make tools, or in a clone pip install '.[{name}]'") from error
 
 
 def run(main: Callable[[Sequence[str] | None], None]) -> int:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from projected_grpo.artifacts.io import read_provenance, write_text
 from projected_grpo.command import extra, run
+from projected_grpo.errors import UserError, one_line
 from projected_grpo.reading import Run, along, counted, load, rates
 
 Log = Callable[[int, Mapping[str, float]], None]
@@ -55,10 +56,15 @@ def _trackio(tracked: Tracked) -> Iterator[Log]:
 def _wandb(tracked: Tracked) -> Iterator[Log]:
     with extra("wandb"):
         import wandb
+        from wandb.errors import UsageError
     folder = tracked.results / "track"
     folder.mkdir(parents=True, exist_ok=True)
     names = {"project": tracked.project, "id": tracked.name, "name": tracked.name, "group": tracked.arm}
-    sent = wandb.init(**names, config=dict(tracked.config), dir=str(folder), resume="allow", reinit="create_new")
+    how = {"dir": str(folder), "resume": "allow", "reinit": "create_new"}
+    try:
+        sent = wandb.init(**names, config=dict(tracked.config), **how)
+    except UsageError as error:
+        raise UserError(f"wandb: {one_line(error)}; WANDB_MODE=offline keeps the runs on this machine") from error
     sent.define_metric("*", step_metric="step")  # its own step may not go back, as the evaluation does
     yield lambda step, values: sent.log({"step": step, **values})
     sent.finish()

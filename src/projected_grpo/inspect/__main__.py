@@ -29,12 +29,13 @@ def main(arguments: Sequence[str] | None) -> None:
     count = 0
     for name in ["evaluation", *(f"step{step}" for step in options.steps)]:
         problems = read_problems(options.results / "problems" / f"{logs.split_of(name)}.parquet")
-        for each in results.runs:
-            rows = logs.rows_of(each, name)
-            if len(rows):
-                path = folder / f"replicate{each.replicate}" / each.arm / f"{name}.eval"
-                logs.write(path, logs.log(each, name, rows, problems))
-                count += 1
+        found = {each: rows for each in results.runs if len(rows := logs.rows_of(each, name))}
+        for each, rows in found.items():
+            path = folder / f"replicate{each.replicate}" / each.arm / f"{name}.eval"
+            logs.write(path, logs.log(each, name, rows, problems))
+        if not found:
+            print(f"{name}: no run has it, or not yet")
+        count += len(found)
     if not count:
         raise UserError(f"{options.results}: no run has been evaluated yet, and none has a step of --steps")
     print(f"{count} logs: inspect view --log-dir {folder}")

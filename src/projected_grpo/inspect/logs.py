@@ -87,7 +87,7 @@ def log(run: Run, name: str, rows: pd.DataFrame, problems: Sequence[Problem]) ->
             task="held-out problems" if name == EVALUATION else f"training, {name.replace('step', 'step ')}",
             task_id=name,
             model=f"{run.arm}/replicate{run.replicate}",
-            dataset=EvalDataset(name=split_of(name), samples=len(known)),
+            dataset=EvalDataset(name=split_of(name), samples=rows["problem_id"].nunique()),
             config=EvalConfig(epochs=int(epochs.max())),
             metadata={"arm": run.arm, "replicate": run.replicate, **source, **unknown},
             viewer=_view(scored),
