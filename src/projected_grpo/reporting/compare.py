@@ -25,6 +25,6 @@ def compare(one: Study, other: Study, names: tuple[str, str]) -> Figure:
                     replicates(panel, curves[0], colour)
                 if arm in other.arms:
                     panel.plot(curves[-1].x, curves[-1].mean, color=colour, lw=1.2, ls=(0, (2, 2)))
-                ends += [(curve.mean[-1], rate, colour) for curve in curves]
-            end_labels(panel, max(curve.x[-1] for curve in curves), sorted(ends))
+                ends.append((curves[0].mean[-1], rate, colour))
+            end_labels(panel, curves[0].x[-1], sorted(ends))
     return figure
