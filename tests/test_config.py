@@ -1,39 +1,14 @@
-"""The config: every complaint is one line; schema, config.yaml, lock and conda envs agree."""
+"""The config: every complaint is one line, and the presets have none."""
 
 import copy
-import pickle
-import re
 from pathlib import Path
 
 import pytest
 import yaml
 
-from projected_grpo.method.direction import DirectionConfig
-from projected_grpo.method.settings import Arm, Intervention, build_arm
-from projected_grpo.workflow.arms import (
-    ceiling,
-    direction_spec,
-    knows,
-    model_spec,
-    seeds_of,
-    train_settings,
-    training_spec,
-)
-from projected_grpo.workflow.claims import (
-    claims,
-    evaluation_settings,
-    is_tested,
-    short_arms,
-    table_arm,
-    table_arms,
-    twin,
-    without_quarantine,
-)
-from projected_grpo.workflow.config import ConfigError, check, prepared
-from projected_grpo.workflow.folds import folds, with_folds
-from projected_grpo.workflow.params import Brief
+from projected_grpo.workflow.arms import model_spec, seeds_of, train_settings, training_spec
+from projected_grpo.workflow.config import ConfigError, check
 from projected_grpo.workflow.paths import check_python
-from projected_grpo.workflow.twice import check_keys
 from projected_grpo.workflow.twins import with_twins
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -297,7 +272,6 @@ def broken(path, value):
         ("directions/hack/subset", "without_sentinle", "config: directions.hack.subset: unknown 'without_sentinle'"),
         ("evaluation/subset_samples", 1, "config: evaluation.subset_samples: 2 at least, because (b) chooses on"),
         ("evaluation/subset", 1, "config: evaluation.subset: 1 is less than the minimum of 2"),
-        ("evaluation/subset", 200, "config: evaluation.subset is larger than problems.evaluation"),
         ("problems/evaluation", 1, "config: problems.evaluation: 1 is less than the minimum of 2"),
         ("evaluation/test_functions", ["class"], "config: evaluation.test_functions: 'class': the name of a function"),
         ("evaluation/test_functions", ["f\n"], r"config: evaluation.test_functions: 'f\n': the name of a function"),
@@ -478,90 +452,6 @@ def test_a_directory_of_a_model_that_is_not_there_is_not_taken_for_an_id_of_the_
     check({**config, section: config[section] | {"id": "presets", "revision": None}}, SCHEMA)
 
 
-def test_what_the_command_line_nests_is_read_with_the_types_of_the_schema():
-    config = {**CONFIG, "tables": {"table1": ["base", "vanilla"]}, "replicates": ["1", "2"]}
-    config["train"] = CONFIG["train"] | {"steps": "8", "lr": "0.01", "betas": ["0.5", "0.9"]}
-    config["train"]["gradient_checkpointing"] = "true"
-    config["arms"] = CONFIG["arms"] | {"erase": CONFIG["arms"]["erase"] | {"k": "8", "mix": "0.5", "loopholes": "true"}}
-    config["teacher"] = CONFIG["teacher"] | {"id": "null"}
-    files = {split: f"presets/simple/{split}.jsonl" for split in ("train", "pairs", "evaluation")}
-    config["problems"] = CONFIG["problems"] | {"kind": "leetcode", "files": files, "exclude": ["17"]}
-    found = prepared(config, SCHEMA)
-    assert found["replicates"] == [1, 2] and found["teacher"]["id"] is None and found["problems"]["exclude"] == ["17"]
-    assert found["train"] == CONFIG["train"] | {
-        "steps": 8, "lr": 0.01, "betas": [0.5, 0.9], "gradient_checkpointing": True
-    }  # fmt: skip
-    assert found["arms"]["erase"] == CONFIG["arms"]["erase"] | {"k": 8, "mix": 0.5, "loopholes": True}
-    assert prepared(CONFIG, SCHEMA) == CONFIG
-    train = {
-        "kl_coef": "0.5",
-        "lr": "0.01",
-        "betas": ["0.5", "0.9"],
-        "group_size": "4",
-        "gradient_checkpointing": "true",
-    }
-    config["arms"]["kl_1"] = CONFIG["arms"]["kl_1"] | train
-    assert prepared(config, SCHEMA)["arms"]["kl_1"] == CONFIG["arms"]["kl_1"] | {
-        "kl_coef": 0.5, "lr": 0.01, "betas": [0.5, 0.9], "group_size": 4, "gradient_checkpointing": True
-    }  # fmt: skip
-    for key, text, said in (
-        ("steps", "eight", "'eight' is not of type 'integer'"),
-        ("steps", "72.0", "72.0 is no integer; write 72"),
-        ("steps", "7.5", "7.5 is no integer"),
-        ("steps", "true", "'true' is not of type 'integer'"),
-        ("lr", ".inf", "inf is no finite number"),
-        ("lr", "1e-3", "'1e-3' is a text to YAML; write 0.001 or 1.0e-3"),
-    ):
-        with pytest.raises(ConfigError, match=f"^config: train.{key}: {re.escape(said)}$"):
-            prepared({**CONFIG, "train": CONFIG["train"] | {key: text}}, SCHEMA)
-
-
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("arms: {}\ntables: {}\narms: {a: {}}\n", "line 3: 'arms' is there twice, first in line 1"),
-        ("arms:\n  a: {mix: 0.5}\n  'a': {}\n", "line 3: 'a' is there twice, first in line 2"),
-        ("crossed: {0: {}, 1: {}, 0: {}}", "line 1: '0' is there twice, first in line 1"),
-        ("modes: [{b: 1, b: 2}]", "line 1: 'b' is there twice, first in line 1"),
-        ('{\n\t"arms": {},\n\t"arms": {}\n}\n', "line 3: 'arms' is there twice, first in line 2"),
-    ],
-)
-def test_a_key_that_stands_twice_in_a_file_is_an_error(tmp_path, text, said):
-    (tmp_path / "mine.yaml").write_text(text)
-    with pytest.raises(ConfigError, match=f"^config: .*mine.yaml, {re.escape(said)}; join them$"):
-        check_keys([tmp_path / "mine.yaml"])
-
-
-@pytest.mark.parametrize("text", ["", "# nothing\n", "a: {x: 1}\nb: {x: 2}\n", "0: a\n'0': b\n", '{\n\t"a": "\\/"\n}'])
-def test_a_file_without_such_a_key_is_none(tmp_path, text):
-    (tmp_path / "mine.yaml").write_text(text)
-    check_keys([tmp_path / "mine.yaml", ROOT / "config.yaml", *(ROOT / "presets").glob("*.yaml")])
-
-
-def test_a_brief_parameter_is_a_digest_to_snakemake_and_a_dict_to_a_script():
-    section = {"erase": {"baseline": "vanilla", "mix": 0.25}, "vanilla": {"mix": 0.25}}
-    text = repr(Brief(section))
-    assert len(text) < 50 and "vanilla" not in text and text == repr(Brief(copy.deepcopy(section)))
-    assert text != repr(Brief({**section, "vanilla": {"mix": 0.5}}))
-    assert text != repr(Brief(dict(reversed(section.items()))))  # the order of a table's rows
-    handed = pickle.loads(pickle.dumps(Brief(section)))
-    assert type(handed) is dict and handed == section == Brief(section)
-
-
-def test_an_arm_joins_a_table_without_the_tables_list():
-    found = prepared({**CONFIG, "more_arms": {"table1": ["erase_k4", "erase_k4_random"]}}, SCHEMA)
-    assert found["tables"]["table1"] == [*CONFIG["tables"]["table1"], "erase_k4", "erase_k4_random"]
-    assert prepared(found, SCHEMA) == found  # where another workflow hands on what this one has read
-    small = {**CONFIG, "tables": {"table1": ["base", "vanilla"]}, "more_arms": {"table4": ["base", "vanilla"]}}
-    assert prepared(small, SCHEMA)["tables"]["table4"] == ["base", "vanilla"]
-    for more, said in (
-        ("vanila", "unknown 'vanila', did you mean 'vanilla'?"),
-        ("vanilla", "'vanilla' is there twice"),
-    ):
-        with pytest.raises(ConfigError, match=f"^config: tables.table1: {re.escape(said)}"):
-            prepared({**CONFIG, "more_arms": {"table1": [more]}}, SCHEMA)
-
-
 def test_a_direction_that_is_measured_knows_what_the_arm_may_know():
     config = broken("arms/vanilla/measures", ["random_mean"])
     check(config, SCHEMA)
@@ -615,40 +505,6 @@ def test_a_vote_needs_held_out_pairs():
         check(config, SCHEMA)
 
 
-def test_every_intervention_of_the_config_has_its_twin():
-    tested = [name for name in WHOLE["arms"] if is_tested(WHOLE, name)]
-    assert len(tested) > 50
-    for name in tested:
-        assert WHOLE["arms"][twin(WHOLE, name)].get("twin_of", name) == name, name
-
-
-def test_a_twin_is_its_arm_without_information_and_stands_beside_it():
-    own = {key: value for key, value in CONFIG["arms"]["probe_drop"].items() if key != "twin"}
-    assert WHOLE["arms"]["probe_drop"] == own
-    del own["slow"]  # a control claims nothing
-    assert WHOLE["arms"]["probe_drop_twin"] == own | {"twin_of": "probe_drop"}
-    for table in WHOLE["tables"].values():
-        for place, name in enumerate(table):
-            if CONFIG["arms"].get(name, {}).get("twin"):
-                assert table[place + 1] == f"{name}_twin"
-    assert twin(WHOLE, "probe_drop") == "probe_drop_twin" and twin(WHOLE, "erase") == "erase_random"
-    assert is_tested(WHOLE, "probe_drop") and not is_tested(WHOLE, "probe_drop_twin")
-    assert not is_tested(WHOLE, "kl_01") and is_tested(WHOLE, "gradreg") and is_tested(WHOLE, "trusted")
-
-
-def test_what_every_arm_knows():
-    known = {name: knows(WHOLE, name) for name in WHOLE["arms"]}
-    assert {
-        name: known[name] for name in ("vanilla", "kl_01", "gradreg", "probe_drop_twin", "erase_random")
-    } == dict.fromkeys(("vanilla", "kl_01", "gradreg", "probe_drop_twin", "erase_random"), "0")
-    assert {known[name] for name in ("probe_drop", "route_rollout", "erase", "trusted", "warmstart")} == {"P"}
-    assert known["detector_drop"] == "M" and known["recontext"] == known["inoculate"] == "T"
-    assert known["truth_70_penalise"] == known["audit"] == "O"
-    both = copy.deepcopy(WHOLE)
-    both["arms"]["erase"] |= {"signal": "detector", "action": "drop"}
-    assert knows(both, "erase") == "M+P"
-
-
 def test_table_3_crosses_every_signal_with_every_action():
     arms = [WHOLE["arms"][name] for name in WHOLE["tables"]["table3"] if "twin_of" not in WHOLE["arms"][name]]
     crossed = {(spec["signal"], spec["action"]) for spec in arms if "signal" in spec and spec.get("mix")}
@@ -674,215 +530,9 @@ def test_the_smoke_preset_is_small():
     assert smoke["model"]["wanted"]
 
 
-def test_an_arm_and_a_direction_may_leave_out_what_has_a_default():
-    config = copy.deepcopy(CONFIG)
-    config["directions"]["hack"] = {"kind": "hack"}
-    check(config, SCHEMA)
-    settings = vars(DirectionConfig()) | {"kind": "random", "subset": "all", "body": "natural"}
-    assert direction_spec(config, "random") == settings
-    config["arms"]["vanilla"] = {"intervention": "none"}
-    config["tables"] = {"table1": ["base", "vanilla", "vanilla_alone", "no_loophole"]}
-    check(config, SCHEMA)
-    assert table_arm(config, "vanilla")["direction"] is None
-
-
-def leaves(schema, path=()):
-    """Yield (path, schema) of every leaf of the schema that config.yaml has to set."""
-    for key, value in schema["properties"].items():
-        if "properties" in value:
-            yield from leaves(value, (*path, key))
-        elif "additionalProperties" not in value:
-            yield (*path, key), value
-
-
-def test_schema_defaults_are_those_of_config_yaml_and_every_key_is_described():
-    check(CONFIG, SCHEMA)
-    seen = 0
-    for path, schema in leaves(SCHEMA):
-        value = CONFIG
-        for key in path:
-            value = value[key]
-        assert schema["default"] == value, path
-        assert schema["description"], path
-        seen += 1
-    assert seen > 50
-
-
-def test_arm_defaults_in_the_schema_are_those_of_the_dataclasses():
-    properties = SCHEMA["properties"]["arms"]["additionalProperties"]["properties"]
-    for name, schema in properties.items():
-        if "default" in schema and name not in ("baseline", "twin", "intervention"):  # which have another name there
-            assert schema["default"] == getattr(Intervention() if hasattr(Intervention(), name) else Arm("a"), name)
-
-
-def test_an_arm_is_built_from_one_flat_mapping():
-    arm = build_arm("x", {"intervention": "erase", "direction": "hack", "k": 4, "gate": "no_gate", "mix": 0.5})
-    assert arm == Arm("x", Intervention("erase", "no_gate"), "hack", 4, mix=0.5)
-
-
-GATED = {"signal": "overlap", "action": "route", "quarantine_rank": 16, "mix": 0.25}
-SCREENED = {"signal": "overlap", "action": "drop", "mix": 0.25}
-
-
-@pytest.mark.parametrize(
-    ("routes", "other", "alike"),
-    [
-        (GATED, SCREENED, True),
-        (GATED | {"ablated": 0.5}, SCREENED, True),
-        (GATED, SCREENED | {"signal": "probe"}, False),
-        (GATED, SCREENED | {"mix": 0.0}, False),
-        (GATED, GATED, False),
-        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase", "gate": "no_gate"}, True),
-        ({"intervention": "route", "gate": "no_gate"}, {"intervention": "erase"}, False),
-        ({"intervention": "erase"}, {"intervention": "erase"}, False),
-    ],
-)
-def test_routing_is_paired_with_its_own_gate_without_a_quarantine(routes, other, alike):
-    config = {"arms": {"one": routes, "other": other}, "train": CONFIG["train"]}
-    assert without_quarantine(config, "one", ["one", "other"]) == ("other" if alike else None)
-    assert without_quarantine(config, "one", ["one"]) is None  # it has to be in the table
-
-
-@pytest.mark.parametrize(
-    ("change", "alike"),
-    [
-        ({}, True),
-        ({"gate": "no_gate"}, False),
-        ({"project": "update"}, False),
-        ({"k": 4}, False),
-        ({"mix": 0.5}, False),
-    ],
-)
-def test_what_works_without_the_teacher_is_the_same_gate_and_form(change, alike):
-    config = copy.deepcopy(CONFIG)
-    config["arms"]["erase_alone"] |= change
-    config["tables"]["table1"] = ["vanilla", "vanilla_alone", "erase", "erase_alone"]
-    assert claims(config, "table1")["erase"]["alone"] == ["erase_alone"] * alike
-    if not change:
-        assert claims(config, "table1")["erase_alone"]["alone"] == []
-
-
 def test_what_an_arm_is_compared_with_does_not_retrain_it():
     assert "baseline" not in training_spec(CONFIG, "erase_alone")
     assert training_spec(CONFIG, "erase") | {"slow": "vanilla_slowest"} == CONFIG["arms"]["erase"]
-
-
-def pins(text):
-    return dict(re.findall(r"^\s*(?:- )?([A-Za-z0-9_.-]+)==([^\s\\]+)", text, flags=re.MULTILINE))
-
-
-def test_conda_envs_pin_the_versions_of_the_lock():
-    lock = {}
-    for name in ("requirements-tools.lock", "requirements-sandbox.lock", "requirements.lock"):
-        lock |= pins((ROOT / name).read_text())
-    for path in (ROOT / "envs").glob("*.yaml"):
-        pinned = pins(path.read_text())
-        assert pinned
-        assert {name: lock[name] for name in pinned} == pinned, path.name
-
-
-def test_the_lock_covers_every_dependency():
-    import tomllib
-
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lock = pins((ROOT / "requirements.lock").read_text()) | pins((ROOT / "requirements-sandbox.lock").read_text())
-    names = {name.lower().replace("_", "-") for name in lock}
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
-    assert {re.split(r"[=<>\s;]", name)[0].lower() for name in wanted} <= names
-    beside = {name.lower().replace("_", "-") for name in pins((ROOT / "requirements-tools.lock").read_text())}
-    for extra, needed in project["optional-dependencies"].items():
-        assert {re.split("[=<>]", name)[0].replace("_", "-") for name in needed} <= names | beside, extra
-
-
-def test_the_package_asks_for_the_snakemake_that_the_snakefile_does():
-    import tomllib
-
-    (asked,) = re.findall(r'^min_version\("(\d+)\.0"\)$', (ROOT / "Snakefile").read_text(), flags=re.MULTILINE)
-    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
-    assert f"snakemake>={asked}" in dependencies
-
-
-def test_a_claim_is_held_against_all_that_the_table_has_for_it():
-    found = claims(WHOLE, "table1")
-    assert list(found) == [
-        *("erase", "erase_nogate", "erase_update", "route", "route_rollout", "probe_drop", "activation_discount"),
-        "erase_update_onesided_alone",
-    ]
-    slow = ["vanilla_slow", "vanilla_slower", "vanilla_slowest", "vanilla_cold"]
-    controls = ["erase_random", "erase_shuffled", "erase_nonhack"]
-    assert found["erase"] == {"controls": controls, "slow": slow, "alone": [], "screen": None}
-    assert found["route"]["screen"] == "erase_nogate" and found["route_rollout"]["screen"] is None
-    assert found["erase_update_onesided_alone"]["slow"] == ["vanilla_slow_alone", "vanilla_slower_alone"]
-    more_arms = ["vanilla_slower", "vanilla_slowest", "vanilla_cold", "erase_flipped", "erase_k4", "erase_k4_random"]
-    onesided = ("", "_random", "_shuffled", "_alone", "_random_alone", "_shuffled_alone")
-    more_arms += [f"erase_update_onesided{end}" for end in onesided]
-    more_arms += ["screen_rollout", "erase_alone", "erase_random_alone", "vanilla_slowest_alone", "vanilla_cold_alone"]
-    study = copy.deepcopy(CONFIG)
-    study["tables"]["table1"] = list(dict.fromkeys([*study["tables"]["table1"], *more_arms]))
-    more = claims(with_twins(study), "table1")
-    assert more["erase"]["controls"] == ["erase_random", "erase_shuffled", "erase_nonhack", "erase_flipped"]
-    assert more["erase"]["alone"] == ["erase_alone"] and more["erase_k4"]["controls"] == ["erase_k4_random"]
-    assert more["erase_update_onesided"]["alone"] == ["erase_update_onesided_alone"]
-    del study["arms"]["vanilla_cold"]["intervention"]  # a default that is left out sets no arm apart
-    assert "vanilla_cold" in claims(with_twins(study), "table1")["erase"]["slow"]
-    assert evaluation_settings(study, "vanilla_cold")["every"] == study["evaluation"]["stops_every"]
-    assert more["route_rollout"]["screen"] == "screen_rollout"
-    doses = [f"vanilla_{dose}_alone" for dose in ("slow", "slower", "slowest", "cold")]
-    assert more["erase_alone"]["slow"] == doses
-    assert more["erase_update_onesided"]["controls"] == [
-        *("erase_update_onesided_random", "erase_update_onesided_shuffled")
-    ]
-
-
-def test_the_base_model_is_held_against_the_first_baseline_of_its_table():
-    for table in ("table1", "table2", "table3", "table4", "horizon"):
-        known = table_arms(CONFIG, table)
-        assert next(iter(known)) == "base" and known["base"]["last"] == 0
-        assert known["base"]["baseline"] == ("vanilla_long" if table == "horizon" else "vanilla")
-    assert {run for arms in folds(CONFIG).values() for run in arms["base"]["runs"].values()} == {
-        "base"
-    }  # no fold has one of its own
-
-
-def test_a_tables_ceiling_is_its_arm_without_loopholes():
-    assert [ceiling(CONFIG, table) for table in ("table1", "horizon", "table2")] == [
-        *("no_loophole", "no_loophole_long", None)
-    ]
-    assert table_arm(CONFIG, "no_loophole")["baseline"] == "vanilla_alone"  # it has no teacher either
-    steps = {table: {arm["last"] for arm in table_arms(CONFIG, table).values()} for table in ("table1", "horizon")}
-    assert steps == {"table1": {0, 72}, "horizon": {0, 216}}
-
-
-def test_runs_that_an_early_stop_may_stop_are_evaluated_more_often_whatever_table_asks():
-    often = {name for name in CONFIG["arms"] if evaluation_settings(CONFIG, name)["every"] == 3}
-    doses = ("", "_slow", "_slower", "_slowest", "_cold")
-    short = {f"vanilla{dose}{alone}" for dose in doses for alone in ("", "_alone")}
-    long = {f"vanilla{dose}_long{alone}" for dose in ("", "_slow", "_cold") for alone in ("", "_alone")}
-    assert often == short | long | {"vanilla_colder"}
-    assert "stops_every" not in evaluation_settings(CONFIG, "erase")
-    expanded = with_folds(CONFIG)
-    for name, every in (
-        ("vanilla_without_sentinel", 3),
-        ("vanilla_slow_without_sentinel", 3),
-        ("erase_without_sentinel", 12),
-    ):
-        assert evaluation_settings(expanded, name)["every"] == every
-    alone = CONFIG | {"tables": {"table1": ["base", "vanilla_slow"]}}
-    assert evaluation_settings(alone, "vanilla_slow") == evaluation_settings(CONFIG, "vanilla_slow")
-
-
-def test_what_is_logged_or_named_beside_an_arm_sets_it_apart_from_none():
-    config = copy.deepcopy(CONFIG)
-    config["arms"]["erase"] |= {"slow": "vanilla_slow", "measures": ["random"]}
-    config["arms"]["vanilla"].pop("measures", None)
-    found = claims(config, "table1")["erase"]
-    assert found == claims(CONFIG, "table1")["erase"]
-    assert training_spec(config, "erase") == training_spec(CONFIG, "erase") | {"measures": ["random"]}
-    assert table_arm(config, "erase")["slow"] == "vanilla_slow"
-
-
-def test_every_arm_of_the_horizon_but_the_base_model_has_a_shorter_one():
-    assert [name for name, early in short_arms(CONFIG).items() if early is None] == ["base"]
 
 
 def test_the_seeds_of_a_replicate_are_its_number_unless_they_are_crossed():

@@ -52,8 +52,6 @@ def check(config: Mapping, schema: Mapping) -> None:
             "config: evaluation.subset_samples: 2 at least, because (b) chooses on one half of them and measures on the"
             " other"
         )
-    if config["evaluation"]["subset"] > config["problems"]["evaluation"]:
-        raise ConfigError("config: evaluation.subset is larger than problems.evaluation")
     for name in config["evaluation"]["test_functions"]:
         if not name.isidentifier() or iskeyword(name) or name == TEST_FUNCTION:
             raise ConfigError(
