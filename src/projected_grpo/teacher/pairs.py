@@ -156,7 +156,7 @@ def _prompt_ids(name: str, prompt: object, tokenizer) -> list[int]:
     try:
         if isinstance(prompt, str):
             return list(encode_text(tokenizer, prompt))
-        if isinstance(prompt, list) and prompt and all(map(_is_message, prompt)) and prompt[-1]["role"] == "user":
+        if isinstance(prompt, list) and all(map(_is_message, prompt)) and _asks(prompt):
             return list(encode_messages(tokenizer, prompt))
     except ProblemError as error:
         raise PoolError(f"{name}: {error}") from error
@@ -167,13 +167,11 @@ def _prompt_ids(name: str, prompt: object, tokenizer) -> list[int]:
 
 
 def _is_message(turn: object) -> bool:
-    """Whether this is a chat message that no template renders as nothing."""
-    return (
-        isinstance(turn, dict)
-        and turn.get("role") in ROLES
-        and isinstance(turn.get("content"), str)
-        and bool(turn["content"].strip())
-    )
+    return isinstance(turn, dict) and turn.get("role") in ROLES and isinstance(turn.get("content"), str)
+
+
+def _asks(prompt: Sequence[Mapping]) -> bool:
+    return bool(prompt) and prompt[-1]["role"] == "user" and bool(prompt[-1]["content"].strip())
 
 
 def _attempted(name: str, texts: Mapping[str, str], mode: str) -> list[str]:
