@@ -63,7 +63,7 @@ def without_encoding(source: str) -> list[int]:
         as_text = {"text", "universal_newlines"} & keywords.keys()
         if name in ("read_text", "write_text"):
             as_text = method  # the function is ours
-        elif name in MODES and (owner, name) != ("os", "open"):
+        elif name in MODES and not (name == "open" and owner in ("os", "tarfile")):  # which open bytes
             place, default = MODES[name]
             mode = keywords.get("mode", [*call.args, None, None][place - (name == "open" and method)])
             as_text = "b" not in (mode.value if isinstance(mode, ast.Constant) else default)
@@ -95,7 +95,10 @@ def test_the_rules_too():
         ("os.fdopen(3, 'w')\nos.fdopen(3)", [1, 2]),
         ("subprocess.run(a, text=True)\nsubprocess.Popen(a, universal_newlines=True)", [1, 2]),
         ("tempfile.NamedTemporaryFile('w')", [1]),
-        ("tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\npath.open('wb')", []),
+        (
+            "tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\ntarfile.open(a, 'w:xz')\npath.open('wb')",
+            [],
+        ),
         (
             "open(a, encoding='utf-8')\npath.read_text(encoding='utf-8')\nrun(a, text=True, encoding='utf-8')",
             [],

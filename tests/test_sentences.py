@@ -221,6 +221,7 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     monkeypatch.setattr(results, "unseen_replicates", lambda folder: [2])
     monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, "outcomes": {}, "primary": {}})
     monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
+    monkeypatch.setattr(results, "pack", lambda made, rows: rows.mkdir())
     path = str(root / "presets/study.yaml") if preset == "absolute" else preset
     results.main("run", made, path, root)
     page = (root / "docs/results.md").read_text()

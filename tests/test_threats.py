@@ -119,7 +119,7 @@ def test_an_arm_is_held_against_training_as_slow_as_it_takes(study):
 
     line = matched("erase", "vanilla_slow")  # 20 / 6 beside 30 / 36
     assert (line.against, line.answer) == ("vanilla_slow", "open")
-    assert "hack lower by" in threat_grid([line]) and "solve higher by -" in threat_grid([line])
+    assert "reduction in hack " in threat_grid([line]) and "gain in solve -" in threat_grid([line])
     assert matched("route", "erase_update").answer == "open"  # 2 / 9 beside 23 / 40
     assert matched("erase_update", "erase_random").answer == "absent"  # 23 / 40 beside 45 / 5
     assert matched("erase", "erase_update_alone").answer == "present"  # 20 / 6 beside 10 / 50

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -12,6 +14,8 @@ import torch
 import yaml
 from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
+from projected_grpo.documents.blocks import machine
+from projected_grpo.documents.rows import machines, pack
 from projected_grpo.reporting.titles import FIGURES
 
 ARMS = SMOKE["tables"]["table1"]
@@ -65,6 +69,27 @@ def test_the_workflow_makes_every_figure_that_has_a_title(tmp_path):
     done = snakemake(folder, "-n", "--configfile", "presets/smoke.yaml", str(ROOT / "tests/whole.yaml"))
     wanted = re.search(r"^rule all:\n    input: (.*)$", done.stdout + done.stderr, flags=re.MULTILINE).group(1)
     assert set(re.findall(r"figures/(\w+)\.png", wanted)) == {*FIGURES}
+
+
+def test_tables_and_figures_are_made_again_from_their_rows_alone(smoke_run, tmp_path):
+    made, folder = smoke_run[0] / SMOKE["results"], copy_of_the_repository(tmp_path / "repository")
+    pack(made, tmp_path / "rows")
+    results = folder / SMOKE["results"]
+    results.mkdir(parents=True)
+    for archive in sorted((tmp_path / "rows").iterdir()):
+        subprocess.run(["tar", "-xJf", str(archive), "-C", str(results)], check=True)
+    wanted = ["table1.csv", "table1.md", "h1.json", "figures/training_curves.svg"]
+    smoke(folder, "-j2", "--allowed-rules", "table1", "figures", "--", *(f"{SMOKE['results']}/{n}" for n in wanted))
+    for name in wanted:
+        assert (results / name).read_bytes() == (made / name).read_bytes(), name
+    steps = "replicate0/runs/vanilla/steps.parquet"
+    assert (results / steps).stat().st_mtime == int((made / steps).stat().st_mtime)
+    assert machines(results) == machines(made) == [machine()]
+    (results / "replicate0/machine.txt").write_text("another\n")
+    pack(results, tmp_path / "again")
+    with tarfile.open(tmp_path / "again/replicate0.tar.xz") as archive:
+        assert archive.extractfile("replicate0/machine.txt").read() == b"another\n"
+    assert machines(results) == ["another"]
 
 
 def test_then_there_is_nothing_to_do(smoke_run):

@@ -1,13 +1,14 @@
 """Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS [PRESET]`; or tuning, smollm2.
 
 PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
-(docs/tuning/, docs/smollm2/), and writes the section of docs/results.md, and of the README, from these copies alone, so
-that no number there is typed by hand. A test compares them. The preregistered study (registered.py) has its
-preregistration among them, as it was at the commit that made it.
+(docs/tuning/, docs/smollm2/), the rows behind the run's into docs/rows/ (rows.py), and writes the section of
+docs/results.md, and of the README, from these copies alone, so that no number there is typed by hand. A test compares
+them. The preregistered study (registered.py) has its preregistration among them, as it was at the commit that made it.
 """
 
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pandas as pd
 
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
-from projected_grpo.documents.blocks import copy_results, machine, replace_block
+from projected_grpo.documents.blocks import copy_results, replace_block
 from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit, unseen_replicates
+from projected_grpo.documents.rows import machines, pack
 from projected_grpo.documents.sentences import UNSEEN, conclusions, expectations
 from projected_grpo.documents.unseen import unseen
 from projected_grpo.errors import UserError
@@ -181,7 +183,10 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     commit = registered_commit(results) if preset == STUDY else None
     page = page_at(results, commit) if commit else None
     copy_results(results, folder, (*needed, *more))
-    source |= {"machine": machine(), **cost(results)}
+    source |= {"machine": " and ".join(machines(results)), **cost(results)}
+    if name == "run":
+        shutil.rmtree(root / "docs" / "rows", ignore_errors=True)
+        pack(results, root / "docs" / "rows")
     if commit:
         source["commit"] = commit
         (folder / Path(PAGE).name).write_text(page, encoding="utf-8")

@@ -52,7 +52,7 @@ def _leak(numbers: Mapping) -> str:
     constructed = BY_CONSTRUCTION[numbers["by construction"]]
     return (
         f"update's overlap {number(numbers['own'])}, its baseline's {number(numbers['baseline'])}; "
-        f"lower by {in_units(numbers['lower'])}{constructed}"
+        f"reduction {in_units(numbers['lower'])}{constructed}"
     )
 
 
@@ -106,7 +106,7 @@ def check_grid(checks: Sequence[Check]) -> str:
 
 def render(threats: Sequence[Threat], checks: Sequence[Check], replicates: Mapping[str, int], note: str) -> str:
     """Return checks.md from `held_out_threats(...)` and `checks(...)`."""
-    sizes = ", ".join(f"{table} {n}" for table, n in replicates.items())
+    sizes = ", ".join(f"{n} in {table}" for table, n in replicates.items())
     return page(
         "# Threats and checks",
         f"{note} Replicates: {sizes}.",

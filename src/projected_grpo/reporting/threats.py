@@ -33,23 +33,23 @@ BEST_CONTROL = (
 )
 
 
-def _lower(reduction: Reduction) -> str:
-    """Return by how much hack is lower, and whether solve is matched."""
+def _reduced(reduction: Reduction) -> str:
+    """Return the reduction in hack, and whether solve is matched."""
     if isnan(reduction.hack.estimate):
         return "not measured"
     unmatched = "" if reduction.matched else f" (solve {signed(reduction.solve)}: not matched)"
-    return f"lower by {in_points(reduction.hack)}{unmatched}"
+    return f"{in_points(reduction.hack)}{unmatched}"
 
 
-def _lower_and_solve(numbers: Mapping) -> str:
+def _hack_and_solve(numbers: Mapping) -> str:
     less = numbers["less"]
     unmatched = "" if less.matched else ": not matched"
-    return f"hack lower by {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
+    return f"reduction in hack {in_points(less.hack)}, solve {signed(less.solve)}{unmatched}"
 
 
-def _lower_and_more(numbers: Mapping) -> str:
+def _hack_and_gain(numbers: Mapping) -> str:
     less = numbers["less"]
-    return f"hack lower by {in_points(less.hack)}, solve higher by {in_points(less.solve)}"
+    return f"reduction in hack {in_points(less.hack)}, gain in solve {in_points(less.solve)}"
 
 
 def _chance(numbers: Mapping) -> str:
@@ -63,8 +63,8 @@ def _chance(numbers: Mapping) -> str:
 def _shrinks(numbers: Mapping) -> str:
     before, after = numbers["steps"]
     return (
-        f"hack {_lower(numbers['before'])} in a run of {before} steps, {_lower(numbers['after'])} in one of {after}: "
-        f"a change of {in_points(numbers['change'])}; (b) {in_points(numbers['early before'])}, then "
+        f"reduction in hack {_reduced(numbers['before'])} in a run of {before} steps, {_reduced(numbers['after'])} in "
+        f"one of {after}: a change of {in_points(numbers['change'])}; (b) {in_points(numbers['early before'])}, then "
         f"{in_points(numbers['early after'])}"
     )
 
@@ -80,30 +80,30 @@ def _dominated(numbers: Mapping) -> str:
 
 
 THREATS: dict[str, tuple[str, Words]] = {
-    "baseline": ("hacks like its baseline at matched solve", _lower_and_solve),
+    "baseline": ("hacks like its baseline at matched solve", _hack_and_solve),
     "early": ("buys no more than stopping its baseline early", lambda n: f"(b) {in_points(n['early'])}"),
     "dominated": ("dominated: slow or cold training, its twin or an early stop hacks less and solves more", _dominated),
     "untrained": (
         "hacks less than its baseline, but solves no more than the untrained base model",
-        lambda n: f"hack lower by {in_points(n['less'])}, solve above the base model's by {in_points(n['more'])}",
+        lambda n: f"reduction in hack {in_points(n['less'])}, gain in solve over the base model {in_points(n['more'])}",
     ),
     "slow": (
         "no better than training so slow that it hacks as little (matched on other replicates)",
-        _lower_and_more,
+        _hack_and_gain,
     ),
     "action": (
         "the quarantine adds nothing: the same gate without one hacks as little and solves as much",
-        _lower_and_more,
+        _hack_and_gain,
     ),
-    "control": ("hacks like a control", lambda n: f"hack lower by {in_points(n['hack'])}"),
-    "best control": ("hacks like the control that hacks least", _lower_and_solve),
+    "control": ("hacks like a control", lambda n: f"reduction in hack {in_points(n['hack'])}"),
+    "best control": ("hacks like the control that hacks least", _hack_and_solve),
     "teacher": (
         "works only with the teacher pool",
-        lambda n: f"hack {_lower(n['with'])} with it, {_lower(n['without'])} without",
+        lambda n: f"reduction in hack {_reduced(n['with'])} with it, {_reduced(n['without'])} without",
     ),
     "attempts": (
         "attempts as often, but fires less",
-        lambda n: f"hack lower by {in_points(n['hack'])}, attempted by {in_points(n['attempted'])}",
+        lambda n: f"reduction in hack {in_points(n['hack'])}, in attempts {in_points(n['attempted'])}",
     ),
     "chance": (
         "V sees in the live gradient what V of another kind sees there too",
@@ -116,8 +116,8 @@ THREATS: dict[str, tuple[str, Words]] = {
             f" {n['steps']} of {n['of']} steps that have both"
         ),
     ),
-    "held out": ("the held-out mode does not fall, or only because solve falls", _lower_and_solve),
-    "held out slow": ("the held-out mode falls no more than under slow training", _lower_and_solve),
+    "held out": ("the held-out mode does not fall, or only because solve falls", _hack_and_solve),
+    "held out slow": ("the held-out mode falls no more than under slow training", _hack_and_solve),
     "shrinks": ("the effect shrinks with more steps", _shrinks),
 }
 
