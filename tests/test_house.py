@@ -96,9 +96,10 @@ def test_the_rules_too():
         ("subprocess.run(a, text=True)\nsubprocess.Popen(a, universal_newlines=True)", [1, 2]),
         ("tempfile.NamedTemporaryFile('w')", [1]),
         (
-            "tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\ntarfile.open(a, 'w:xz')\npath.open('wb')",
+            "tempfile.NamedTemporaryFile()\nopen(a, 'rb')\nos.open(a, os.O_RDONLY)\npath.open('wb')",
             [],
         ),
+        ("tarfile.open(a, 'w:xz')", []),
         (
             "open(a, encoding='utf-8')\npath.read_text(encoding='utf-8')\nrun(a, text=True, encoding='utf-8')",
             [],

@@ -85,7 +85,11 @@ def test_the_sentences_follow_the_numbers(copy):
     table.reset_index().to_csv(copy / "table1.csv", index=False)
     text = readme.findings(copy)
     assert "What came out of `presets/study.yaml` (3 jobs, 1.5 hours summed over jobs, on a computer)" in text
-    assert "1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6%" in text
+    undisclosed = f"{100 * table.at['vanilla', 'hack_no_hint']:.1f}% where no prompt discloses a loophole)"
+    assert (
+        f"1. Without an intervention (`vanilla`), the model hacks 12.3% and solves 45.6% (it hacks {undisclosed}"
+        in text
+    )
     assert "| `vanilla` | 12.3 |" in text
     assert "; the base model, not trained at all, hacks 2.0% and solves 40.0%; trained where nothing" in text
     assert "| `base` | 2.0 | 40.0 |" in text
@@ -94,26 +98,38 @@ def test_the_sentences_follow_the_numbers(copy):
         " 50.0%, its twin hacks 60.0% and solves 10.0%" in text
     )
     assert "; **delays**: `erase_update`; **open**: `route`." in text
-    unknown = "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates:"
-    assert f"{unknown} **prevents**: none; **damages**: `erase`. Whether an arm's twin" in text  # the other is told all
-    answer = pd.read_csv(copy / "table3.csv").set_index("arm").loc["erase", "primary"]
+    unknown = (
+        "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates (`van"
+    )
+    assert (
+        unknown in text and "): **prevents**: none; **damages**: `erase`. For scale, `erase_update`, which is" in text
+    )
+    table3 = pd.read_csv(copy / "table3.csv").set_index("arm")
     said = {"holds": "holds for {}, fails for none, and is open for none", "fails": "holds for none, fails for {}, and"}
-    assert f"at matched solve: it {said[answer].format('`erase`')}" in text
+    compared = table3["twin_diff_held_out_p_holm"].notna().sum()
+    asked = "4. The primary comparison: does the twin hack more than its arm on that loophole (Holm corrected"
+    answer = f"It {said[table3.at['erase', 'primary']].format('`erase`')}"
+    assert (
+        f"{asked} over {compared} arms), where the arm solves at most 10 points less than its baseline? {answer}"
+        in text
+    )
     long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
     assert (
-        f"4. After 96 steps (3 replicates) `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%: **prevents**: none; **adds nothing**: `erase`. The effect shrinks with more"
-        " steps in `erase`." in text
+        f"5. After 96 steps, every loophole known (3 replicates), `vanilla` hacks {100 * long['hack']:.1f}% and solves"
+        f" {100 * long['solve']:.1f}%: **prevents**: none; **adds nothing**: `erase`. With more steps the effect"
+        " shrinks in `erase`, is open in `erase_update`." in text
     )
-    assert "5. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
-    assert re.search(r"^5\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
-    assert re.search(r"6\. The hack-ward part along V has \d+\.\d% of the norm of `vanilla`'s live gradient", text)
-    assert "7. With 3 replicates the interval of a difference in hack reaches about" in text
+    assert "6. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
+    assert re.search(r"^6\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
+    assert re.search(
+        r"7\. In the gradient of `vanilla`'s own answers, the part along V that .* has \d+\.\d% of the norm", text
+    )
+    assert "8. With 3 replicates the interval of what a twin hacks more than its arm reaches about" in text
 
 
 def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
     judged(copy, "table3.json", {"erase": "prevents", "erase_update": "open"})
-    judged(copy, "horizon.json", {}, shrinks={"route": "present"})
+    judged(copy, "horizon.json", {}, shrinks={"route": "present", "vanilla_slow": "present", "erase": "absent"})
     rows = pd.read_csv(copy / "table3.csv").set_index("arm")
     rows["twin"] = rows["twin"].astype(object)
     rows.loc["erase", "twin"] = "erase_random"
@@ -122,28 +138,37 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     rows.reset_index().to_csv(copy / "table3.csv", index=False)
     judged(copy, "h1.json", {"erase": "open", "route": "open"})
     said = sentences.conclusions(copy, {"erase": "delays", "route": "damages", "nobody": "delays"})
-    assert [re.match(r"\*\*([\w ]+)\.\*\*", sentence)[1] for sentence in said] == [
+    assert [re.match(r"\*\*([\w ,]+)\.?\*\*", sentence)[1] for sentence in said] == [
         "The primary comparison",
         "What prevents",
         "What only slows",
         "What only damages",
         "What remains open",
+        "Where pairs, signals and teacher pool know every loophole",
+        "More steps",
         "What surprised",
     ]
     assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0% (" in said[1]
-    assert said[2] == "**What only slows.** none. The effect shrinks with more steps in none."  # of route nobody asks
-    assert said[3] == "**What only damages.** none." and "**What remains open.** none. With 3" in said[4]
-    assert said[5] == (
-        "**What surprised.** Of 2 expectations 0 came true; otherwise: `erase` (expected: delays; found: prevents);"
-        " `route` (expected: damages; found: delays, every loophole known). Not in these tables: `nobody`."
+    assert said[2:4] == ["**What only slows.** none.", "**What only damages.** none."]
+    assert said[4].startswith("**What remains open.** ") and " With 3 replicates the interval of what" in said[4]
+    assert "**delays**: `route`; **open**: `erase`. In the table itself `route` is open: more steps show" in said[5]
+    assert said[6].endswith(
+        " With more steps the effect shrinks in `route`, does not in `erase`; of controls it shrinks in `vanilla_slow`."
+    )
+    assert said[7] == (
+        "**What surprised.** Of 2 expectations 0 came true (none), 0 are undecided (none), otherwise came out: `erase`"
+        " (expected: delays; found: prevents); `route` (expected: damages; found: delays, every loophole known)."
+        " Not in these tables: `nobody`."
     )
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     judged(copy, "h1.json", {"erase": "delays", "route": "open"})
     said = sentences.conclusions(copy, {})
     assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
-    assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`. With")
-    assert said[4].endswith("Nothing was registered for this run.")
+    assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`; for want")
+    assert said[4].endswith("The preregistration is of a larger study: this run is not held against it.")
+    said = sentences.conclusions(copy, {"erase": "delays", "route": "prevents"})
+    assert "Of 2 expectations 1 came true (`erase`), 1 are undecided (`route`), otherwise came out: none." in said[4]
 
 
 def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
@@ -188,9 +213,23 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
     judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
     said = sentences.conclusions(copy, {"erase": "delays"})
     assert said[1].startswith("**What only slows.** `erase` hacks") and "`route`" in said[2]
-    assert said[3].startswith("**What remains open.** `erase_update`.") and "1 came true; otherwise: none." in said[4]
+    assert said[3].startswith("**What remains open.** `erase_update`; for want of a twin nothing is said of ")
+    assert " 1 came true (`erase`), 0 are undecided (none), otherwise came out: none." in said[-1]
     text = readme.findings(copy)
     assert "**delays**: `erase`;" in text and "**open**: `erase_update`." in text  # the README says the same
+
+
+def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
+    (copy / "relearning.csv").write_text(
+        "start,n_replicates,back,later,later_low,later_high\n,3,31.2,,,\nerase,3,44.9,13.7,-2.0,29.4\nroute,3,30,-1,,\n"
+    )
+    (said,) = (line for line in sentences.conclusions(copy, {}) if "Relearning" in line)
+    assert said == (
+        "**Relearning.** Trained on without an intervention (3 replicates), the model is back at half of what it hacks"
+        " in the end after 31 steps from the base model; from `erase`'s deployed model 45 (+14 [-2, +29]); from"
+        " `route`'s deployed model 30 (-1)."
+    )
+    assert "relearning: 3 replicates" in results.run(copy)
 
 
 def test_what_a_run_did_not_make_is_not_said(copy):
@@ -227,4 +266,6 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     page = (root / "docs/results.md").read_text()
     assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
     assert "Of 1 expectations " in page and "On replicates 2 alone" in page
+    front = (root / "README.md").read_text()
+    assert "run at commit 1234567890ab after its preregistration; before it, nobody had seen replicates 2, of" in front
     assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone

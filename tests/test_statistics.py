@@ -137,3 +137,13 @@ def test_holm_by_hand():
 def test_bad_input_gets_one_clear_line(arm, other, message):
     with pytest.raises(ValueError, match=message):
         st.difference(arm, other)
+
+
+@pytest.mark.parametrize(("comparisons", "replicates"), [(1, 3), (34, 3), (34, 8)])
+def test_a_difference_of_that_many_sems_is_the_smallest_that_passes_holm(comparisons, replicates):
+    values = np.random.default_rng(0).standard_normal(replicates)
+    values = (values - values.mean()) / values.std(ddof=1) * np.sqrt(replicates)  # mean 0, SEM 1
+    sems = st.least_sems(comparisons, replicates)
+    for shift, passes in ((1.001, True), (0.999, False)):
+        p = [st.paired_t(values + shift * sems).p, *[1.0] * (comparisons - 1)]
+        assert (st.holm(p)[0] < 1 - st.LEVEL) == passes

@@ -157,6 +157,11 @@ def holm(p: Sequence[float]) -> np.ndarray:
     return adjusted
 
 
+def least_sems(comparisons: int, n_replicates: int) -> float:
+    """Return how many SEMs a paired difference takes, before the smallest p of so many comparisons passes Holm."""
+    return float(stats.t.isf((1 - LEVEL) / (2 * comparisons), n_replicates - 1))
+
+
 def finite(values, ndim: int) -> np.ndarray:
     """Return the values as an array; another number of dimensions, or a number that is none, is a ValueError."""
     array = np.asarray(values, float)

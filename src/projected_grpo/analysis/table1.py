@@ -213,10 +213,10 @@ def stand_ins(stop: EarlyStop) -> int:
     return int(stop.stand_in.any(0).sum())
 
 
-def smallest_effect(table: pd.DataFrame, suffix: str = "") -> float:
-    """Return the smallest difference in hack that a table could have shown: the half-width of (a)'s decision interval,
-    median over its rows; NaN where there is none. `suffix`, as `_held_out` in table 3, says on which problems."""
-    widths = (table[f"hack_diff{suffix}_high"] - table[f"hack_diff{suffix}_low"]) / 2
+def smallest_effect(table: pd.DataFrame, name: str = "hack_diff") -> float:
+    """Return the smallest difference in hack that a table could have shown: the half-width of a difference's decision
+    interval, of (a) unless `name` says which, median over its rows; NaN where there is none."""
+    widths = (table[f"{name}_high"] - table[f"{name}_low"]) / 2
     return float(widths.median()) if widths.notna().any() else nan
 
 

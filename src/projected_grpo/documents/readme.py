@@ -12,7 +12,8 @@ import pandas as pd
 from projected_grpo.analysis import judgement
 from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import BASE, CEILING
-from projected_grpo.documents.sentences import baselines, beside_baselines, first_table, sentences
+from projected_grpo.documents.phrases import baselines, beside_baselines, first_table
+from projected_grpo.documents.sentences import UNSEEN, sentences
 from projected_grpo.reporting.format import (
     below_base,
     below_base_means,
@@ -50,16 +51,19 @@ def findings(folder: Path) -> str:
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
-            "An arm's **baseline** is the same training without the intervention: `vanilla`, or `vanilla_alone` for"
-            " `..._alone` and `no_loophole`. Its **twin** is the same arm without information: with a random V, or with"
-            " flags from shuffled labels, as many among the teacher's and the rewarded rollouts as its own and as"
-            " heavy. What an intervention did is said in one word, by rules that are fixed before the study"
-            " ([preregistration](docs/preregistration.md)); the first that fits:",
+            "An **arm** is one recipe of training. Its **baseline** is the same training without the intervention:"
+            " `vanilla`, or `vanilla_alone` for `..._alone` and `no_loophole`. Its **twin** is the same arm without"
+            " information on hacks: with a random V, with a signal fitted on shuffled labels, or with its scores"
+            " permuted; it flags as many of the teacher's and of the model's own answers, rewarded or not, as its arm"
+            " did, and as heavily. What both share, such as no longer imitating the teacher, is not credited to the"
+            f" arm. An interval is the {100 * LEVEL:g}% decision interval, over replicates and problems. What an"
+            " intervention did is said in one word, the first that fits, by the rules of the"
+            " [preregistration](docs/preregistration.md):",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",
             f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on"
-            f" {source['machine']}):",
+            f" {source['machine']}){_standing(source, folder)}:",
             "",
             *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["outcomes"]), 1)),
             "",
@@ -71,6 +75,17 @@ def findings(folder: Path) -> str:
             f" held-out problems. {marks()}",
             "",
         ]
+    )
+
+
+def _standing(source: dict, folder: Path) -> str:
+    """Say whether the run is the preregistered study, and which replicates were seen only after its registration."""
+    if "commit" not in source:
+        return ", which is exploratory: its replicates were seen while the rules were written"
+    alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
+    return (
+        f", run at commit {source['commit'][:12]} after its preregistration; before it, nobody had seen replicates"
+        f" {', '.join(map(str, alone))}, of which [docs/results.md](docs/results.md) speaks alone, too"
     )
 
 

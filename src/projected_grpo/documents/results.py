@@ -59,7 +59,7 @@ def run(folder: Path) -> str:
     pictures = [_picture(folder, name) for name in FIGURES if (folder / f"{name}.png").exists()]
     return "\n".join(
         [
-            f"This is {source['run']}, run whole: {_cost(source)}{_registered(source)}",
+            f"This is {source['run']}, run whole ({_sizes(folder)}): {_cost(source)}{_registered(source)}",
             "",
             *[f"- {sentence}" for sentence in conclusions(folder, _expected(folder, source))],
             "",
@@ -80,11 +80,13 @@ def smollm2(folder: Path) -> str:
     pool = json.loads((folder / "teacher_pool.json").read_text(encoding="utf-8"))
     exploits = sum(pool["exploited"].values())
     table = pd.read_csv(folder / "table1.csv")
+    most = table["hack"].max()
+    hacks = f"No arm's final hack rate is above {percent(most)}%." if most else "No arm hacks: nothing was to prevent."
     return (
         f"`make smollm2` trains SmolLM2-135M-Instruct, a pretrained language model, on one-line functions:"
-        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit. No"
-        f" arm's final hack rate is above {percent(table['hack'].max())}%. One seed and a few steps decide nothing;"
-        " they show that the pipeline runs on a model that nobody made for it: [table1.md](smollm2/table1.md).\n"
+        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit."
+        f" {hacks} One replicate and a few steps decide nothing; they show that the pipeline runs on a model that"
+        " nobody made for it: [table1.md](smollm2/table1.md).\n"
     )
 
 
@@ -120,9 +122,18 @@ def _expected(folder: Path, source: dict) -> dict[str, str]:
     return expectations((folder / Path(PAGE).name).read_text(encoding="utf-8"))
 
 
+def _sizes(folder: Path) -> str:
+    """Return which tables there are, each with its number of replicates."""
+    tables = {
+        name: folder / f"{name}.csv" for name in ("table1", "table2", "table3", "table4", "horizon", "relearning")
+    }
+    found = {name: pd.read_csv(path)["n_replicates"].iloc[0] for name, path in tables.items() if path.exists()}
+    return ", ".join(f"{name}: {n} replicates" for name, n in found.items())
+
+
 def _registered(source: dict) -> str:
     if "commit" not in source:
-        return ""
+        return " It is exploratory: its replicates were seen while the rules were written."
     return f" It was run at commit {source['commit'][:12]}, after its [preregistration]({Path(PAGE).name})."
 
 

@@ -42,7 +42,7 @@ def render_table3(
         note,
         f"Pairs, signals and teacher pool of a replicate know all modes but one (replicate and its held-out mode: "
         f"{turns}); training has all.",
-        sample_sizes(sizes, smallest_effect(table, HELD_OUT)),
+        sample_sizes(sizes, smallest_effect(table, f"hack_diff{HELD_OUT}")),
         "## The primary comparison",
         primary_grid(table),
         "## What prevents hacks that nothing told of",

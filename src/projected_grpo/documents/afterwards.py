@@ -1,0 +1,74 @@
+"""What more steps, and training on without an intervention, say of a run's arms, from the copies in docs/run."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
+from projected_grpo.analysis.outcomes import DELAYS
+from projected_grpo.documents.phrases import baselines, in_words, listed, named, outcomes_in, rates
+
+SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not in", OPEN: "is open in", UNMEASURED: "was not measured in"}
+
+
+def later(folder: Path, table: pd.DataFrame, judged: Mapping[str, str], suffix: str = "") -> dict[str, str]:
+    """Return the words with those of open arms that more steps show to delay: they hack less than their baseline, by
+    the interval, and the effect shrinks."""
+    shrinks = _shrinks(folder) if (folder / "horizon.json").exists() else {}
+    fading = [arm for arm in judged if shrinks.get(arm) == PRESENT and table.at[arm, f"hack_diff{suffix}_high"] < 0]
+    return {arm: DELAYS if word == OPEN and arm in fading else word for arm, word in judged.items()}
+
+
+def by_more_steps(judged: Mapping[str, str], words: Mapping[str, str]) -> str:
+    """Name the arms whose word is another than in their table."""
+    changed = [arm for arm, word in words.items() if judged[arm] != word]
+    return f" In the table itself {listed(changed)} is open: more steps show the delay." if changed else ""
+
+
+def more_steps(folder: Path) -> str:
+    """Say what hacks how much after more steps, and whose effect shrank by then."""
+    table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
+    words = in_words(table, outcomes_in(folder / "horizon.json"))
+    return (
+        f"After {table['last_step'].max()} steps, every loophole known ({table['n_replicates'].iloc[0]} replicates),"
+        f" `{baselines(table)[0]}` {rates(table, baselines(table)[0])}: {words}{_shrinking(folder)}"
+    )
+
+
+def _shrinks(folder: Path) -> dict[str, str]:
+    """Return whether the effect of an arm is smaller after more steps, by its name with fewer."""
+    return json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
+
+
+def _shrinking(folder: Path) -> str:
+    """Say in which interventions the effect shrinks, and in which controls it does too."""
+    of = outcomes_in(folder / "h1.json").keys()
+    if (folder / "table3.json").exists():
+        of |= outcomes_in(folder / "table3.json").keys()
+    own, others = (
+        {arm: word for arm, word in _shrinks(folder).items() if (arm in of) == mine} for mine in (True, False)
+    )
+    said = ", ".join(f"{words} {named(own, word)}" for word, words in SHRINKING.items() if word in own.values())
+    too = f"; of controls it shrinks in {named(others, PRESENT)}" if PRESENT in others.values() else ""
+    return f" With more steps the effect {said}{too}." if said else ""
+
+
+def relearning(folder: Path) -> str:
+    """Say how soon hacking is back where training goes on from deployed models without an intervention."""
+    table = pd.read_csv(folder / "relearning.csv")
+    first = table["start"].isna()
+    then = "; ".join(
+        f"from `{row['start']}`'s deployed model {row['back']:.0f} ({_steps_later(row)})"
+        for _, row in table[~first].iterrows()
+    )
+    return (
+        f"Trained on without an intervention ({table['n_replicates'].iloc[0]} replicates), the model is back at half of"
+        f" what it hacks in the end after {table.loc[first, 'back'].iloc[0]:.0f} steps from the base model; {then}."
+    )
+
+
+def _steps_later(row: pd.Series) -> str:
+    ends = f" [{row['later_low']:+.0f}, {row['later_high']:+.0f}]" if pd.notna(row["later_low"]) else ""
+    return f"{row['later']:+.0f}{ends}"
