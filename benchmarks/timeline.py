@@ -63,7 +63,8 @@ def main() -> None:
     replicates = options.replicates or replicates_of(config, "table1")
     jobs = read_jobs(options.results / "benchmarks", config, replicates)
     plans = {cores: plan(jobs, cores) for cores in CORES}
-    text = tables(jobs, plans, {stage: startup(stage) for stage in ("teacher_pool", "direction", "train", "evaluate")})
+    startups = {stage: startup(stage) for stage in ("teacher_pool", "direction", "train", "evaluate")}
+    text = f"{machine()}; {len(replicates)} replicates.\n\n{tables(jobs, plans, startups)}"
     print(text)
     if options.write:
         figure(plans).savefig(options.write.with_name("timeline.png"), dpi=150)
@@ -140,7 +141,7 @@ def startup(stage: str) -> list[float]:
 
 def tables(jobs: pd.DataFrame, plans: dict[int, pd.DataFrame], startups: dict[str, list[float]]) -> str:
     """Return jobs and minutes per stage, the length of each plan, and start-up per job."""
-    lines = [f"{machine()}.", "", "| stage | jobs | minutes | start-up of a job, s |", "| --- | --- | --- | --- |"]
+    lines = ["| stage | jobs | minutes | start-up of a job, s |", "| --- | --- | --- | --- |"]
     for stage, part in jobs.groupby("stage", sort=False):
         own = f"{statistics.median(startups[stage]):.1f}" if stage in startups else ""
         lines.append(f"| {stage} | {len(part)} | {part['seconds'].sum() / 60:.1f} | {own} |")

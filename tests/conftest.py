@@ -7,17 +7,34 @@ if "TEST_SLURM" not in os.environ:
     # With a SLURM client and no controller, every start of Snakemake waits nine seconds for one (docs/questions.md).
     os.environ["SLURM_CONF"] = "/dev/null"
 
+import json
+from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
 from workflow_harness import copy_of_the_repository, smoke
+
+LONGEST = ("test_workflow", "test_whole", "test_invalidation", "test_interrupted")  # minutes each
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, so that no worker waits for another at the end."""
+    place = {name: i for i, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(scope="session")
-def smoke_run(tmp_path_factory):
-    """The smoke preset, run whole with -j4: (its copy of the repository, the finished process)."""
-    folder = copy_of_the_repository(tmp_path_factory.mktemp("smoke") / "repository")
-    return folder, smoke(folder, "-j4")
+def smoke_run(tmp_path_factory, worker_id):
+    """The smoke preset, run whole with -j4, once for all workers: (its copy of the repository, the process)."""
+    own = tmp_path_factory.getbasetemp()
+    shared = (own if worker_id == "master" else own.parent) / "smoke"
+    finished = shared / "process.json"
+    with FileLock(shared.with_suffix(".lock")):
+        if not finished.exists():
+            done = smoke(copy_of_the_repository(shared / "repository"), "-j4")
+            finished.write_text(json.dumps(vars(done)))
+    return shared / "repository", CompletedProcess(**json.loads(finished.read_text()))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from workflow_harness import SMOKE, snakemake
+from workflow_harness import SMOKE, copy_with_results, snakemake
 
 STEPS = 18
 TARGET = "results/smoke/replicate0/runs/route/adapter.safetensors"
@@ -27,8 +27,7 @@ PROMISED = ("steps.parquet", "rollouts.parquet", "checkpoints.safetensors", "ada
 @pytest.fixture
 def copy(smoke_run, tmp_path):
     """The smoke run without its trained arms, and a preset that trains longer."""
-    folder = tmp_path / "repository"
-    shutil.copytree(smoke_run[0], folder)
+    folder = copy_with_results(smoke_run[0], tmp_path / "repository")
     for made in ("replicate0/runs", "logs/train"):
         shutil.rmtree(folder / "results/smoke" / made)
     longer = {**SMOKE, "train": {**SMOKE["train"], "steps": STEPS, "checkpoint_every": 3}}
