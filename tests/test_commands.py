@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -137,6 +138,8 @@ def test_a_command_of_the_documents_runs(clone, command):
     library = next((needed for start, needed in NEEDS.items() if command.startswith(start)), None)
     if library and not find_spec(library):
         pytest.skip(f"{library} is not installed (make test-tools)")
+    if "bwrap" in command and not shutil.which("bwrap"):
+        pytest.skip("bubblewrap is not installed")
     done = run(clone, f"bash -n <<'END'\n{command}\nEND" if command.startswith(PARSED) else tried(command))
     assert done.returncode == 0, f"{FOUND[command]}: {command}\n{done.stdout[-1500:]}{done.stderr[-1500:]}"
 
