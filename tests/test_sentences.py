@@ -153,7 +153,8 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     assert said[4].startswith("**What remains open.** ") and " With 3 replicates the interval of what" in said[4]
     assert "**delays**: `route`; **open**: `erase`. In the table itself `route` is open: more steps show" in said[5]
     assert said[6].endswith(
-        " With more steps the effect shrinks in `route`, does not in `erase`; of controls it shrinks in `vanilla_slow`."
+        " With more steps the effect shrinks in `route`, does not shrink in `erase`; of controls it shrinks in"
+        " `vanilla_slow`."
     )
     assert said[7] == (
         "**What surprised.** Of 2 expectations 0 came true (none), 0 are undecided (none), otherwise came out: `erase`"

@@ -15,7 +15,7 @@ import yaml
 from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, copy_with_results, smoke, snakemake
 
 from projected_grpo.documents.blocks import machine
-from projected_grpo.documents.rows import machines, pack
+from projected_grpo.documents.rows import RowsError, machines, pack
 from projected_grpo.reporting.titles import FIGURES
 
 ARMS = SMOKE["tables"]["table1"]
@@ -90,6 +90,9 @@ def test_tables_and_figures_are_made_again_from_their_rows_alone(smoke_run, tmp_
     with tarfile.open(tmp_path / "again/replicate0.tar.xz") as archive:
         assert archive.extractfile("replicate0/machine.txt").read() == b"another\n"
     assert machines(results) == ["another"]
+    (results / "replicate0/runs/vanilla/evaluation.parquet").unlink()
+    with pytest.raises(RowsError, match=r"vanilla/evaluation\.parquet: not there; pack replicates that are finished"):
+        pack(results, tmp_path / "third")
 
 
 def test_then_there_is_nothing_to_do(smoke_run):

@@ -10,7 +10,7 @@ from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DELAYS
 from projected_grpo.documents.phrases import baselines, in_words, listed, named, outcomes_in, rates
 
-SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not in", OPEN: "is open in", UNMEASURED: "was not measured in"}
+SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
 
 def later(folder: Path, table: pd.DataFrame, judged: Mapping[str, str], suffix: str = "") -> dict[str, str]:

@@ -54,10 +54,10 @@ def findings(folder: Path) -> str:
             "An **arm** is one recipe of training. Its **baseline** is the same training without the intervention:"
             " `vanilla`, or `vanilla_alone` for `..._alone` and `no_loophole`. Its **twin** is the same arm without"
             " information on hacks: with a random V, with a signal fitted on shuffled labels, or with its scores"
-            " permuted; it flags as many of the teacher's and of the model's own answers, rewarded or not, as its arm"
-            " did, and as heavily. What both share, such as no longer imitating the teacher, is not credited to the"
-            f" arm. An interval is the {100 * LEVEL:g}% decision interval, over replicates and problems. What an"
-            " intervention did is said in one word, the first that fits, by the rules of the"
+            " permuted; where it flags, it flags as many of the teacher's and of the model's own answers, rewarded or"
+            " not, as its arm did, and as heavily. What both share, such as no longer imitating the teacher, is not"
+            f" credited to the arm. An interval is the {100 * LEVEL:g}% decision interval over replicates and problems."
+            " What an intervention did is said in one word, the first that fits, by the rules of the"
             " [preregistration](docs/preregistration.md):",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),

@@ -33,14 +33,15 @@ class RowsError(UserError, ValueError):
 
 
 def pack(results: Path, folder: Path, replicates: Sequence[int] = ()) -> None:
-    """Write `folder`/replicate{n}.tar.xz from a results directory; one without evaluated runs is a RowsError."""
+    """Write `folder`/replicate{n}.tar.xz from a results directory; one with an unfinished run is a RowsError."""
     homes = [results / f"replicate{n}" for n in replicates] or sorted(results.glob("replicate*"))
     if not homes:
         raise RowsError(f"{results}: no replicates; say a results directory")
     for home in homes:
-        missing = [pattern for pattern in RUNS if not list(home.glob(pattern))]
-        if missing:
-            raise RowsError(f"{home}: no {missing[0]}; say replicates whose runs were evaluated")
+        runs = sorted(home.glob("runs/*"))
+        missing = [run / Path(file).name for run in runs for file in RUNS if not (run / Path(file).name).exists()]
+        if missing or not runs:
+            raise RowsError(f"{(missing or [home / 'runs'])[0]}: not there; pack replicates that are finished")
         write_atomic(folder / f"{home.name}.tar.xz", lambda path, home=home: _write(path, results, home))
 
 
@@ -65,7 +66,7 @@ def _members(results: Path, home: Path) -> Iterator[tuple[str, int, bytes]]:
     for path in (*rows, *jobs):
         content = _kept(path) if path.suffix == ".parquet" else path.read_bytes()
         yield path.relative_to(results).as_posix(), int(path.stat().st_mtime), content
-    yield f"{home.name}/{MACHINE}", rows and int(rows[-1].stat().st_mtime), f"{_machine(home)}\n".encode()
+    yield f"{home.name}/{MACHINE}", int(rows[-1].stat().st_mtime), f"{_machine(home)}\n".encode()
 
 
 def _kept(path: Path) -> bytes:
