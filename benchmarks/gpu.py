@@ -19,6 +19,7 @@ from pathlib import Path
 
 import budget
 import torch
+import transformers
 from scaling import fine_tuning, in_turn, rollouts_of
 from torch import nn
 from transformers import Qwen3Config, Qwen3ForCausalLM
@@ -54,7 +55,7 @@ def main() -> None:
     parts = [printed(accuracy), printed(ratio_table(ratios(shape, configs[0], device)))]
     for path, config in zip(options.presets, configs, strict=True):
         release(device)
-        parts.append(printed(table(measure(shape, config, device), path.stem, config)))
+        parts.append(printed(table(measure(shape, config, device), path.stem, shape, config)))
     text = "\n".join(parts)
     if options.write:
         options.write.write_text(
@@ -225,12 +226,15 @@ def synchronize(device: str) -> None:
         torch.cuda.synchronize()
 
 
-def table(found: dict, preset: str, config: TrainConfig) -> str:
+def table(found: dict, preset: str, shape: budget.Shape, config: TrainConfig) -> str:
+    step, least = sum(found["seconds"].values()), sum(budget.least_step(shape, asdict(config), MIX, budget.PROMPT))
     lines = [
-        f"{found['device']}, torch {torch.__version__}: one step of {preset}, {config.prompts_per_step} prompts of"
-        f" {budget.PROMPT} tokens x {config.group_size} rollouts of {config.max_new_tokens}, random weights, no"
-        f" grading. Peak memory {found['peak'] / 1e9:.1f} GB; {found['said'] / 1e9:.1f} computed for longer prompts."
-        f" Measured peak of bfloat16 products: {found['rate'] / 1e12:.0f} x 10^12 operations per second.",
+        f"{found['device']}, torch {torch.__version__}, transformers {transformers.__version__}: one step of {preset},"
+        f" {config.prompts_per_step} prompts of {budget.PROMPT} tokens x {config.group_size} rollouts of"
+        f" {config.max_new_tokens}, random weights, no grading. Peak memory {found['peak'] / 1e9:.1f} GB;"
+        f" {found['said'] / 1e9:.1f} computed for longer prompts. Measured peak of bfloat16 products:"
+        f" {found['rate'] / 1e12:.0f} x 10^12 operations per second. The step takes {step / least:.1f} times the"
+        f" computed least, {config.steps} such steps {config.steps * step / 3600:.1f} hours.",
         "",
         "| phase | seconds | 10^12 operations | share of the bfloat16 peak |",
         "| --- | --- | --- | --- |",
