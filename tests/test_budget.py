@@ -170,7 +170,7 @@ def test_the_benchmark_of_a_gpu_runs_where_there_is_none():
     assert set(found["seconds"]) == set(found["operations"]) == {"generate", "backward", "intervene"}
     assert len(gpu.ratios(gpu.TINY, config, "cpu")) == 4
     assert 0 < gpu.gradient_error(gpu.TINY, "cpu") < 0.01
-    assert gpu.table(found, "qwen3-4b", config).count("\n| ") == 5
+    assert gpu.table(found, "qwen3-4b", gpu.TINY, config).count("\n| ") == 5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here to measure a peak on")
