@@ -77,7 +77,7 @@ def test_the_sentences_follow_the_numbers(copy):
     table = pd.read_csv(copy / "table1.csv").set_index("arm")
     table.loc["vanilla", ["hack", "solve"]] = 0.123, 0.456
     table.loc["erase", ["hack", "solve"]] = 0.05, 0.5
-    table.loc["erase_random", ["hack", "solve"]] = 0.6, 0.1
+    table.loc["erase", ["twin_diff", "twin_diff_low", "twin_diff_high"]] = 0.55, 0.4, 0.7
     table["twin"] = table["twin"].astype(object)
     table.loc["erase", "twin"] = "erase_random"
     table.loc["vanilla_alone", ["hack", "solve"]] = 0.2, 0.3
@@ -95,14 +95,13 @@ def test_the_sentences_follow_the_numbers(copy):
     assert "| `base` | 2.0 | 40.0 |" in text
     assert (
         "2. Where pairs, signals and teacher pool know every loophole: **prevents**: `erase` hacks 5.0% and solves"
-        " 50.0%, its twin hacks 60.0% and solves 10.0%" in text
+        " 50.0% (its twin hacks +55 [+40, +70] points more). **delays**: `erase_update`; **open**: `route`." in text
     )
-    assert "; **delays**: `erase_update`; **open**: `route`." in text
     unknown = (
         "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates (`van"
     )
     assert (
-        unknown in text and "): **prevents**: none; **damages**: `erase`. For scale, `erase_update`, which is" in text
+        unknown in text and "): **prevents**: none. **damages**: `erase`. For scale, `erase_update`, which is" in text
     )
     table3 = pd.read_csv(copy / "table3.csv").set_index("arm")
     said = {"holds": "holds for {}, fails for none, and is open for none", "fails": "holds for none, fails for {}, and"}
@@ -116,7 +115,7 @@ def test_the_sentences_follow_the_numbers(copy):
     long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
     assert (
         f"5. After 96 steps, every loophole known (3 replicates), `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%: **prevents**: none; **adds nothing**: `erase`. With more steps the effect"
+        f" {100 * long['solve']:.1f}%: **prevents**: none. **adds nothing**: `erase`. With more steps the effect"
         " shrinks in `erase`, is open in `erase_update`." in text
     )
     assert "6. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
@@ -134,7 +133,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     rows["twin"] = rows["twin"].astype(object)
     rows.loc["erase", "twin"] = "erase_random"
     rows.loc["erase", ["hack_held_out", "solve_held_out"]] = 0.01, 0.5
-    rows.loc["erase_random", ["hack_held_out", "solve_held_out"]] = 0.7, 0.25
+    rows.loc["erase", [f"twin_diff_held_out{end}" for end in ("", "_low", "_high")]] = 0.69, 0.5, 0.88
     rows.reset_index().to_csv(copy / "table3.csv", index=False)
     judged(copy, "h1.json", {"erase": "open", "route": "open"})
     said = sentences.conclusions(copy, {"erase": "delays", "route": "damages", "nobody": "delays"})
@@ -148,7 +147,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
         "More steps",
         "What surprised",
     ]
-    assert "`erase` hacks 1.0% and solves 50.0%, its twin hacks 70.0% and solves 25.0% (" in said[1]
+    assert "`erase` hacks 1.0% and solves 50.0% (its twin hacks +69 [+50, +88] points more)." in said[1]
     assert said[2:4] == ["**What only slows.** none.", "**What only damages.** none."]
     assert said[4].startswith("**What remains open.** ") and " With 3 replicates the interval of what" in said[4]
     assert "**delays**: `route`; **open**: `erase`. In the table itself `route` is open: more steps show" in said[5]

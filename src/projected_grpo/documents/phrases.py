@@ -73,11 +73,11 @@ def with_rates(table: pd.DataFrame, arms: Iterable[str], suffix: str = "") -> st
 
 
 def with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
-    """Return arms with their rates, their twins', and by how much the twins hack more, in points."""
+    """Return arms with their rates, and by how many points their twins hack more."""
     shown = []
     for arm in arms:
-        twin, more = table.at[arm, "twin"], interval(table.loc[arm], f"twin_diff{suffix}")
-        beside = f", its twin {rates(table, twin, suffix)} (twin minus arm {more})" if twin in table.index else ""
+        more = interval(table.loc[arm], f"twin_diff{suffix}")
+        beside = f" (its twin hacks {more} points more)" if table.at[arm, "twin"] in table.index else ""
         shown.append(f"`{arm}` {rates(table, arm, suffix)}{beside}")
     return "; ".join(shown) or NONE
 
@@ -97,11 +97,12 @@ def listed(arms: Sequence[str], nothing: str = NONE) -> str:
 
 
 def in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:
-    """Return every word with its arms, those that prevent with their rates and their twin's; if none does, the open
-    ones that hack least."""
+    """Return every word with its arms, those that prevent with their rates and twins; if none does, the open ones that
+    hack least."""
     others = (DELAYS, DAMAGES, NOTHING, OPEN, UNMEASURED)
     rest = [f"**{word}**: {named(words, word)}" for word in others if word in words.values()]
-    return "; ".join([f"**{PREVENTS}**: {preventing(table, words, suffix)}", *rest]) + "."
+    first = f"**{PREVENTS}**: {preventing(table, words, suffix)}."
+    return f"{first} {'; '.join(rest)}." if rest else first
 
 
 def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
@@ -110,11 +111,11 @@ def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> st
     if PREVENTS in words.values() or not still:
         return with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
     nearest = list(table.loc[still, f"hack{suffix}"].nsmallest(FEW).index)
-    of = f"of the {len(still)} open ones these hack least, picked and so flattered" if len(still) > FEW else "open"
+    of = f"Of the {len(still)} open ones these hack least, picked and so flattered" if len(still) > FEW else "Open"
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     least = list(table.loc[simple, f"hack{suffix}"].nsmallest(SIMPLE).index)
-    beside = f"; without a signal hack least: {with_rates(table, least, suffix)}" if least else ""
-    return f"{NONE}; {of}: {with_twins(table, nearest, suffix)}{beside}"
+    beside = f". Without a signal hack least: {with_rates(table, least, suffix)}" if least else ""
+    return f"{NONE}. {of}: {with_twins(table, nearest, suffix)}{beside}"
 
 
 def _uninformed(table: pd.DataFrame, arm: str) -> bool:
