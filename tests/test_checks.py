@@ -63,7 +63,8 @@ def study():
     for arm, spec in made.arms.items():
         project = "update" if arm == "erase_update" else "gradient"
         tested = arm in ("erase", "erase_k4", "erase_update")
-        arms[arm] = dataclasses.replace(spec, tested=tested, project=project, gate="no_gate")
+        what = "erase" if tested else "none"
+        arms[arm] = dataclasses.replace(spec, tested=tested, intervention=what, project=project, gate="no_gate")
     shape = made.training["vanilla"]["step"].shape
     for log in made.training.values():
         log |= dict.fromkeys(FLAGS, np.full(shape, np.nan))
@@ -76,6 +77,12 @@ def test_an_arm_with_fewer_rows_or_an_update_that_is_projected_has_no_say_about_
     assert set(found) == {"erase", "erase_update"}
     assert found["erase_update"].answer is None and "0 by construction" in check_grid([found["erase_update"]])
     assert {line.answer for line in found.values()} == {None}
+
+
+def test_an_arm_that_neither_projects_V_nor_is_gated_by_it_has_no_say_about_the_leak(study):
+    other = dataclasses.replace(study.arms["erase"], intervention="none", signal_kind="probe")
+    lines = checks._leak(dataclasses.replace(study, arms={**study.arms, "erase": other}))
+    assert [line.of for line in lines] == ["erase_update"]
 
 
 @pytest.mark.parametrize(

@@ -84,3 +84,9 @@ def test_a_docstring_and_a_comment_are_not_code(version):
     assert version(
         "train.py", "projected_grpo/method/loss.py", lambda text: text.replace("CLIP = 0.2", "CLIP = 0.3")
     ) != version("train.py")
+
+
+@pytest.mark.parametrize("folder", ["a", "z"])  # before and after the package, in the order of names
+def test_it_is_the_same_wherever_a_copy_of_the_script_lies(version, tmp_path, folder):
+    shutil.copytree(tmp_path / "workflow_scripts", tmp_path / folder)
+    assert code_version.code_version(tmp_path / folder / "train.py") == version("train.py")

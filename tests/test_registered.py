@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from workflow_harness import ROOT
 
+from projected_grpo.artifacts.provenance import KEY
 from projected_grpo.documents.registered import PAGE, STUDY, VERSION, RegistrationError, page_at, registered_commit
 
 REGISTERED = 1_700_000_000  # seconds, of every commit
@@ -30,16 +33,22 @@ def commit(folder, *files):
     git(folder, "commit", "-qm", "Change")
 
 
-def make(clone, verdicts="h1.json", script="table1"):
-    """Write verdicts as the clone does now, and the runs of two replicates, the study's own after its registration."""
+def recorded(clone, script):
+    """Return the provenance that a stage of the clone records now."""
     command = [sys.executable, "-c", VERSION, f"workflow_scripts/{script}.py"]
     own = {**os.environ, "PYTHONPATH": str(clone / "src")}
     code = subprocess.run(command, cwd=clone, env=own, check=True, capture_output=True, text=True).stdout.strip()
-    (clone / "results/study" / verdicts).write_text(json.dumps({"provenance": {"code": code}}))
+    return {"code": code}
+
+
+def make(clone, verdicts="h1.json", script="table1"):
+    """Write verdicts as the clone does now, and the runs of two replicates, the study's own after its registration."""
+    (clone / "results/study" / verdicts).write_text(json.dumps({"provenance": recorded(clone, script)}))
+    trained = pa.table({"step": [1]}).replace_schema_metadata({KEY: json.dumps(recorded(clone, "train"))})
     for n, after in ((1, -60), (2, 60), (3, 90)):
         steps = clone / f"results/study/replicate{n}/runs/vanilla/steps.parquet"
         steps.parent.mkdir(parents=True, exist_ok=True)
-        steps.touch()
+        pq.write_table(trained, steps)
         os.utime(steps, (REGISTERED + after,) * 2)
 
 
@@ -60,6 +69,8 @@ def clone(tmp_path):
         ("src/projected_grpo/words.py", "WORD = 1\n"),
         ("workflow_scripts/table1.py", "from projected_grpo.words import WORD\n"),
         ("workflow_scripts/table3.py", "table = 3\n"),
+        ("workflow_scripts/horizon.py", "steps = 3\n"),
+        ("workflow_scripts/train.py", "steps = 1\n"),
     )
     return tmp_path
 
@@ -100,11 +111,18 @@ def test_results_of_changes_that_were_committed_only_after_they_were_changed_aga
     assert registered_commit(registered / "results/study")
 
 
-def test_so_with_the_verdicts_of_table_3(registered):
-    make(registered, "table3.json", "table3")
+@pytest.mark.parametrize("name", ["table3", "horizon"])
+def test_so_with_the_verdicts_of_other_tables(registered, name):
+    make(registered, f"{name}.json", name)
     assert registered_commit(registered / "results/study")
-    commit(registered, ("workflow_scripts/table3.py", "table = 4\n"))
-    with pytest.raises(RegistrationError, match=r"table3\.json: not made by the code of"):
+    commit(registered, (f"workflow_scripts/{name}.py", "table = 4\n"))
+    with pytest.raises(RegistrationError, match=rf"{name}\.json: not made by the code of"):
+        registered_commit(registered / "results/study")
+
+
+def test_runs_that_other_code_has_trained(registered):
+    commit(registered, ("workflow_scripts/train.py", "steps = 2\n"))
+    with pytest.raises(RegistrationError, match=r"vanilla/steps\.parquet: not trained by the code of \w{12}; run"):
         registered_commit(registered / "results/study")
 
 

@@ -115,8 +115,8 @@ def test_the_sentences_follow_the_numbers(copy):
     long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
     assert (
         f"5. After 96 steps, every loophole known (3 replicates), `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%: **prevents**: none. **adds nothing**: `erase`. With more steps the effect"
-        " shrinks in `erase`, is open in `erase_update`." in text
+        f" {100 * long['solve']:.1f}%. By these steps alone: **prevents**: none. **adds nothing**: `erase`. With more"
+        " steps the effect shrinks in `erase`, is open in `erase_update`." in text
     )
     assert "6. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
     assert re.search(r"^6\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
@@ -176,12 +176,14 @@ def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
         "replicates": [4, 5],
         "outcomes": {"erase": "delays", "erase_update": "open"},
         "primary": {"erase": "holds"},
+        "known": {"erase": "damages", "route": "open"},
     }
     (copy / "unseen.json").write_text(json.dumps(made))
     said = sentences.conclusions(copy, {})
     assert said[1] == (
         "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails for none, and is"
         " open for none; in one word, delays: `erase`."  # erase_update is told the truth
+        " Every loophole known: damages: `erase`; open: `route`."
     )
 
 
@@ -194,13 +196,16 @@ def test_what_the_unseen_replicates_say_is_what_table_3_of_them_alone_says(tmp_p
     spec = {arm: dataclasses.asdict(study.arms[arm]) for arm in arms}
     claims = {"erase": dataclasses.asdict(study.claims["erase"])}
     config = {"arms": spec, "modes": turns, "claims": claims, "ceiling": None}
-    (tmp_path / "table3.json").write_text(json.dumps({"provenance": {"config": config}}))
+    for name in ("h1.json", "table3.json"):
+        (tmp_path / name).write_text(json.dumps({"provenance": {"config": config}}))
     made = unseen(tmp_path, [42, 43])
     own, alone = {n: turns[n] for n in (42, 43)}, read_study(tmp_path, spec, [42, 43], claims, None)
     judged = verdicts_of_table3(alone, own)
     answers = table3(alone, own, judged).set_index("arm")["primary"]
-    assert made == {"replicates": [42, 43], "outcomes": judged["outcomes"], "primary": {"erase": answers["erase"]}}
-    assert list(made["outcomes"]) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
+    known = h1(alone)["outcomes"]
+    primary = {"erase": answers["erase"]}
+    assert made == {"replicates": [42, 43], "outcomes": judged["outcomes"], "primary": primary, "known": known}
+    assert list(made["outcomes"]) == list(known) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
 
 
 def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
@@ -221,13 +226,14 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
 
 def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
     (copy / "relearning.csv").write_text(
-        "start,n_replicates,back,later,later_low,later_high\n,3,31.2,,,\nerase,3,44.9,13.7,-2.0,29.4\nroute,3,30,-1,,\n"
+        "start,n_replicates,back,never_back,later,later_low,later_high\n,3,31.2,0,,,\n"
+        "erase,3,44.9,2,13.7,-2.0,29.4\nroute,3,30,0,-1,,\n"
     )
     (said,) = (line for line in sentences.conclusions(copy, {}) if "Relearning" in line)
     assert said == (
         "**Relearning.** Trained on without an intervention (3 replicates), the model is back at half of what it hacks"
-        " in the end after 31 steps from the base model; from `erase`'s deployed model 45 (+14 [-2, +29]); from"
-        " `route`'s deployed model 30 (-1)."
+        " in the end after 31 steps from the base model; from `erase`'s deployed model after at least 45 (+14 [-2,"
+        " +29], never in 2 of 3 runs); from `route`'s deployed model after 30 (-1)."
     )
     assert "relearning: 3 replicates" in results.run(copy)
 
@@ -258,9 +264,10 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
     monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
     monkeypatch.setattr(results, "unseen_replicates", lambda folder: [2])
-    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, "outcomes": {}, "primary": {}})
+    words = ("outcomes", "primary", "known")
+    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, **{key: {} for key in words}})
     monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
-    monkeypatch.setattr(results, "pack", lambda made, rows: rows.mkdir())
+    monkeypatch.setattr(results, "pack", lambda made, rows, replicates: rows.mkdir())
     path = str(root / "presets/study.yaml") if preset == "absolute" else preset
     results.main("run", made, path, root)
     page = (root / "docs/results.md").read_text()

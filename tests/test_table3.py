@@ -43,12 +43,18 @@ def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
     assert len(lines) == 2
     assert f"(twin {hack} / {solve})" in lines[0] and "| `erase` " in lines[0] and "| P | vanilla | — | — |" in lines[0]
     assert "twin" not in lines[1] and "| O |" in lines[1]
+    own = table.assign(action=table["action"].where(table["arm"] != "erase", "mine:halve"))
+    assert "| route | mine:halve |" in crossed(own, TWINS).splitlines()[0]
     assert "No arm here has a signal" in crossed(table[table["signal"].isna()], TWINS)
 
 
 def test_the_page_names_every_arm_and_says_what_the_columns_mean(study):
     table = table3(study, TURNS, verdicts(study, TURNS))
-    text = render_table3(table, verdicts(study, TURNS), sizes(study), TURNS, TWINS, "A note.")
+    held_out, everything = sizes(in_turn(study, TURNS)), sizes(study)
+    text = render_table3(table, verdicts(study, TURNS), held_out, everything, TURNS, TWINS, "A note.")
+    assert held_out.problems < everything.problems
+    assert f"On the held-out modes: Percent, mean over 3 replicate(s) (41, 42, 43) x {held_out.problems} held" in text
+    assert f"\n\nPercent, mean over 3 replicate(s) (41, 42, 43) x {everything.problems} held-out problems" in text
     for word in (*ARMS, "# Table 3", "A note.", "O the true verdict, a ceiling", "25.0", f"41 {TURNS[41]}"):
         assert word in text
     assert "nan" not in text and arm_grid(table) in text

@@ -17,6 +17,7 @@ from workflow_harness import ELSEWHERE, ROOT, SMOKE, copy_of_the_repository, cop
 from projected_grpo.documents.blocks import machine
 from projected_grpo.documents.rows import RowsError, machines, pack
 from projected_grpo.reporting.titles import FIGURES
+from projected_grpo.workflow.code_version import code_version
 
 ARMS = SMOKE["tables"]["table1"]
 
@@ -97,6 +98,11 @@ def test_tables_and_figures_are_made_again_from_their_rows_alone(smoke_run, tmp_
 
 def test_then_there_is_nothing_to_do(smoke_run):
     assert "Nothing to be done" in "".join(vars(smoke(smoke_run[0], "-n")).get(name) for name in ("stdout", "stderr"))
+
+
+def test_the_code_that_a_stage_records_is_that_of_its_script_where_it_lies(smoke_run):
+    made = json.loads((smoke_run[0] / SMOKE["results"] / "h1.json").read_text())["provenance"]["code"]
+    assert made == code_version(ROOT / "workflow_scripts/table1.py")
 
 
 def test_j1_and_j4_give_the_same_bytes(smoke_run, tmp_path):

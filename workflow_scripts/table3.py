@@ -6,7 +6,7 @@ log_to(snakemake.log[0])
 
 import json
 
-from projected_grpo.analysis.study import read_study, results_of, sizes
+from projected_grpo.analysis.study import in_turn, read_study, results_of, sizes
 from projected_grpo.analysis.table3 import table3, verdicts
 from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
@@ -18,7 +18,8 @@ study = read_study(results, params.arms, list(params.modes), params.claims, para
 judged = verdicts(study, params.modes)
 table = table3(study, params.modes, judged)
 twins = {arm: study.twin(arm) for arm in study.arms if study.twin(arm)}
-text = render_table3(table, judged, sizes(study), params.modes, twins, params.note)
+behind = sizes(in_turn(study, params.modes)), sizes(study)
+text = render_table3(table, judged, *behind, params.modes, twins, params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
 write_text(output.markdown, text)
 judged["provenance"] = provenance(dict(params.items()), params.code)

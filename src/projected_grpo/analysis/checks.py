@@ -142,14 +142,16 @@ def _basis(study: Study) -> list[Check]:
 
 
 def _leak(study: Study) -> list[Check]:
-    """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection.
+    """What of the hack-ward motion comes back through the optimizer: overlap of the update, under a projection of V or
+    a gate on overlaps with it.
 
     An arm that uses fewer rows of V than its baseline measures has another overlap by that alone, and is left out.
     """
     lines = []
     for arm, spec in study.arms.items():
         baseline = study.baseline(arm)
-        if not spec.tested or baseline is None:
+        along_V = spec.intervention in ("erase", "route") or spec.signal_kind == "overlap"
+        if not (spec.tested and along_V) or baseline is None:
             continue
         own, other = study.training[arm], study.training[baseline]
         if not np.isclose(mean(own["overlap_null"]), mean(other["overlap_null"])):

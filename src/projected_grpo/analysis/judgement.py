@@ -1,13 +1,13 @@
-"""How a number is judged (method 7): four rules, one vocabulary, and every threshold that a text quotes.
+"""How a number is judged (method 7): five rules, one vocabulary, and every threshold that a text quotes.
 
-1. A threshold on the estimate, as preregistered (`at_least`). A judgement is firm if the whole 95% decision interval
+1. A threshold on the estimate, fixed beforehand (`at_least`). A judgement is firm if the whole 95% decision interval
    lies on the same side of it. Between the two thresholds it is open.
 2. Above nothing (`above_nothing`): it holds if the decision interval (the Holm-adjusted p, where one is given) excludes
    0 from above, fails if the estimate is not more than one SEM above 0, and is open in between. So nothing is ever
    shown by an estimate whose interval includes 0.
 3. Not above a margin (`below_margin`), for prevention: it holds if the whole decision interval lies at or below the
    margin, fails if all of it lies above, and is open in between. An imprecise difference is never enough.
-4. Better than another arm (`better`; as a threat, `no_better`), asked of slow training in table 2: it holds if the arm
+4. Better than another arm (`better`; as a threat, `no_better`), asked of slow training: it holds if the arm
    hacks less or solves more, by an interval that excludes 0, and the other interval does not lie below 0; it fails if
    neither is more than one SEM above 0, so where the other hacks no more and solves no less by the estimates; it is
    open in between. So an arm that is like slow training fails, and one that pays for less hacking is open.

@@ -1,6 +1,7 @@
 """What would show that we fool ourselves (method 9), line by line.
 
-Every line asks whether something that would undo or limit the result is the case, judged by rule 2 of judgement.py.
+Every line asks whether something that would undo or limit the result is the case, judged by rules 2 and 4 of
+judgement.py, or by what dominates the arm.
 No correction for the number of lines: this list looks for trouble. `threats` has what table 1 decides; held-out modes
 are decided by `held_out_threats`, three times the steps by horizon.py.
 """
@@ -32,7 +33,7 @@ from projected_grpo.analysis.table1 import early_stop, final_difference
 class Threat:
     """One line of method 9.
 
-    threat   which line, a key of reporting.checks.THREATS
+    threat   which line, a key of reporting.threats.THREATS
     against  the arm that decides it (of `chance` the direction), or None
     answer   present | absent | open | not measured
     numbers  what decides it, by name

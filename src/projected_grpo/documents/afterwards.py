@@ -33,7 +33,8 @@ def more_steps(folder: Path) -> str:
     words = in_words(table, outcomes_in(folder / "horizon.json"))
     return (
         f"After {table['last_step'].max()} steps, every loophole known ({table['n_replicates'].iloc[0]} replicates),"
-        f" `{baselines(table)[0]}` {rates(table, baselines(table)[0])}: {words}{_shrinking(folder)}"
+        f" `{baselines(table)[0]}` {rates(table, baselines(table)[0])}. By these steps alone: {words}"
+        f"{_shrinking(folder)}"
     )
 
 
@@ -60,15 +61,21 @@ def relearning(folder: Path) -> str:
     table = pd.read_csv(folder / "relearning.csv")
     first = table["start"].isna()
     then = "; ".join(
-        f"from `{row['start']}`'s deployed model {row['back']:.0f} ({_steps_later(row)})"
+        f"from `{row['start']}`'s deployed model after {_back(row)} ({_steps_later(row)})"
         for _, row in table[~first].iterrows()
     )
     return (
         f"Trained on without an intervention ({table['n_replicates'].iloc[0]} replicates), the model is back at half of"
-        f" what it hacks in the end after {table.loc[first, 'back'].iloc[0]:.0f} steps from the base model; {then}."
+        f" what it hacks in the end after {_back(table[first].iloc[0])} steps from the base model; {then}."
     )
+
+
+def _back(row: pd.Series) -> str:
+    """Return after how many steps hacking is back: at least the run's, where it never is."""
+    return f"{'at least ' if row['never_back'] else ''}{row['back']:.0f}"
 
 
 def _steps_later(row: pd.Series) -> str:
     ends = f" [{row['later_low']:+.0f}, {row['later_high']:+.0f}]" if pd.notna(row["later_low"]) else ""
-    return f"{row['later']:+.0f}{ends}"
+    never = f", never in {row['never_back']} of {row['n_replicates']} runs" if row["never_back"] else ""
+    return f"{row['later']:+.0f}{ends}{never}"

@@ -106,7 +106,7 @@ def in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") ->
 
 
 def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
-    """Return what prevents, with rates; if nothing does, the few open arms that hack least, and the simple controls."""
+    """Return what prevents, with rates; if nothing does, the few open arms that hack least, and simple controls."""
     still = [arm for arm, word in words.items() if word == OPEN]
     if PREVENTS in words.values() or not still:
         return with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
@@ -114,7 +114,8 @@ def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> st
     of = f"Of the {len(still)} open ones these hack least, picked and so flattered" if len(still) > FEW else "Open"
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     least = list(table.loc[simple, f"hack{suffix}"].nsmallest(SIMPLE).index)
-    beside = f". Without a signal hack least: {with_rates(table, least, suffix)}" if least else ""
+    which = "Of training that is only slower or colder, or that knows nothing of hacks, these hack least"
+    beside = f". {which}: {with_rates(table, least, suffix)}" if least else ""
     return f"{NONE}. {of}: {with_twins(table, nearest, suffix)}{beside}"
 
 

@@ -24,7 +24,7 @@ from projected_grpo.reporting.format import (
     stopped_early,
     unmatched,
 )
-from projected_grpo.reporting.verdicts import outcomes_mean
+from projected_grpo.reporting.verdicts import outcomes_mean, unpreventable
 
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
 
@@ -38,8 +38,9 @@ def marks() -> str:
         " no more hacking, on the problems that are evaluated along the run; a baseline's own (b) is what it lost by"
         " not being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
         f" (e) is the hack rate of the arm's twin minus the arm's. Brackets are {level} decision intervals (the wider"
-        " of a t interval over replicates and a bootstrap over replicates and problems), of one comparison each: the"
-        " words correct for their number, so that an interval of (e) above 0 is not yet an effect."
+        " of a t interval over replicates and a bootstrap over replicates and problems), of one comparison each:"
+        " **prevents** and the primary comparison correct for their number, so that an interval of (e) above 0 is not"
+        " yet an effect."
         f" {below_base_means()}"
     )
 
@@ -58,7 +59,7 @@ def findings(folder: Path) -> str:
             " not, as its arm did, and as heavily. What both share, such as no longer imitating the teacher, is not"
             f" credited to the arm. An interval is the {100 * LEVEL:g}% decision interval over replicates and problems."
             " What an intervention did is said in one word, the first that fits, by the rules of the"
-            " [preregistration](docs/preregistration.md):",
+            f" [preregistration](docs/preregistration.md). {unpreventable()} The words:",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",

@@ -1,6 +1,7 @@
 """Whether a study was run after its preregistration: asked of git, in the clone that its results lie in.
 
-1. What made them: the clone has no changes that no commit has, and the code of its commit is what the verdicts record.
+1. What made them: the clone has no changes that no commit has, and the code of its commit is what the verdicts and the
+   trained runs record.
 2. When: what only the study trains was trained after the last commit of the preregistration.
 """
 
@@ -10,13 +11,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from projected_grpo.artifacts.io import read_provenance
 from projected_grpo.configs import merged
 from projected_grpo.errors import UserError
 
 PAGE = "docs/preregistration.md"
 STUDY = "presets/study.yaml"  # which was preregistered
 MAKE = ("src", "rules", "workflow_scripts", "config.yaml", "presets", "Snakefile")  # what results are made by
-VERDICTS = {"h1.json": "workflow_scripts/table1.py", "table3.json": "workflow_scripts/table3.py"}  # which need not be
+TABLES = {"h1": "table1", "table3": "table3", "horizon": "horizon"}  # verdicts that may be there: their script
 VERSION = "import sys; from projected_grpo.workflow import code_version as v; print(v.code_version(sys.argv[1]))"
 
 
@@ -52,13 +54,17 @@ def page_at(results: Path, commit: str) -> str:
 
 
 def _check_code(results: Path, clone: Path, commit: str) -> None:
-    for name, script in VERDICTS.items():
-        path = results / name
+    for name, script in TABLES.items():
+        path = results / f"{name}.json"
         if not path.exists():
             continue
         recorded = json.loads(path.read_text(encoding="utf-8")).get("provenance", {}).get("code")
         if recorded != _code_version(clone, script):
             raise RegistrationError(f"{path}: not made by the code of {commit[:12]}; run snakemake there again")
+    trained = _code_version(clone, "train")
+    for path in results.glob("replicate*/runs/*/steps.parquet"):
+        if read_provenance(path)["code"] != trained:
+            raise RegistrationError(f"{path}: not trained by the code of {commit[:12]}; run snakemake there again")
 
 
 def _check_time(results: Path, registered: int) -> None:
@@ -73,7 +79,9 @@ def _check_time(results: Path, registered: int) -> None:
 
 def _code_version(clone: Path, script: str) -> str:
     """Return the version of a script as the clone's own package counts it."""
-    return _said(clone, sys.executable, "-B", "-c", VERSION, script, PYTHONPATH=str(clone / "src"))
+    return _said(
+        clone, sys.executable, "-B", "-c", VERSION, f"workflow_scripts/{script}.py", PYTHONPATH=str(clone / "src")
+    )
 
 
 def _git(folder: Path, *arguments: str) -> str:

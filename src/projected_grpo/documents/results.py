@@ -10,6 +10,8 @@ import json
 import os
 import shutil
 import sys
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -146,15 +148,27 @@ def cost(results: Path) -> dict:
 def run_of(results: Path, preset: str | None, root: Path) -> str:
     """Return what made a results directory, in words: a preset, or else the default experiment. A RunError says that
     its table 1 has another number of replicates than that."""
-    files = [root / "config.yaml", *([root / preset] if preset else [])]
-    said, table = len(merged(files)["replicates"]), results / "table1.csv"
+    said, table = len(_settings(root, preset)["replicates"]), results / "table1.csv"
     found = pd.read_csv(table)["n_replicates"].iloc[0]
     if found != said:
-        raise RunError(f"{table} has {found} replicates, {files[-1].name} {said}: say which preset made it")
+        name = Path(preset or "config.yaml").name
+        raise RunError(f"{table} has {found} replicates, {name} {said}: say which preset made it")
     if preset:
         return f"`{preset}`"
     tables = [f"table {n}" for n in (1, 2, 3, 4) if (results / f"table{n}.csv").exists()]
     return f"the default experiment's {' and '.join(tables)}"
+
+
+def _settings(root: Path, preset: str | None) -> dict:
+    return merged([root / "config.yaml", *([root / preset] if preset else [])])
+
+
+def _pack_anew(results: Path, rows: Path, replicates: Sequence[int]) -> None:
+    """Replace the archives by those of a run's replicates; where one cannot be packed, the old ones stay."""
+    with tempfile.TemporaryDirectory(dir=rows.parent) as made:
+        pack(results, Path(made) / rows.name, replicates)
+        shutil.rmtree(rows, ignore_errors=True)
+        (Path(made) / rows.name).rename(rows)
 
 
 class RunError(UserError, ValueError):
@@ -193,11 +207,10 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     source = {"run": run_of(results, preset, root)} if name == "run" else {}
     commit = registered_commit(results) if preset == STUDY else None
     page = page_at(results, commit) if commit else None
+    if name == "run":  # before anything is replaced: it refuses an unfinished replicate
+        _pack_anew(results, root / "docs" / "rows", _settings(root, preset)["replicates"])
     copy_results(results, folder, (*needed, *more))
     source |= {"machine": " and ".join(machines(results)), **cost(results)}
-    if name == "run":
-        shutil.rmtree(root / "docs" / "rows", ignore_errors=True)
-        pack(results, root / "docs" / "rows")
     if commit:
         source["commit"] = commit
         (folder / Path(PAGE).name).write_text(page, encoding="utf-8")

@@ -6,6 +6,7 @@ What a table does not hold is not said.
 import json
 import re
 from collections.abc import Mapping
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -52,7 +53,7 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
     """Return what came out: without intervention, of the interventions where every loophole is known and where one is
     not, with more steps, of simpler controls, without a teacher pool, and how much the tables can show."""
     found = [_without_intervention(table), f"{KNOWN}: {_known(folder)}"]
-    widths = [f"reaches about {_width(table)} to either side"]
+    widths = {"": smallest_effect(table, "twin_diff")}
     if (folder / "table3.csv").exists():
         unknown, judged = _judged_signals(folder)
         words = later(folder, unknown, judged, HELD_OUT)
@@ -61,11 +62,11 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
             f"{_of_unknown(unknown)}: {said}",
             f"The primary comparison: {_primary(unknown, judged, 'that loophole')}",
         ]
-        widths.append(f"on an unknown loophole {_width(unknown, HELD_OUT)}")
+        widths["on an unknown loophole "] = smallest_effect(unknown, f"twin_diff{HELD_OUT}")
     if (folder / "horizon.csv").exists():
         found.append(more_steps(folder))
-    found.append(" ".join([_simpler(table), *_alone(table, outcomes)]))
-    return [*found, *_direction(table), _shows(table, ", ".join(widths))]
+    found.append(" ".join(filter(None, [_simpler(table), *_alone(table, outcomes)])))
+    return [*filter(None, [*found, *_direction(table), _shows(table, widths)])]
 
 
 def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
@@ -87,13 +88,13 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
     rest = [f"{start}{named(words, word)}" for word, start in REST.items() if word in words.values()]
     rest += [f"for want of a twin nothing is said of {listed(arms)}" for arms in [without_twin(table)] if arms]
-    width = _shows(table, f"reaches about {_width(table, suffix)} to either side")
+    width = _shows(table, {"": smallest_effect(table, f"twin_diff{suffix}")})
     return [
         *first,
         f"**What prevents.** {where}: {preventing(table, words, suffix)}.{_scale(folder)}",
         f"**What only slows.** {with_twins(table, told[DELAYS], suffix)}.{by_more_steps(judged, words)}",
         f"**What only damages.** {with_twins(table, told[DAMAGES], suffix)}.",
-        f"**What remains open.** {'; '.join(rest) or NONE}. {width}",
+        f"**What remains open.** {'; '.join(rest) or NONE}. {width}".rstrip(),
         *then,
         *([f"**More steps.** {more_steps(folder)}"] if (folder / "horizon.csv").exists() else []),
         *([f"**Relearning.** {relearning(folder)}"] if (folder / "relearning.csv").exists() else []),
@@ -129,10 +130,12 @@ def _of_unknown(table: pd.DataFrame) -> str:
 def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
     """Say of which of the `judged` arms the primary comparison holds, and of which it fails."""
     answers = table.loc[list(judged), "primary"].dropna().to_dict()
+    others = _compared(table) - len(answers)
+    aside = f", of which {others} are told the true verdict and not named" if others else ""
+    answered = f"It {_answered(answers)}." if answers else "It cannot be made: no arm has an interval and a twin."
     return (
-        f"does the twin hack more than its arm on {where} (Holm corrected over {_compared(table)} arms), where the arm"
-        f" solves at most {points(MATCHED)} points less than its baseline? It"
-        f" {_answered(answers)}."
+        f"does the twin hack more than its arm on {where} (Holm corrected over {_compared(table)} arms{aside}), where"
+        f" the arm solves at most {points(MATCHED)} points less than its baseline? {answered}"
     )
 
 
@@ -162,9 +165,15 @@ def _unseen(folder: Path, judged: Mapping[str, str]) -> list[str]:
         return []
     made = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))
     answers, words = ({arm: made[name].get(arm) for arm in judged} for name in ("primary", "outcomes"))
-    said = [f"{word}: {named(words, word)}" for word in (*WORDS, UNMEASURED) if word in words.values()]
     alone = f"On replicates {', '.join(map(str, made['replicates']))} alone"
-    return [f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {'; '.join(said)}."]
+    return [
+        f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {_by_word(words)}. Every"
+        f" loophole known: {_by_word(made['known'])}."
+    ]
+
+
+def _by_word(words: Mapping[str, str]) -> str:
+    return "; ".join(f"{word}: {named(words, word)}" for word in (*WORDS, UNMEASURED) if word in words.values())
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
@@ -216,8 +225,9 @@ def _surprises(words: Mapping[str, str], unknown: Mapping[str, str], expected: M
 
 
 def _simpler(table: pd.DataFrame) -> str:
+    """Say what training does that only learns more slowly or samples colder; nothing where none was run."""
     simple = with_rates(table, of_group(table, SLOW, baselines(table)[0]))
-    return f"Training that only learns more slowly or samples colder: {simple}."
+    return f"Training that only learns more slowly or samples colder: {simple}." if simple else ""
 
 
 def _alone(table: pd.DataFrame, interventions: Mapping[str, str]) -> list[str]:
@@ -238,12 +248,12 @@ def _direction(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _width(table: pd.DataFrame, suffix: str = "") -> str:
-    return points_of(smallest_effect(table, f"twin_diff{suffix}"))
-
-
-def _shows(table: pd.DataFrame, widths: str) -> str:
+def _shows(table: pd.DataFrame, widths: Mapping[str, float]) -> str:
+    """Say how far the interval of a twin's difference reaches, {where: how far}; nothing where there is none."""
+    said = [f"{where}{points_of(width)}" for where, width in widths.items() if not isnan(width)]
+    if not said:
+        return ""
     return (
-        f"With {table['n_replicates'].iloc[0]} replicates the interval of what a twin hacks more than its arm {widths},"
-        " median over the arms: open means undecided, not absent."
+        f"With {table['n_replicates'].iloc[0]} replicates the interval of what a twin hacks more than its arm reaches"
+        f" about {', '.join(said)} to either side, median over the arms: open means undecided, not absent."
     )

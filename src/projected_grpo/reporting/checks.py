@@ -12,7 +12,8 @@ from projected_grpo.reporting.threats import BEST_CONTROL, THREATS_MEAN, Words, 
 CHECKS_MEAN = (
     "**holds**: the interval over replicates lies above 0, so it is better than chance, which need not be good enough. "
     f"**fails**: the mean is not more than one SEM above 0. {OPEN_MEANS} With one replicate every effect is open. A "
-    f"line that names a threshold of its own is judged by that. {NOTHING}: descriptive, or known by construction. "
+    "line that names a threshold of its own is judged by that; what is to be no less than before fails where the whole "
+    f"interval lies below 0, and holds where none of it does. {NOTHING}: descriptive, or known by construction. "
     f"Nothing here is corrected for the number of lines. {BEST_CONTROL}"
 )
 

@@ -107,10 +107,10 @@ def marks() -> str:
   below the baseline's, so less hacking is not compared at matched solve.
 - (b) is early stopping: solve at the last step minus the best solve that the baseline reached at any checkpoint with no
   more hacking than the arm. Above 0, the arm learned something that stopping the baseline early does not buy.
-  Lower hack with (b) at or below 0 is damage, not prevention. The stop is chosen on one half of the samples and
-  measured on the other, and the other way round, so that luck is not counted as a good stop. ‡ in at least one
-  replicate the baseline never hacked that little, not even as the base model (step 0), which stands in. A baseline's
-  own (b) is what it lost by not being stopped.
+  At or below 0, it gives no more than such a stop. The stop is chosen on one half of the samples and measured on the
+  other, and the other way round, so that luck is not counted as a good stop. ‡ in at least one replicate the baseline
+  never hacked that little, not even as the base model (step 0), which stands in. A baseline's own (b) is what it lost
+  by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
 - [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
   replicates and problems. A replicate has a base model (unless it is downloaded: then all share it), teacher pool,

@@ -20,7 +20,7 @@ from projected_grpo.reporting.format import (
     sample_sizes,
 )
 from projected_grpo.reporting.table1 import headline, marks
-from projected_grpo.reporting.verdicts import H2_FULL, outcome_lines, outcomes_mean, verdict_lines
+from projected_grpo.reporting.verdicts import H2_FULL, outcome_lines, outcomes_mean, unpreventable, verdict_lines
 
 ACTIONS = ("penalise", "discount", "drop", "route")
 KNOWS = (
@@ -32,22 +32,29 @@ KNOWS = (
 
 
 def render_table3(
-    table: pd.DataFrame, verdicts: Mapping, sizes: Sizes, modes: Mapping[int, str], twins: Mapping[str, str], note: str
+    table: pd.DataFrame,
+    verdicts: Mapping,
+    held_out: Sizes,
+    everything: Sizes,
+    modes: Mapping[int, str],
+    twins: Mapping[str, str],
+    note: str,
 ) -> str:
-    """Return table3.md from `table3(study, modes)`, its `verdicts`, `sizes(study)` and {arm: its twin}; `note` says
-    whose numbers they are."""
+    """Return table3.md from `table3(study, modes)`, its `verdicts`, the sizes on the held-out modes and on all, and
+    {arm: its twin}; `note` says whose numbers they are."""
     turns = ", ".join(f"{n} {mode}" for n, mode in modes.items())
     return page(
         "# Table 3: signal x action",
         note,
         f"Pairs, signals and teacher pool of a replicate know all modes but one (replicate and its held-out mode: "
         f"{turns}); training has all.",
-        sample_sizes(sizes, smallest_effect(table, f"hack_diff{HELD_OUT}")),
+        f"On the held-out modes: {sample_sizes(held_out, smallest_effect(table, f'hack_diff{HELD_OUT}'))}",
         "## The primary comparison",
         primary_grid(table),
         "## What prevents hacks that nothing told of",
         "In one word each, on the held-out modes; the first that fits is said. "
         + " ".join(f"**{word}**: {meaning}." for word, meaning in outcomes_mean().items()),
+        unpreventable(),
         outcome_lines(verdicts["outcomes"]),
         "## Hack % / solve % on the held-out modes, and the twin's",
         KNOWS,
@@ -62,6 +69,7 @@ def render_table3(
             "`beats`"
         ),
         "## As in table 1, on all modes",
+        sample_sizes(everything, smallest_effect(table)),
         headline(table),
         marks(),
         "## What decided, on the held-out modes",
@@ -96,12 +104,13 @@ def crossed(table: pd.DataFrame, twins: Mapping[str, str]) -> str:
     """Return signals by actions, one line each for runs with and without a teacher pool."""
     rows = table.set_index("arm")
     own = rows[rows["signal"].notna() & ~rows.index.isin(twins.values())]
+    actions = [*ACTIONS, *(action for action in own["action"].unique() if action not in ACTIONS)]
     made = []
     for baseline, part in own.groupby("baseline", sort=False):
         for signal, arms in part.groupby("signal", sort=False):
-            cells = [_cell(rows, arms.index[arms["action"] == action], twins) for action in ACTIONS]
+            cells = [_cell(rows, arms.index[arms["action"] == action], twins) for action in actions]
             made.append([signal, arms["knows"].iloc[0], baseline, *cells])
-    return grid(["signal", "knows", "baseline", *ACTIONS], made) if made else "No arm here has a signal."
+    return grid(["signal", "knows", "baseline", *actions], made) if made else "No arm here has a signal."
 
 
 def _cell(rows: pd.DataFrame, arms: Sequence[str], twins: Mapping[str, str]) -> str:

@@ -23,7 +23,10 @@ THREATS_MEAN = (
     "A line names something that would undo or limit the result, and the effect that speaks against it. "
     f"**{ABSENT}**: the effect's interval lies above 0. **{PRESENT}**: the effect is not more than one SEM above 0; "
     "where a line compares two effects, the first is there and the second is not; where hacking falls with unmatched "
-    f"solve, it falls by damage. **{UNMEASURED}**: an arm is missing, or solve is not matched. {OPEN_MEANS} With one "
+    f"solve, it falls by damage. Where a line asks whether an arm is better than other training, {ABSENT} takes less "
+    "hacking or more solving by the interval, and the other of the two not below 0 by its own; where it asks what "
+    f"dominates the arm, both intervals decide. **{UNMEASURED}**: an arm is missing, or solve is not matched. "
+    f"{OPEN_MEANS} With one "
     "replicate every effect is open. Nothing here is corrected for the number of lines: this list looks for trouble, "
     f"one absence in {round(2 / (1 - LEVEL))} comes by chance alone."
 )

@@ -22,9 +22,12 @@ def package_versions() -> dict[str, str]:
 
 
 def code_version(script: str | Path) -> str:
-    """Return 16 hex digits; a module that is imported but does not exist in the package is ignored."""
-    digest = hashlib.sha256()
-    for path in sorted(closure(Path(script).resolve())):
+    """Return 16 hex digits; a module that is imported but does not exist in the package is ignored.
+
+    The script comes first, then the package: Snakemake hands over a copy of the script, which may lie anywhere.
+    """
+    digest, script = hashlib.sha256(), Path(script).resolve()
+    for path in [script, *sorted(closure(script) - {script})]:
         label = path.relative_to(PACKAGE) if path.is_relative_to(PACKAGE) else path.name
         digest.update(f"{label}\n{meaning(path)}\n".encode())
     return digest.hexdigest()[:16]
