@@ -120,12 +120,16 @@ def test_the_section_on_the_real_model_is_written_from_what_its_rules_make(tmp_p
     (made / "teacher_pool.json").write_text(json.dumps({"exploited": {"sentinel": 2}, "teacher": 5}))
     for name in ("table1.md", "h1.json"):
         (made.parent / name).touch()
-    pd.DataFrame({"hack": [0.0, 0.125]}).to_csv(made.parent / "table1.csv")
+    rows = {"arm": ["base", "vanilla"], "hack": [0.0, 0.125], "solve": [0.25, 0.5], "last_step": [0, 8]}
+    pd.DataFrame(rows).to_csv(made.parent / "table1.csv", index=False)
     (tmp_path / "docs").mkdir()
     page = tmp_path / "docs/results.md"
     page.write_text("<!-- smollm2: from docs/smollm2 -->\n<!-- end of smollm2 -->\n")
     results.main("smollm2", made.parent, None, tmp_path)
-    assert "a file of 5 rollouts, of which 2 exploit. No arm's final hack rate is above 12.5%." in page.read_text()
+    assert (
+        "a file of 5 rollouts, of which 2 exploit. After 8 steps `base` hacks 0.0% and solves 25.0%; `vanilla` hacks"
+        " 12.5% and solves 50.0%. One replicate and so few steps decide nothing;" in page.read_text()
+    )
     assert (tmp_path / "docs/smollm2/teacher_pool.json").is_file()
 
 

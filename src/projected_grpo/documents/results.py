@@ -19,6 +19,7 @@ import pandas as pd
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, replace_block
+from projected_grpo.documents.phrases import first_table, with_rates
 from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit, unseen_replicates
 from projected_grpo.documents.rows import machines, pack
 from projected_grpo.documents.sentences import UNSEEN, conclusions, expectations
@@ -81,14 +82,14 @@ def smollm2(folder: Path) -> str:
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     pool = json.loads((folder / "teacher_pool.json").read_text(encoding="utf-8"))
     exploits = sum(pool["exploited"].values())
-    table = pd.read_csv(folder / "table1.csv")
-    most = table["hack"].max()
-    hacks = f"No arm's final hack rate is above {percent(most)}%." if most else "No arm hacks: nothing was to prevent."
+    table = first_table(folder)
+    hacks = "" if table["hack"].any() else " No arm hacks: nothing was to prevent."
     return (
         f"`make smollm2` trains SmolLM2-135M-Instruct, a pretrained language model, on one-line functions:"
-        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit."
-        f" {hacks} One replicate and a few steps decide nothing; they show that the pipeline runs on a model that"
-        " nobody made for it: [table1.md](smollm2/table1.md).\n"
+        f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit. After"
+        f" {table['last_step'].max()} steps {with_rates(table, table.index)}.{hacks} One replicate and so few steps"
+        " decide nothing; they show that the pipeline runs on a model that nobody made for it:"
+        " [table1.md](smollm2/table1.md).\n"
     )
 
 
