@@ -114,11 +114,11 @@ def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> st
     of = f"Of the {len(still)} open ones these hack least, picked and so flattered" if len(still) > FEW else "Open"
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     least = list(table.loc[simple, f"hack{suffix}"].nsmallest(SIMPLE).index)
-    which = "Of training that is only slower or colder, or that knows nothing of hacks, these hack least"
+    which = "Of slower, colder and merely regularized training, these hack least"
     beside = f". {which}: {with_rates(table, least, suffix)}" if least else ""
     return f"{NONE}. {of}: {with_twins(table, nearest, suffix)}{beside}"
 
 
 def _uninformed(table: pd.DataFrame, arm: str) -> bool:
-    """Whether an arm has no twin because it knows nothing, as a KL penalty."""
+    """Whether an arm has no twin because it knows nothing: a mere regularization, as a KL penalty."""
     return arm in without_twin(table) and "knows" in table and table.at[arm, "knows"] == "0"

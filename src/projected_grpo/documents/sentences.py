@@ -130,12 +130,13 @@ def _of_unknown(table: pd.DataFrame) -> str:
 def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
     """Say of which of the `judged` arms the primary comparison holds, and of which it fails."""
     answers = table.loc[list(judged), "primary"].dropna().to_dict()
-    others = _compared(table) - len(answers)
+    compared = table[f"twin_diff{HELD_OUT}_p_holm"].dropna()
+    others = sum(told_all(table, arm) for arm in compared.index)
     aside = f", of which {others} are told the true verdict and not named" if others else ""
     answered = f"It {_answered(answers)}." if answers else "It cannot be made: no arm has an interval and a twin."
     return (
-        f"does the twin hack more than its arm on {where} (Holm corrected over {_compared(table)} arms{aside}), where"
-        f" the arm solves at most {points(MATCHED)} points less than its baseline? {answered}"
+        f"does the twin hack more than its arm on {where} (Holm corrected over {len(compared)} arms{aside}), where the"
+        f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}"
     )
 
 
@@ -144,13 +145,10 @@ def _answered(answers: Mapping[str, str]) -> str:
     return f"{', '.join(said[:-1])}, and is {said[-1]}"
 
 
-def _compared(table: pd.DataFrame) -> int:
-    return int(table[f"twin_diff{HELD_OUT}_p_holm"].notna().sum())
-
-
 def _least(table: pd.DataFrame) -> str:
     """Say which differences are too small for the primary comparison to hold."""
-    n, arms, sems = table["n_replicates"].iloc[0], _compared(table), table[f"twin_diff{HELD_OUT}_sem"]
+    n, sems = table["n_replicates"].iloc[0], table[f"twin_diff{HELD_OUT}_sem"]
+    arms = table[f"twin_diff{HELD_OUT}_p_holm"].notna().sum()
     if n < 2 or not arms:
         return ""
     return (

@@ -13,7 +13,7 @@ from projected_grpo.analysis.outcomes import PREVENTS
 from projected_grpo.analysis.study import Study
 from projected_grpo.reporting.canvas import style, titled
 from projected_grpo.reporting.colours import BLUE, GREY, INK, LINES, ORANGE, RATES
-from projected_grpo.reporting.table3 import ACTIONS
+from projected_grpo.reporting.table3 import ACTIONS, actions_of
 
 MARKERS = dict(zip(ACTIONS, ("v", "D", "o", "s"), strict=True))
 OWN_MARKER = "P"  # of an action of one's own
@@ -47,7 +47,7 @@ def signal_grid(table: pd.DataFrame, twins: Mapping[str, str], note: str) -> Fig
 
 def _grid_panel(axes: Axes, part: pd.DataFrame, rows: pd.DataFrame, twins: Mapping[str, str]) -> None:
     signals = list(part["signal"].unique())
-    actions = [*ACTIONS, *(action for action in part["action"].unique() if action not in ACTIONS)]
+    actions = actions_of(part)
     axes.set(xlim=(-0.5, len(actions) - 0.5), ylim=(len(signals) - 0.5, -0.5))
     for arm, cell in part.iterrows():
         x, y = actions.index(cell["action"]), signals.index(cell["signal"])

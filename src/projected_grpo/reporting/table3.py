@@ -104,13 +104,18 @@ def crossed(table: pd.DataFrame, twins: Mapping[str, str]) -> str:
     """Return signals by actions, one line each for runs with and without a teacher pool."""
     rows = table.set_index("arm")
     own = rows[rows["signal"].notna() & ~rows.index.isin(twins.values())]
-    actions = [*ACTIONS, *(action for action in own["action"].unique() if action not in ACTIONS)]
+    actions = actions_of(own)
     made = []
     for baseline, part in own.groupby("baseline", sort=False):
         for signal, arms in part.groupby("signal", sort=False):
             cells = [_cell(rows, arms.index[arms["action"] == action], twins) for action in actions]
             made.append([signal, arms["knows"].iloc[0], baseline, *cells])
     return grid(["signal", "knows", "baseline", *actions], made) if made else "No arm here has a signal."
+
+
+def actions_of(arms: pd.DataFrame) -> list[str]:
+    """Return the actions of a grid: the package's own, then what arms have besides."""
+    return [*ACTIONS, *(action for action in arms["action"].unique() if action not in ACTIONS)]
 
 
 def _cell(rows: pd.DataFrame, arms: Sequence[str], twins: Mapping[str, str]) -> str:
