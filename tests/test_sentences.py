@@ -100,10 +100,13 @@ def test_the_sentences_follow_the_numbers(copy):
     unknown = (
         "3. On a loophole that pairs, signals and teacher pool do not know, another one in turn in 3 replicates (`van"
     )
-    assert (
-        unknown in text and "): **prevents**: none. **damages**: `erase`. For scale, `erase_update`, which is" in text
-    )
+    assert unknown in text and "): **prevents**: none. **damages**: `erase`. That the effect is large, specific" in text
     table3 = pd.read_csv(copy / "table3.csv").set_index("arm")
+    told = [f"{100 * table3.at['erase_update', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve")]
+    scale = (
+        "For scale, what is told the true verdict, by the same rules: prevents: `erase_update`; `erase_update` hacks"
+    )
+    assert f"{scale} {told[0]} and solves {told[1]}.\n" in text
     said = {"holds": "holds for {}, fails for none, and is open for none", "fails": "holds for none, fails for {}, and"}
     compared = table3["twin_diff_held_out_p_holm"].notna().sum()
     asked = "4. The primary comparison: does the twin hack more than its arm on that loophole (Holm corrected"
@@ -150,7 +153,8 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     assert "`erase` hacks 1.0% and solves 50.0% (its twin hacks +69 [+50, +88] points more)." in said[1]
     assert said[2:4] == ["**What only slows.** none.", "**What only damages.** none."]
     assert said[4].startswith("**What remains open.** ") and " With 3 replicates the interval of what" in said[4]
-    assert "**delays**: `route`; **open**: `erase`. In the table itself `route` is open: more steps show" in said[5]
+    assert "**prevents**: none. **delays**: `route`; **open**: `erase`. " in said[5]
+    assert " In the table itself `route` is open: more steps show the delay. That the effect is large" in said[5]
     assert said[6].endswith(
         " With more steps the effect shrinks in `route`, does not shrink in `erase`; of controls it shrinks in"
         " `vanilla_slow`."
@@ -169,6 +173,49 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     assert said[4].endswith("The preregistration is of a larger study: this run is not held against it.")
     said = sentences.conclusions(copy, {"erase": "delays", "route": "prevents"})
     assert "Of 2 expectations 1 came true (`erase`), 1 are undecided (`route`), otherwise came out: none." in said[4]
+
+
+def test_of_open_arms_it_is_said_what_they_lack(copy):
+    margins = {"erase": ("holds", "holds"), "erase_update": ("holds", "fails"), "route": ("open", "holds")}
+    verdicts = dict(zip(margins, ("supported", "falsified", "supported"), strict=True))
+    claims = {
+        arm: {
+            "H1s": {"verdict": verdicts[arm]},
+            "H2": {
+                "clauses": [
+                    {"clause": name, "answer": said} for name, said in zip(("base", "ceiling"), of, strict=True)
+                ]
+            },
+        }
+        for arm, of in margins.items()
+    }
+    judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
+    _, known, *_ = sentences.sentences(copy, pd.read_csv(copy / "table1.csv").set_index("arm", drop=False), {})
+    assert "**open**: `erase`, `erase_update` and `route`. Open, but within both margins of **prevents** by" in known
+    assert "lacking the corrected difference to the twin alone: `erase` hacks" in known
+    assert (
+        " Open, with a margin undecided: `route`. Open, with a margin missed by the interval: `erase_update`." in known
+    )
+    assert known.endswith("(H1s) is supported for `erase` and `route`, falsified for `erase_update`.")
+    claims["erase"]["H2"]["clauses"][0]["answer"] = "open"
+    judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
+    _, known, *_ = sentences.sentences(copy, pd.read_csv(copy / "table1.csv").set_index("arm", drop=False), {})
+    assert "but within both" not in known and re.search(
+        r"undecided: `(erase|route)` hacks .*; `(route|erase)` h", known
+    )
+
+
+def test_arms_that_only_the_correction_leaves_open_are_counted(copy):
+    rows = pd.read_csv(copy / "table3.csv").set_index("arm")
+    judged(copy, "table3.json", {"erase": "open"})
+    for low, more in (
+        (0.01, "`erase`; the interval of 1 of these lies above 0 before the correction."),
+        (-0.01, "`erase`."),
+    ):
+        rows.loc["erase", ["primary", "twin_diff_held_out_low"]] = "open", low
+        rows.reset_index().to_csv(copy / "table3.csv", index=False)
+        said = sentences.conclusions(copy, {})
+        assert f"is open for {more} With" in said[0]
 
 
 def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DELAYS
-from projected_grpo.documents.phrases import baselines, in_words, listed, named, outcomes_in, rates
+from projected_grpo.documents.phrases import baselines, in_words, judged_table, listed, named, outcomes_in, rates
 
 SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
@@ -29,8 +29,8 @@ def by_more_steps(judged: Mapping[str, str], words: Mapping[str, str]) -> str:
 
 def more_steps(folder: Path) -> str:
     """Say what hacks how much after more steps, and whose effect shrank by then."""
-    table = pd.read_csv(folder / "horizon.csv").set_index("arm", drop=False)
-    words = in_words(table, outcomes_in(folder / "horizon.json"))
+    table, outcomes = judged_table(folder, "horizon", "horizon")
+    words = in_words(table, outcomes)
     return (
         f"After {table['last_step'].max()} steps, every loophole known ({table['n_replicates'].iloc[0]} replicates),"
         f" `{baselines(table)[0]}` {rates(table, baselines(table)[0])}. By these steps alone: {words}"

@@ -6,24 +6,47 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import OPEN, UNMEASURED
-from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED
+from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS, WORDS
 from projected_grpo.analysis.study import ALONE, INTERVENTIONS, SLOW
+from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.reporting.format import interval, percent
 
 NONE = "none"
 MANY = 8  # names in a row
 FEW, SIMPLE = 3, 2  # where none prevents: arms that are shown with their rates, and controls beside them
+MARGINS = ("base", "ceiling")  # the clauses of H2 on an arm's own rates; the third is on its twin's
 
 
 def first_table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "table1.csv").set_index("arm", drop=False)
+    return _by_arm(folder, "table1")
 
 
 def signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return table 3 by arm, and its outcomes."""
-    table = pd.read_csv(folder / "table3.csv").set_index("arm", drop=False)
-    return table, outcomes_in(folder / "table3.json")
+    return judged_table(folder, "table3", "table3")
+
+
+def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return a table by arm, and its outcomes. Of every intervention the column `margins` says whether H2's margins, to
+    the base model's hack and to the honest ceiling's solve, both hold, whether one fails, or whether one is open; and
+    `specific` has the verdict H1s."""
+    table = _by_arm(folder, name)
+    judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
+    own = {
+        arm: {"margins": _margins(claim["H2"]["clauses"]), "specific": claim["H1s"]["verdict"]}
+        for arm, claim in judged["claims"].items()
+    }
+    return table.join(pd.DataFrame.from_dict(own, orient="index", columns=["margins", "specific"])), judged["outcomes"]
+
+
+def _by_arm(folder: Path, name: str) -> pd.DataFrame:
+    return pd.read_csv(folder / f"{name}.csv").set_index("arm", drop=False)
+
+
+def _margins(clauses: Iterable[Mapping]) -> str:
+    answers = {clause["answer"] for clause in clauses if clause["clause"] in MARGINS}
+    return FAILS if FAILS in answers else HOLDS if answers == {HOLDS} else OPEN
 
 
 def told_all(table: pd.DataFrame, arm: str) -> bool:
@@ -96,27 +119,63 @@ def listed(arms: Sequence[str], nothing: str = NONE) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def by_word(words: Mapping[str, str]) -> str:
+    """Return every word that was said, each with its arms."""
+    return "; ".join(f"{word}: {named(words, word)}" for word in (*WORDS, UNMEASURED) if word in words.values())
+
+
 def in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:
-    """Return every word with its arms, those that prevent with their rates and twins; if none does, the open ones that
+    """Return every word with its arms, and of those that prevent, or may, what `preventing` says."""
+    others = (DELAYS, DAMAGES, NOTHING, UNMEASURED, OPEN)
+    rest = "; ".join(f"**{word}**: {named(words, word)}" for word in others if word in words.values())
+    first, then = preventing(table, words, suffix)
+    return " ".join(filter(None, [f"**{PREVENTS}**: {first}", rest and f"{rest}.", then]))
+
+
+def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> tuple[str, str]:
+    """Return what prevents, with rates and twins; and if nothing does, what the open arms lack."""
+    prevent, still = ([arm for arm, said in words.items() if said == word] for word in (PREVENTS, OPEN))
+    return f"{with_twins(table, prevent, suffix)}.", "" if prevent or not still else _lacking(table, still, suffix)
+
+
+def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
+    """Say of which of these arms H1s is supported, and of which it is not."""
+    verdicts = table["specific"].reindex(list(arms)).dropna().to_dict()
+    said = [f"{word} for {named(verdicts, word)}" for word in HYPOTHESIS.values() if word in verdicts.values()]
+    return (
+        f" That the effect is large, specific, and more than an early stop (H1s) is {', '.join(said)}." if said else ""
+    )
+
+
+def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
+    """Say what these open arms lack to prevent, the difference to the twin alone or a margin, and which simple controls
     hack least."""
-    others = (DELAYS, DAMAGES, NOTHING, OPEN, UNMEASURED)
-    rest = [f"**{word}**: {named(words, word)}" for word in others if word in words.values()]
-    first = f"**{PREVENTS}**: {preventing(table, words, suffix)}."
-    return f"{first} {'; '.join(rest)}." if rest else first
-
-
-def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> str:
-    """Return what prevents, with rates; if nothing does, the few open arms that hack least, and simple controls."""
-    still = [arm for arm, word in words.items() if word == OPEN]
-    if PREVENTS in words.values() or not still:
-        return with_twins(table, [arm for arm, word in words.items() if word == PREVENTS], suffix)
-    nearest = list(table.loc[still, f"hack{suffix}"].nsmallest(FEW).index)
-    of = f"Of the {len(still)} open ones these hack least, picked and so flattered" if len(still) > FEW else "Open"
+    within, undecided, beyond = (
+        [arm for arm in still if table.at[arm, "margins"] == answer] for answer in (HOLDS, OPEN, FAILS)
+    )
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
-    least = list(table.loc[simple, f"hack{suffix}"].nsmallest(SIMPLE).index)
-    which = "Of slower, colder and merely regularized training, these hack least"
-    beside = f". {which}: {with_rates(table, least, suffix)}" if least else ""
-    return f"{NONE}. {of}: {with_twins(table, nearest, suffix)}{beside}"
+    said = []
+    if within:
+        kept = (
+            f"Open, but within both margins of **{PREVENTS}** by the interval, lacking the corrected difference to the"
+        )
+        said.append(f"{kept} twin alone: {with_twins(table, within, suffix)}.")
+    if undecided and within:
+        said.append(f"Open, with a margin undecided: {listed(undecided)}.")
+    elif undecided:
+        many = f" {len(undecided)} arms; these hack least, picked and so flattered:"
+        nearest = with_twins(table, _least(table, undecided, FEW, suffix), suffix)
+        said.append(f"Open, with a margin undecided:{many if len(undecided) > FEW else ''} {nearest}.")
+    if beyond:
+        said.append(f"Open, with a margin missed by the interval: {listed(beyond)}.")
+    if simple:
+        which = "Of slower, colder and merely regularized training, these hack least"
+        said.append(f"{which}: {with_rates(table, _least(table, simple, SIMPLE, suffix), suffix)}.")
+    return " ".join(said)
+
+
+def _least(table: pd.DataFrame, arms: Sequence[str], n: int, suffix: str) -> list[str]:
+    return list(table.loc[arms, f"hack{suffix}"].nsmallest(n).index)
 
 
 def _uninformed(table: pd.DataFrame, arm: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis.judgement import FAILS, HOLDS, MATCHED, OPEN, UNMEASURED
-from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS, WORDS
+from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
@@ -22,15 +22,16 @@ from projected_grpo.documents.phrases import (
     NONE,
     baselines,
     beside_baselines,
-    first_table,
+    by_word,
     in_words,
+    judged_table,
     listed,
     named,
     of_group,
-    outcomes_in,
     preventing,
     rates,
     signals,
+    specific,
     told_all,
     with_rates,
     with_twins,
@@ -57,9 +58,9 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
     if (folder / "table3.csv").exists():
         unknown, judged = _judged_signals(folder)
         words = later(folder, unknown, judged, HELD_OUT)
-        said = f"{in_words(unknown, words, HELD_OUT)}{by_more_steps(judged, words)}{_scale(folder)}"
+        said = f"{in_words(unknown, words, HELD_OUT)}{by_more_steps(judged, words)}{specific(unknown, words)}"
         found += [
-            f"{_of_unknown(unknown)}: {said}",
+            f"{_of_unknown(unknown)}: {said}{_scale(folder)}",
             f"The primary comparison: {_primary(unknown, judged, 'that loophole')}",
         ]
         widths["on an unknown loophole "] = smallest_effect(unknown, f"twin_diff{HELD_OUT}")
@@ -73,7 +74,7 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     """Return the sentences on a study: the primary comparison, and one each for what prevents, only slows, only
     damages, is open or adds nothing; on unknown loopholes where table 3 is there, and then on known ones too; what more
     steps, and training without intervention, do afterwards; and what was not `expected`."""
-    known, of_known = first_table(folder), outcomes_in(folder / "h1.json")
+    known, of_known = judged_table(folder, "table1", "h1")
     table, judged, suffix, first, then = known, of_known, "", [], []
     where = f"{KNOWN} ({with_rates(known, baselines(known))})"
     if (folder / "table3.csv").exists():
@@ -89,9 +90,10 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     rest = [f"{start}{named(words, word)}" for word, start in REST.items() if word in words.values()]
     rest += [f"for want of a twin nothing is said of {listed(arms)}" for arms in [without_twin(table)] if arms]
     width = _shows(table, {"": smallest_effect(table, f"twin_diff{suffix}")})
+    prevent = " ".join(filter(None, preventing(table, words, suffix)))
     return [
         *first,
-        f"**What prevents.** {where}: {preventing(table, words, suffix)}.{_scale(folder)}",
+        f"**What prevents.** {where}: {prevent}{specific(table, words)}{_scale(folder)}",
         f"**What only slows.** {with_twins(table, told[DELAYS], suffix)}.{by_more_steps(judged, words)}",
         f"**What only damages.** {with_twins(table, told[DAMAGES], suffix)}.",
         f"**What remains open.** {'; '.join(rest) or NONE}. {width}".rstrip(),
@@ -111,9 +113,9 @@ def expectations(page: str) -> dict[str, str]:
 
 def _known(folder: Path) -> str:
     """Say what table 1 says of every intervention in one word."""
-    table, judged = first_table(folder), outcomes_in(folder / "h1.json")
+    table, judged = judged_table(folder, "table1", "h1")
     words = later(folder, table, judged)
-    return f"{in_words(table, words)}{by_more_steps(judged, words)}"
+    return f"{in_words(table, words)}{by_more_steps(judged, words)}{specific(table, words)}"
 
 
 def _judged_signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -133,7 +135,11 @@ def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
     compared = table[f"twin_diff{HELD_OUT}_p_holm"].dropna()
     others = sum(told_all(table, arm) for arm in compared.index)
     aside = f", of which {others} are told the true verdict and not named" if others else ""
-    answered = f"It {_answered(answers)}." if answers else "It cannot be made: no arm has an interval and a twin."
+    answered = (
+        f"It {_answered(answers)}{_uncorrected(table, answers)}."
+        if answers
+        else "It cannot be made: no arm has an interval and a twin."
+    )
     return (
         f"does the twin hack more than its arm on {where} (Holm corrected over {len(compared)} arms{aside}), where the"
         f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}"
@@ -143,6 +149,13 @@ def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
 def _answered(answers: Mapping[str, str]) -> str:
     said = [f"{answer} for {named(answers, answer)}" for answer in (HOLDS, FAILS, OPEN)]
     return f"{', '.join(said[:-1])}, and is {said[-1]}"
+
+
+def _uncorrected(table: pd.DataFrame, answers: Mapping[str, str]) -> str:
+    """Say how many arms are open only because their number is corrected for."""
+    still = [arm for arm, answer in answers.items() if answer == OPEN]
+    above = (table.loc[still, f"twin_diff{HELD_OUT}_low"] > 0).sum()
+    return f"; the interval of {above} of these lies above 0 before the correction" if above else ""
 
 
 def _least(table: pd.DataFrame) -> str:
@@ -165,13 +178,9 @@ def _unseen(folder: Path, judged: Mapping[str, str]) -> list[str]:
     answers, words = ({arm: made[name].get(arm) for arm in judged} for name in ("primary", "outcomes"))
     alone = f"On replicates {', '.join(map(str, made['replicates']))} alone"
     return [
-        f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {_by_word(words)}. Every"
-        f" loophole known: {_by_word(made['known'])}."
+        f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {by_word(words)}. Every"
+        f" loophole known: {by_word(made['known'])}."
     ]
-
-
-def _by_word(words: Mapping[str, str]) -> str:
-    return "; ".join(f"{word}: {named(words, word)}" for word in (*WORDS, UNMEASURED) if word in words.values())
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
@@ -191,15 +200,18 @@ def _without_intervention(table: pd.DataFrame) -> str:
 
 
 def _scale(folder: Path) -> str:
-    """Say how an arm does that is told the true verdict; nothing without table 3 or such an arm."""
+    """Say how arms do that are told the true verdict; nothing without table 3 or such an arm."""
     if not (folder / "table3.csv").exists():
         return ""
     table, words = signals(folder)
-    told = [arm for arm in words if told_all(table, arm)]
+    told = {arm: word for arm, word in words.items() if told_all(table, arm)}
     if not told:
         return ""
-    best = table.loc[told, f"hack{HELD_OUT}"].idxmin()
-    return f" For scale, `{best}`, which is told the true verdict, {rates(table, best, HELD_OUT)}: {words[best]}."
+    best = table.loc[list(told), f"hack{HELD_OUT}"].idxmin()
+    return (
+        f" For scale, what is told the true verdict, by the same rules: {by_word(told)}; `{best}`"
+        f" {rates(table, best, HELD_OUT)}."
+    )
 
 
 def _surprises(words: Mapping[str, str], unknown: Mapping[str, str], expected: Mapping[str, str]) -> str:
