@@ -8,8 +8,10 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DELAYS
-from projected_grpo.documents.phrases import baselines, in_words, judged_table, listed, named, outcomes_in, rates
+from projected_grpo.documents.phrases import NONE, baselines, in_words, judged_table, listed, named, outcomes_in, rates
+from projected_grpo.reporting.format import percent
 
+QUALITY = ("recall", "false_positives")
 SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
 
@@ -60,13 +62,11 @@ def relearning(folder: Path) -> str:
     """Say how soon hacking is back where training goes on from deployed models without an intervention."""
     table = pd.read_csv(folder / "relearning.csv")
     first = table["start"].isna()
-    then = "; ".join(
-        f"from `{row['start']}`'s deployed model after {_back(row)} ({_steps_later(row)})"
-        for _, row in table[~first].iterrows()
-    )
+    row = table[first].iloc[0]
+    then = "; ".join(f"`{row['start']}` {_later(row)}" for _, row in table[~first].iterrows())
     return (
-        f"Trained on without an intervention ({table['n_replicates'].iloc[0]} replicates), the model is back at half of"
-        f" what it hacks in the end after {_back(table[first].iloc[0])} steps from the base model; {then}."
+        f"Trained on without an intervention ({row['n_replicates']} replicates), the base model comes to half of what"
+        f" it hacks in the end after {_back(row)} steps. Deployed models come to as much so many steps later: {then}."
     )
 
 
@@ -75,7 +75,25 @@ def _back(row: pd.Series) -> str:
     return f"{'at least ' if row['never_back'] else ''}{row['back']:.0f}"
 
 
-def _steps_later(row: pd.Series) -> str:
+def _later(row: pd.Series) -> str:
     ends = f" [{row['later_low']:+.0f}, {row['later_high']:+.0f}]" if pd.notna(row["later_low"]) else ""
-    never = f", never in {row['never_back']} of {row['n_replicates']} runs" if row["never_back"] else ""
-    return f"{row['later']:+.0f}{ends}{never}"
+    never = f" (never in {row['never_back']} of {row['n_replicates']} runs)" if row["never_back"] else ""
+    return f"{'at least ' if row['never_back'] else ''}{row['later']:+.0f}{ends}{never}"
+
+
+def detecting(folder: Path) -> str:
+    """Say what signals find on the modes that they do not know, and whether they stay calibrated."""
+    table = pd.read_csv(folder / "detectors.csv")
+    there = table[(table["modes"] == "held out") & table["recall_first"].notna()]
+    said = "; ".join(f"`{row['detector']}` {_finding(row)}" for _, row in there.iterrows())
+    return (
+        "On a loophole that they do not know, in the first and in the last third of training without an intervention,"
+        f" at the threshold that was fixed before: {said or NONE}. The best control has an AUC of"
+        f" {table['control_auc_correct'].max():.2f}."
+    )
+
+
+def _finding(row: pd.Series) -> str:
+    recall, wrong = (f"{percent(row[f'{name}_first'])}% and then {percent(row[f'{name}_last'])}%" for name in QUALITY)
+    auc = f"AUC against correct answers {row['auc_correct']:.2f}"
+    return f"finds {recall} of the hacks and flags {wrong} of the rest ({auc})"

@@ -14,8 +14,9 @@ from projected_grpo.reporting.format import interval, percent
 
 NONE = "none"
 MANY = 8  # names in a row
-FEW, SIMPLE = 3, 2  # where none prevents: arms that are shown with their rates, and controls beside them
+FEW = 3  # where none prevents: arms that are shown with their rates
 MARGINS = ("base", "ceiling")  # the clauses of H2 on an arm's own rates; the third is on its twin's
+CLAIM = ["margins", "beats", "specific", "firm", "but_twin"]
 
 
 def first_table(folder: Path) -> pd.DataFrame:
@@ -28,25 +29,39 @@ def signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
 
 
 def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Return a table by arm, and its outcomes. Of every intervention the column `margins` says whether H2's margins, to
-    the base model's hack and to the honest ceiling's solve, both hold, whether one fails, or whether one is open; and
-    `specific` has the verdict H1s."""
+    """Return a table by arm, and its outcomes. More columns have what its verdicts say of every intervention:
+
+    margins   whether H2's margins, to the base model's hack and to the honest ceiling's solve, hold
+    beats     whether it hacks less than its twin, corrected
+    specific  the verdict H1s; firm: whether that is; but_twin: H1s lacks only the corrected difference to the twin
+    """
     table = _by_arm(folder, name)
     judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
-    own = {
-        arm: {"margins": _margins(claim["H2"]["clauses"]), "specific": claim["H1s"]["verdict"]}
-        for arm, claim in judged["claims"].items()
+    own = {arm: _of_claim(claim, table["twin"].get(arm)) for arm, claim in judged["claims"].items()}
+    return table.join(pd.DataFrame.from_dict(own, orient="index", columns=CLAIM)), judged["outcomes"]
+
+
+def _of_claim(claim: Mapping, twin: str | None) -> dict:
+    prevented, specific = claim["H2"]["clauses"], claim["H1s"]
+    of_twin = [one for one in specific["clauses"] if (one["clause"], one["against"]) == ("beats", twin)]
+    rest = [one for one in specific["clauses"] if one not in of_twin]
+    return {
+        "margins": _together(one for one in prevented if one["clause"] in MARGINS),
+        "beats": _together(one for one in prevented if one["clause"] == "beats"),
+        "specific": specific["verdict"],
+        "firm": specific["firm"],
+        "but_twin": (_together(of_twin), _together(rest)) == (OPEN, HOLDS),
     }
-    return table.join(pd.DataFrame.from_dict(own, orient="index", columns=["margins", "specific"])), judged["outcomes"]
+
+
+def _together(clauses: Iterable[Mapping]) -> str:
+    """Return whether these clauses, as the verdicts record them, all hold, or one fails."""
+    answers = {clause["answer"] for clause in clauses}
+    return FAILS if FAILS in answers else HOLDS if answers == {HOLDS} else OPEN
 
 
 def _by_arm(folder: Path, name: str) -> pd.DataFrame:
     return pd.read_csv(folder / f"{name}.csv").set_index("arm", drop=False)
-
-
-def _margins(clauses: Iterable[Mapping]) -> str:
-    answers = {clause["answer"] for clause in clauses if clause["clause"] in MARGINS}
-    return FAILS if FAILS in answers else HOLDS if answers == {HOLDS} else OPEN
 
 
 def told_all(table: pd.DataFrame, arm: str) -> bool:
@@ -96,11 +111,12 @@ def with_rates(table: pd.DataFrame, arms: Iterable[str], suffix: str = "") -> st
 
 
 def with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
-    """Return arms with their rates, and by how many points their twins hack more."""
+    """Return arms with their rates, what their twins hack, and by how many points more."""
     shown = []
     for arm in arms:
-        more = interval(table.loc[arm], f"twin_diff{suffix}")
-        beside = f" (its twin hacks {more} points more)" if table.at[arm, "twin"] in table.index else ""
+        twin, more = table.at[arm, "twin"], interval(table.loc[arm], f"twin_diff{suffix}")
+        hacks = f"its twin hacks {percent(table.at[twin, f'hack{suffix}'])}%" if twin in table.index else ""
+        beside = f" ({hacks}, {more} points more)" if hacks else ""
         shown.append(f"`{arm}` {rates(table, arm, suffix)}{beside}")
     return "; ".join(shown) or NONE
 
@@ -140,42 +156,64 @@ def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> tu
 
 def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
     """Say of which of these arms H1s is supported, and of which it is not."""
-    verdicts = table["specific"].reindex(list(arms)).dropna().to_dict()
-    said = [f"{word} for {named(verdicts, word)}" for word in HYPOTHESIS.values() if word in verdicts.values()]
-    return (
-        f" That the effect is large, specific, and more than an early stop (H1s) is {', '.join(said)}." if said else ""
-    )
+    judged = table.reindex(list(arms)).dropna(subset="specific")
+    if judged.empty:
+        return ""
+    verdicts = judged["specific"].to_dict()
+    firm = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[FAILS] and judged.at[arm, "firm"]]
+    near = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[OPEN] and judged.at[arm, "but_twin"]]
+    more = {
+        FAILS: f" (firmly for {listed(firm)})",
+        OPEN: f" (lacking only the corrected difference to the twin: {listed(near)})" if near else "",
+    }
+    said = [
+        f"{word} for {named(verdicts, word)}{more.get(answer, '')}"
+        for answer, word in HYPOTHESIS.items()
+        if answer == HOLDS or word in verdicts.values()
+    ]
+    effect = "large, specific, and more than an early stop of the baseline or of its slow controls"
+    return f" That the effect is {effect} (H1s) is {', '.join(said)}."
 
 
 def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
-    """Say what these open arms lack to prevent, the difference to the twin alone or a margin, and which simple controls
-    hack least."""
+    """Say what these open arms lack to prevent: the difference to the twin alone, or a margin."""
     within, undecided, beyond = (
         [arm for arm in still if table.at[arm, "margins"] == answer] for answer in (HOLDS, OPEN, FAILS)
     )
-    simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     said = []
     if within:
         kept = (
-            f"Open, but within both margins of **{PREVENTS}** by the interval, lacking the corrected difference to the"
+            f"Open, but within both margins of **{PREVENTS}** by the interval, lacking only the corrected difference to"
         )
-        said.append(f"{kept} twin alone: {with_twins(table, within, suffix)}.")
+        said.append(f"{kept} the twin: {with_twins(table, within, suffix)}.")
     if undecided and within:
-        said.append(f"Open, with a margin undecided: {listed(undecided)}.")
+        said.append(f"Open, with a margin undecided: {listed(undecided)}, hacking {spread(table, undecided, suffix)}.")
     elif undecided:
         many = f" {len(undecided)} arms; these hack least, picked and so flattered:"
-        nearest = with_twins(table, _least(table, undecided, FEW, suffix), suffix)
+        nearest = with_twins(table, list(table.loc[undecided, f"hack{suffix}"].nsmallest(FEW).index), suffix)
         said.append(f"Open, with a margin undecided:{many if len(undecided) > FEW else ''} {nearest}.")
     if beyond:
-        said.append(f"Open, with a margin missed by the interval: {listed(beyond)}.")
-    if simple:
-        which = "Of slower, colder and merely regularized training, these hack least"
-        said.append(f"{which}: {with_rates(table, _least(table, simple, SIMPLE, suffix), suffix)}.")
+        said.append(f"Shown not to prevent, and open otherwise: {listed(beyond)}.")
     return " ".join(said)
 
 
-def _least(table: pd.DataFrame, arms: Sequence[str], n: int, suffix: str) -> list[str]:
-    return list(table.loc[arms, f"hack{suffix}"].nsmallest(n).index)
+def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "hack") -> str:
+    """Return the least and the most of arms' rates, as `0.8 to 2.9%`."""
+    low, high = (
+        percent(value) for value in (table.loc[arms, rate + suffix].min(), table.loc[arms, rate + suffix].max())
+    )
+    return f"{low}%" if low == high else f"{low} to {high}%"
+
+
+def simplest(table: pd.DataFrame, suffix: str) -> str:
+    """Say which training solves most, and which hacks least, that is only slower, colder or regularized."""
+    simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
+    if not simple:
+        return ""
+    most, least = table.loc[simple, f"solve{suffix}"].idxmax(), table.loc[simple, f"hack{suffix}"].idxmin()
+    alone = "" if most == least else f", and `{least}` hacks least: it {rates(table, least, suffix)}"
+    solves = f"`{most}` solves most: it {rates(table, most, suffix)}"
+    return f" Of slower, colder and merely regularized training, {solves}{alone}."
 
 
 def _uninformed(table: pd.DataFrame, arm: str) -> bool:

@@ -3,46 +3,35 @@
 The run is the default one, or a preset with more: what a table does not hold is not said.
 """
 
+import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis import judgement
+from projected_grpo.analysis.judgement import HOLDS
+from projected_grpo.analysis.outcomes import PREVENTS
 from projected_grpo.analysis.statistics import LEVEL
-from projected_grpo.analysis.study import BASE, CEILING
-from projected_grpo.documents.phrases import baselines, beside_baselines, first_table
-from projected_grpo.documents.sentences import UNSEEN, sentences
-from projected_grpo.reporting.format import (
-    below_base,
-    below_base_means,
-    grid,
-    interval,
-    percent,
-    points,
-    stopped_early,
-    unmatched,
+from projected_grpo.analysis.study import BASE, CEILING, SLOW
+from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.documents.phrases import (
+    baselines,
+    first_table,
+    judged_table,
+    listed,
+    of_group,
+    rates,
+    signals,
+    simplest,
+    spread,
+    told_all,
 )
+from projected_grpo.documents.sentences import UNSEEN, sentences
+from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent
 from projected_grpo.reporting.verdicts import outcomes_mean, unpreventable
 
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
-
-
-def marks() -> str:
-    """Return what the columns of the short table mean."""
-    matched, level = points(judgement.MATCHED), f"{100 * LEVEL:g}%"
-    return (
-        f"(a) is the arm's hack rate minus its baseline's, in points; † solve is more than {matched} points below the"
-        " baseline's. (b) is the arm's solve rate minus the best one that its baseline reached at any checkpoint with"
-        " no more hacking, on the problems that are evaluated along the run; a baseline's own (b) is what it lost by"
-        " not being stopped; ‡ in at least one replicate not even the base model hacked that little, and it stands in."
-        f" (e) is the hack rate of the arm's twin minus the arm's. Brackets are {level} decision intervals (the wider"
-        " of a t interval over replicates and a bootstrap over replicates and problems), of one comparison each:"
-        " **prevents** and the primary comparison correct for their number, so that an interval of (e) above 0 is not"
-        " yet an effect."
-        f" {below_base_means()}"
-    )
 
 
 def findings(folder: Path) -> str:
@@ -52,12 +41,15 @@ def findings(folder: Path) -> str:
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
+            in_short(folder),
+            "",
             "An **arm** is one recipe of training. Its **baseline** is the same training without the intervention:"
             " `vanilla`, or `vanilla_alone` for `..._alone` and `no_loophole`. Its **twin** is the same arm without"
-            " information on hacks: with a random V, with a signal fitted on shuffled labels, or with its scores"
-            " permuted; where it flags, it flags as many of the teacher's and of the model's own answers, rewarded or"
-            " not, as its arm did, and as heavily. What both share, such as no longer imitating the teacher, is not"
-            f" credited to the arm. An interval is the {100 * LEVEL:g}% decision interval over replicates and problems."
+            " information on hacks: with a random V, with a signal fitted on shuffled labels, with its scores permuted,"
+            " or started on wrong programs (`warmstart`); where it flags, it flags as many of the teacher's and of the"
+            " model's own answers, rewarded or not, as its arm did, and as heavily. What both share, such as no longer"
+            " imitating the teacher, is not credited to the arm. An interval is the"
+            f" {100 * LEVEL:g}% decision interval over replicates and problems."
             " What an intervention did is said in one word, the first that fits, by the rules of the"
             f" [preregistration](docs/preregistration.md). {unpreventable()} The words:",
             "",
@@ -70,10 +62,9 @@ def findings(folder: Path) -> str:
             "",
             FIGURE,
             "",
-            headline(table, verdicts["outcomes"]),
+            headline(folder),
             "",
-            f"Mean over {verdicts['n_replicates']} replicates, {table['last_step'].max()} steps, deployed model,"
-            f" held-out problems. {marks()}",
+            _legend(folder),
             "",
         ]
     )
@@ -85,26 +76,97 @@ def _standing(source: dict, folder: Path) -> str:
         return ", which is exploratory: its replicates were seen while the rules were written"
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
-        f", run at commit {source['commit'][:12]} after its preregistration; before it, nobody had seen replicates"
-        f" {', '.join(map(str, alone))}, of which [docs/results.md](docs/results.md) speaks alone, too"
+        f", run at commit {source['commit'][:12]} after its preregistration, before which nobody had seen anything of"
+        f" table 3 or of replicates {', '.join(map(str, alone))}; what these say alone stands in"
+        " [docs/results.md](docs/results.md)"
     )
 
 
-def headline(table: pd.DataFrame, interventions: Iterable[str]) -> str:
-    """Return rows of the base model, of the baselines with their slow and cold controls and interventions, and of the
-    ceiling."""
-    first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
-    rows = []
-    for arm in [*first, *beside_baselines(table, interventions, baselines(table)), *last]:
-        row = table.loc[arm]
-        rows.append(
-            [
-                f"`{arm}`",
-                percent(row["hack"]),
-                percent(row["solve"]) + below_base(row),
-                interval(row, "hack_diff") + unmatched(row),
-                stopped_early(row),
-                interval(row, "twin_diff"),
-            ]
+def in_short(folder: Path) -> str:
+    """Return what prevents, what may, and what training does that is only slower, on unknown loopholes where table 3 is
+    there."""
+    has_signals = _has_signals(folder)
+    table, outcomes = signals(folder) if has_signals else judged_table(folder, "table1", "h1")
+    suffix, where = (HELD_OUT, "hacks that nothing told of") if has_signals else ("", "hacks")
+    words = {arm: word for arm, word in outcomes.items() if not has_signals or not told_all(table, arm)}
+    prevents = [arm for arm, word in words.items() if word == PREVENTS]
+    within = [arm for arm in words if arm not in prevents and table.at[arm, "margins"] == HOLDS]
+    baseline, ceilings = baselines(table)[0], table.index[table["group"] == CEILING]
+    said = [f"**In short**: {listed(prevents, 'nothing')} is shown to prevent {where}."]
+    if within:
+        twins = [twin for twin in table.loc[within, "twin"] if twin in table.index]
+        beside = "; ".join(f"`{arm}` {rates(table, arm, suffix)}" for arm in (baseline, *ceilings))
+        said.append(
+            f"{listed(within)}, within the margins that this asks for, hack {spread(table, within, suffix)} and solve"
+            f" {spread(table, within, suffix, 'solve')} ({beside}). Their twins, which know nothing of hacks, hack"
+            f" {spread(table, twins, suffix)}: that the twins hack more is not shown once the number of comparisons is"
+            " corrected for."
         )
-    return grid(["arm", "hack %", "solve %", "(a) hack", "(b) early stopping", "(e) twin's hack more"], rows)
+    return f"{' '.join(said)}{simplest(table, suffix)}"
+
+
+def headline(folder: Path) -> str:
+    """Return the rates of `_shown` in table 1, and beside them on the unknown loopholes of table 3 where that is."""
+    tables = {"": judged_table(folder, "table1", "h1")[0]}
+    head = ["arm", "hack %", "solve %", "twin's hack more"]
+    if _has_signals(folder):
+        tables[HELD_OUT] = signals(folder)[0]
+        head += [f"unknown: {name}" for name in head[1:]]
+    rows = []
+    for arm in _shown(tables):
+        cells = (cell for suffix, table in tables.items() for cell in _cells(table, arm, suffix))
+        rows.append([f"`{arm}`", *cells])
+    return grid(head, rows)
+
+
+def _has_signals(folder: Path) -> bool:
+    return (folder / "table3.csv").exists()
+
+
+def _shown(tables: Mapping[str, pd.DataFrame]) -> list[str]:
+    """Return the base model; each baseline with its slow and cold controls, its interventions of table 1, and those of
+    table 3 that keep both margins or beat their twin; the ceiling; of what is told the true verdict the best."""
+    known = tables[""]
+    first, last = (list(known.index[known["group"] == name]) for name in (BASE, CEILING))
+    interventions, baseline = list(known.index[known["beats"].notna()]), known["baseline"]
+    if HELD_OUT in tables:
+        unknown = tables[HELD_OUT]
+        judged = unknown[unknown["beats"].notna()]
+        truth = judged[[told_all(unknown, arm) for arm in judged.index]]
+        near = judged.index[(judged["margins"] == HOLDS) | (judged["beats"] == HOLDS)].difference(
+            truth.index, sort=False
+        )
+        interventions += [arm for arm in near if arm not in interventions]
+        baseline = baseline.combine_first(unknown["baseline"])
+        last += [arm for arm in truth[f"hack{HELD_OUT}"].nsmallest(1).index if arm not in interventions]
+    beside = [
+        (one, *of_group(known, SLOW, one), *(arm for arm in interventions if baseline[arm] == one))
+        for one in baselines(known)
+    ]
+    return [*first, *itertools.chain(*beside), *last]
+
+
+def _cells(table: pd.DataFrame, arm: str, suffix: str) -> list[str]:
+    if arm not in table.index:
+        return [NOTHING] * 3
+    row = table.loc[arm]
+    marks = "" if suffix else below_base(row)
+    more = interval(row, f"twin_diff{suffix}") + (" *" if row["beats"] == HOLDS else "")
+    return [percent(row[f"hack{suffix}"]), percent(row[f"solve{suffix}"]) + marks, more]
+
+
+def _legend(folder: Path) -> str:
+    """Return what the figure, and the rows and columns of the short table mean."""
+    table, level = first_table(folder), f"{100 * LEVEL:g}%"
+    unknown = (
+        " `unknown` is on the loophole that pairs, signals and teacher pool do not know (table 3), and names what keeps"
+        " both margins of **prevents** there or beats its twin; the last row is told the true verdict."
+    )
+    return (
+        f"Every loophole known (table 1), as in the figure: mean over {table['n_replicates'].iloc[0]} replicates,"
+        f" {table['last_step'].max()} steps, deployed model, problems that no training saw."
+        f"{unknown if _has_signals(folder) else ''} Brackets are {level} decision intervals (the wider of a t interval"
+        " over replicates and a bootstrap over replicates and problems), of one comparison each; * is above 0 once"
+        f" their number is corrected for, too. {NOTHING} not in that table, or nothing to compare."
+        f" {below_base_means()}"
+    )

@@ -17,7 +17,7 @@ from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.documents.afterwards import by_more_steps, later, more_steps, relearning
+from projected_grpo.documents.afterwards import by_more_steps, detecting, later, more_steps, relearning
 from projected_grpo.documents.phrases import (
     NONE,
     baselines,
@@ -31,17 +31,19 @@ from projected_grpo.documents.phrases import (
     preventing,
     rates,
     signals,
+    simplest,
     specific,
     told_all,
     with_rates,
     with_twins,
     without_twin,
 )
-from projected_grpo.reporting.format import percent, points, points_of
+from projected_grpo.reporting.format import interval, percent, points, points_of
 
 UNSEEN = "unseen.json"  # what unseen.py returns, among the copies
 UNKNOWN = "a loophole that pairs, signals and teacher pool do not know"
 KNOWN = "Where pairs, signals and teacher pool know every loophole"
+NOT_MADE = "It cannot be made: no arm has an interval and a twin."
 # how the conclusions go on about what has none of the words before
 REST = {
     OPEN: "",
@@ -80,26 +82,29 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     if (folder / "table3.csv").exists():
         (table, judged), suffix = _judged_signals(folder), HELD_OUT
         first = [
-            f"**The primary comparison**: {_primary(table, judged, UNKNOWN)} {_least(table)}",
-            *_unseen(folder, judged),
+            f"**The primary comparison**: {_primary(table, judged, UNKNOWN)}",
+            *_unseen(folder, table, judged),
         ]
         where = _of_unknown(table)
         then = [f"**{KNOWN}.** {_known(folder)}"]
     words = later(folder, table, judged, suffix)
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
     rest = [f"{start}{named(words, word)}" for word, start in REST.items() if word in words.values()]
-    rest += [f"for want of a twin nothing is said of {listed(arms)}" for arms in [without_twin(table)] if arms]
+    if bare := without_twin(table):
+        rest.append(f"without a twin, and so without a word: {with_rates(table, bare, suffix)}")
+    there = " there" if suffix else ""
     width = _shows(table, {"": smallest_effect(table, f"twin_diff{suffix}")})
     prevent = " ".join(filter(None, preventing(table, words, suffix)))
     return [
         *first,
-        f"**What prevents.** {where}: {prevent}{specific(table, words)}{_scale(folder)}",
-        f"**What only slows.** {with_twins(table, told[DELAYS], suffix)}.{by_more_steps(judged, words)}",
-        f"**What only damages.** {with_twins(table, told[DAMAGES], suffix)}.",
+        f"**What prevents.** {where}: {prevent}{simplest(table, suffix)}{specific(table, words)}{_scale(folder)}",
+        f"**What only slows{there}.** {with_twins(table, told[DELAYS], suffix)}.{by_more_steps(judged, words)}",
+        f"**What only damages{there}.** {with_twins(table, told[DAMAGES], suffix)}.",
         f"**What remains open.** {'; '.join(rest) or NONE}. {width}".rstrip(),
         *then,
         *([f"**More steps.** {more_steps(folder)}"] if (folder / "horizon.csv").exists() else []),
         *([f"**Relearning.** {relearning(folder)}"] if (folder / "relearning.csv").exists() else []),
+        *([f"**Signals as detectors.** {detecting(folder)}"] if (folder / "detectors.csv").exists() else []),
         f"**What surprised.** {_surprises(later(folder, known, of_known) | words, words, expected)}",
     ]
 
@@ -130,25 +135,24 @@ def _of_unknown(table: pd.DataFrame) -> str:
 
 
 def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
-    """Say of which of the `judged` arms the primary comparison holds, and of which it fails."""
+    """Say of which of the `judged` arms the primary comparison holds, of which it fails, and for what it can hold."""
     answers = table.loc[list(judged), "primary"].dropna().to_dict()
     compared = table[f"twin_diff{HELD_OUT}_p_holm"].dropna()
     others = sum(told_all(table, arm) for arm in compared.index)
     aside = f", of which {others} are told the true verdict and not named" if others else ""
-    answered = (
-        f"It {_answered(answers)}{_uncorrected(table, answers)}."
-        if answers
-        else "It cannot be made: no arm has an interval and a twin."
-    )
+    answered = f"It {_answered(answers)}{_uncorrected(table, answers)}." if answers else NOT_MADE
+    holding = [arm for arm, answer in answers.items() if answer == HOLDS]
+    shown = f" {with_twins(table, holding, HELD_OUT)}." if holding else ""
     return (
         f"does the twin hack more than its arm on {where} (Holm corrected over {len(compared)} arms{aside}), where the"
-        f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}"
+        f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}{shown}{_power(table)}"
     )
 
 
 def _answered(answers: Mapping[str, str]) -> str:
-    said = [f"{answer} for {named(answers, answer)}" for answer in (HOLDS, FAILS, OPEN)]
-    return f"{', '.join(said[:-1])}, and is {said[-1]}"
+    said = {HOLDS: "holds for", FAILS: "fails, by the estimate, for", OPEN: "is open for"}
+    holds, fails, still = (f"{words} {named(answers, answer)}" for answer, words in said.items())
+    return f"{holds}, {fails}, and {still}"
 
 
 def _uncorrected(table: pd.DataFrame, answers: Mapping[str, str]) -> str:
@@ -158,28 +162,36 @@ def _uncorrected(table: pd.DataFrame, answers: Mapping[str, str]) -> str:
     return f"; the interval of {above} of these lies above 0 before the correction" if above else ""
 
 
-def _least(table: pd.DataFrame) -> str:
+def _power(table: pd.DataFrame) -> str:
     """Say which differences are too small for the primary comparison to hold."""
     n, sems = table["n_replicates"].iloc[0], table[f"twin_diff{HELD_OUT}_sem"]
     arms = table[f"twin_diff{HELD_OUT}_p_holm"].notna().sum()
     if n < 2 or not arms:
         return ""
+    least = least_sems(arms, n)
     return (
-        f"With {arms} comparisons of {n} replicates it can hold for no difference under {least_sems(arms, n):.0f} SEM,"
-        f" and their median SEM is {points_of(sems.median())}."
+        f" With {arms} comparisons of {n} replicates it can hold for no difference under {least:.0f} SEM, which is"
+        f" {points_of(least * sems.median())} at their median SEM."
     )
 
 
-def _unseen(folder: Path, judged: Mapping[str, str]) -> list[str]:
+def _unseen(folder: Path, table: pd.DataFrame, judged: Mapping[str, str]) -> list[str]:
     """Say the same on those replicates alone that nobody had seen before; nothing where a run had none."""
     if not (folder / UNSEEN).exists():
         return []
     made = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))
     answers, words = ({arm: made[name].get(arm) for arm in judged} for name in ("primary", "outcomes"))
-    alone = f"On replicates {', '.join(map(str, made['replicates']))} alone"
+    n, compared = len(made["replicates"]), len(made["primary"])
+    power = (
+        f" There it can hold for no difference under {least_sems(compared, n):.0f} SEM." if n > 1 and compared else ""
+    )
+    near = [arm for arm in judged if HOLDS in (table.at[arm, "primary"], table.at[arm, "margins"])]
+    again = "; ".join(f"`{arm}` {interval(made['twins'][arm], 'twin_diff')}" for arm in near if arm in made["twins"])
+    twins = f" What the twins hack more, in points, of the arms that are named above or keep both margins: {again}."
     return [
-        f"**What nobody had seen.** {alone} that comparison {_answered(answers)}; in one word, {by_word(words)}. Every"
-        f" loophole known: {by_word(made['known'])}."
+        f"**What nobody had seen.** On replicates {', '.join(map(str, made['replicates']))} alone that comparison"
+        f" {_answered(answers)}.{power}{twins if again else ''} In one word, {by_word(words)}. Every loophole known:"
+        f" {by_word(made['known'])}."
     ]
 
 
@@ -209,8 +221,8 @@ def _scale(folder: Path) -> str:
         return ""
     best = table.loc[list(told), f"hack{HELD_OUT}"].idxmin()
     return (
-        f" For scale, what is told the true verdict, by the same rules: {by_word(told)}; `{best}`"
-        f" {rates(table, best, HELD_OUT)}."
+        f" For scale, of the arms that are told the true verdict the same rules say: {by_word(told)}. Of these"
+        f" `{best}` {rates(table, best, HELD_OUT)}."
     )
 
 
@@ -253,8 +265,8 @@ def _direction(table: pd.DataFrame) -> list[str]:
         return []
     return [
         f"In the gradient of `{row.name}`'s own answers, the part along V that makes hacks more likely has"
-        f" {percent(row['overlap_student'])}% of the norm; along the best V that knows nothing of hacks (random,"
-        f" shuffled, of wrong answers) it has {percent(row['overlap_null_measured'])}%."
+        f" {percent(row['overlap_student'])}% of the norm; along the best of a random V, a shuffled one and one"
+        f" of wrong answers it has {percent(row['overlap_null_measured'])}%."
     ]
 
 
@@ -265,5 +277,5 @@ def _shows(table: pd.DataFrame, widths: Mapping[str, float]) -> str:
         return ""
     return (
         f"With {table['n_replicates'].iloc[0]} replicates the interval of what a twin hacks more than its arm reaches"
-        f" about {', '.join(said)} to either side, median over the arms: open means undecided, not absent."
+        f" about {', '.join(said)} to either side, median over the arms: what is not shown is not absent."
     )

@@ -5,21 +5,26 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from projected_grpo.analysis.study import Study, read_study
-from projected_grpo.analysis.table3 import table3, verdicts
+from projected_grpo.analysis.table3 import HELD_OUT, table3, verdicts
 from projected_grpo.analysis.verdicts import h1
+
+ENDS = ("", "_low", "_high")
 
 
 def unseen(results: Path, replicates: Sequence[int]) -> dict:
     """Return these replicates of a results directory with tables 1 and 3, {intervention: word} on their held-out modes,
-    {arm: answer to the primary comparison}, and {intervention: word} where every loophole is known."""
+    {arm: answer to the primary comparison}, {arm: its twin's difference in hack}, and {intervention: word} where every
+    loophole is known."""
     made = _made(results / "table3.json")
     study, modes = _of(results, made, replicates), {n: _numbered(made["modes"])[n] for n in replicates}
     judged = verdicts(study, modes)
-    answers = table3(study, modes, judged).set_index("arm")["primary"].dropna()
+    table = table3(study, modes, judged).set_index("arm")
+    twins = table[[f"twin_diff{HELD_OUT}{end}" for end in ENDS]].set_axis([f"twin_diff{end}" for end in ENDS], axis=1)
     return {
         "replicates": list(replicates),
         "outcomes": judged["outcomes"],
-        "primary": answers.to_dict(),
+        "primary": table["primary"].dropna().to_dict(),
+        "twins": twins.dropna().to_dict("index"),
         "known": h1(_of(results, _made(results / "h1.json"), replicates))["outcomes"],
     }
 

@@ -19,7 +19,7 @@ def unpreventable() -> str:
     """Return what becomes of a hypothesis where there is nothing to prevent."""
     return (
         f"Where the baseline hacks less than {points(judgement.PREVENTABLE)} points more than the base model there is "
-        f"nothing to prevent, and all are {UNMEASURED}."
+        f"nothing to prevent, and the answer is {UNMEASURED}."
     )
 
 
