@@ -89,8 +89,10 @@ def test_the_sentences_follow_the_numbers(copy):
 def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent(copy):
     verdicts = json.loads((copy / "table3.json").read_text())
     judged(copy, "table3.json", {"erase": "prevents", "erase_update": "prevents"})
+    judged(copy, "horizon.json", {"erase": "prevents", "route": "open"})
     assert readme.in_short(copy).startswith(
-        "**In short**: `erase` is shown to prevent hacks that nothing told of. Of s"
+        "**In short**: `erase` is shown to prevent hacks that nothing told of. Where every loophole is known, and after"
+        " 96 steps, `erase` is shown to prevent them. Of slower"
     )
     for clause in verdicts["claims"]["erase"]["H2"]["clauses"]:
         clause["answer"] = "open" if clause["clause"] == "beats" else "holds"
@@ -103,7 +105,7 @@ def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent
     )
     assert f"`erase`, within the margins that this asks for, hack {hack} and solve {solve} (`vanilla` hacks" in said
     assert f"Their twins, which know nothing of hacks, hack {twin}: that" in said and "`vanilla_slow" in said
-    for name in ("table3.csv", "table3.json"):
+    for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
     judged(copy, "h1.json", {"erase": "delays"})
     assert readme.in_short(copy).startswith("**In short**: nothing is shown to prevent hacks. ")

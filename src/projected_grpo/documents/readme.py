@@ -102,7 +102,17 @@ def in_short(folder: Path) -> str:
             f" {spread(table, twins, suffix)}: that the twins hack more is not shown once the number of comparisons is"
             " corrected for."
         )
+    if (folder / "horizon.csv").exists():
+        steps, later = _by_the_horizon(folder)
+        lasts = f"{listed(later, 'nothing')} is shown to prevent them"
+        said.append(f"Where every loophole is known, and after {steps} steps, {lasts}.")
     return f"{' '.join(said)}{simplest(table, suffix)}"
+
+
+def _by_the_horizon(folder: Path) -> tuple[int, list[str]]:
+    """Return how many steps the horizon has, and what prevents by then."""
+    table, outcomes = judged_table(folder, "horizon", "horizon")
+    return table["last_step"].max(), [arm for arm, word in outcomes.items() if word == PREVENTS]
 
 
 def headline(folder: Path) -> str:
