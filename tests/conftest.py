@@ -8,6 +8,7 @@ if "TEST_SLURM" not in os.environ:
     os.environ["SLURM_CONF"] = "/dev/null"
 
 import json
+import shutil
 from subprocess import CompletedProcess
 from types import SimpleNamespace
 
@@ -35,6 +36,20 @@ def smoke_run(tmp_path_factory, worker_id):
             done = smoke(copy_of_the_repository(shared / "repository"), "-j4")
             finished.write_text(json.dumps(vars(done)))
     return shared / "repository", CompletedProcess(**json.loads(finished.read_text()))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The copies of a synthetic run with every table, as in docs/run."""
+    from synthetic_run import write_copies
+
+    return write_copies(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def copy(whole, tmp_path):
+    """Such copies to change."""
+    return shutil.copytree(whole, tmp_path / "run")
 
 
 @pytest.fixture

@@ -2,25 +2,11 @@
 
 import json
 import re
-import shutil
 
 import pandas as pd
-import pytest
-from synthetic_run import judged, write_copies
+from synthetic_run import judged
 
 from projected_grpo.documents import readme
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A copy of a run with every table."""
-    return write_copies(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture
-def copy(whole, tmp_path):
-    """One to change."""
-    return shutil.copytree(whole, tmp_path / "run")
 
 
 def test_the_sentences_follow_the_numbers(copy):
@@ -92,7 +78,7 @@ def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent
     judged(copy, "horizon.json", {"erase": "prevents", "route": "open"})
     assert readme.in_short(copy).startswith(
         "**In short**: `erase` is shown to prevent hacks that nothing told of. Where every loophole is known, and after"
-        " 96 steps, `erase` is shown to prevent them. Of slower"
+        " 96 steps (3 replicates), `erase` is shown to prevent them. Of slower"
     )
     for clause in verdicts["claims"]["erase"]["H2"]["clauses"]:
         clause["answer"] = "open" if clause["clause"] == "beats" else "holds"

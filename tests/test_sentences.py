@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from synthetic_run import judged, write_copies
+from synthetic_run import judged
 from synthetic_study import MODES, with_signals, write_run
 
 from projected_grpo.analysis.study import read_study
@@ -21,18 +21,6 @@ from projected_grpo.documents.blocks import replace_block
 from projected_grpo.documents.unseen import unseen
 
 ROOT = Path(__file__).resolve().parents[1]
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    """A copy of a run with every table."""
-    return write_copies(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture
-def copy(whole, tmp_path):
-    """One to change."""
-    return shutil.copytree(whole, tmp_path / "run")
 
 
 def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
@@ -156,8 +144,8 @@ def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
         "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails, by the"
         " estimate, for none, and is open for none. There it can hold for no difference under 13 SEM. What the twins"
         " hack more, in points, of the arms that are named above or keep both margins: `erase` +40 [+10, +70]. In one"
-        " word, delays: `erase`."  # erase_update is told the truth
-        " Every loophole known: damages: `erase`; open: `route`."
+        " word, prevents: none; delays: `erase`."  # erase_update is told the truth
+        " Every loophole known: prevents: none; damages: `erase`; open: `route`."
     )
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED
-from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS, WORDS
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, Judgement, together
+from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import ALONE, INTERVENTIONS, SLOW
 from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.reporting.format import interval, percent
+from projected_grpo.reporting.verdicts import by_word
 
 NONE = "none"
 MANY = 8  # names in a row
@@ -46,18 +47,17 @@ def _of_claim(claim: Mapping, twin: str | None) -> dict:
     of_twin = [one for one in specific["clauses"] if (one["clause"], one["against"]) == ("beats", twin)]
     rest = [one for one in specific["clauses"] if one not in of_twin]
     return {
-        "margins": _together(one for one in prevented if one["clause"] in MARGINS),
-        "beats": _together(one for one in prevented if one["clause"] == "beats"),
+        "margins": _answer(one for one in prevented if one["clause"] in MARGINS),
+        "beats": _answer(one for one in prevented if one["clause"] == "beats"),
         "specific": specific["verdict"],
         "firm": specific["firm"],
-        "but_twin": (_together(of_twin), _together(rest)) == (OPEN, HOLDS),
+        "but_twin": (_answer(of_twin), _answer(rest)) == (OPEN, HOLDS),
     }
 
 
-def _together(clauses: Iterable[Mapping]) -> str:
-    """Return whether these clauses, as the verdicts record them, all hold, or one fails."""
-    answers = {clause["answer"] for clause in clauses}
-    return FAILS if FAILS in answers else HOLDS if answers == {HOLDS} else OPEN
+def _answer(clauses: Iterable[Mapping]) -> str:
+    """Return the answer of these clauses together, as the verdicts record them."""
+    return together(Judgement(clause["answer"]) for clause in clauses).answer
 
 
 def _by_arm(folder: Path, name: str) -> pd.DataFrame:
@@ -135,9 +135,9 @@ def listed(arms: Sequence[str], nothing: str = NONE) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def by_word(words: Mapping[str, str]) -> str:
-    """Return every word that was said, each with its arms."""
-    return "; ".join(f"{word}: {named(words, word)}" for word in (*WORDS, UNMEASURED) if word in words.values())
+def word_by_word(words: Mapping[str, str]) -> str:
+    """Return the first word, and every other that was said, each with its arms."""
+    return "; ".join(f"{word}: {listed(arms)}" for word, arms in by_word(words).items())
 
 
 def in_words(table: pd.DataFrame, words: Mapping[str, str], suffix: str = "") -> str:

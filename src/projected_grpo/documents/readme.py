@@ -103,16 +103,11 @@ def in_short(folder: Path) -> str:
             " corrected for."
         )
     if (folder / "horizon.csv").exists():
-        steps, later = _by_the_horizon(folder)
-        lasts = f"{listed(later, 'nothing')} is shown to prevent them"
-        said.append(f"Where every loophole is known, and after {steps} steps, {lasts}.")
+        long, later = judged_table(folder, "horizon", "horizon")
+        last = [arm for arm, word in later.items() if word == PREVENTS]
+        after = f"after {long['last_step'].max()} steps ({long['n_replicates'].iloc[0]} replicates)"
+        said.append(f"Where every loophole is known, and {after}, {listed(last, 'nothing')} is shown to prevent them.")
     return f"{' '.join(said)}{simplest(table, suffix)}"
-
-
-def _by_the_horizon(folder: Path) -> tuple[int, list[str]]:
-    """Return how many steps the horizon has, and what prevents by then."""
-    table, outcomes = judged_table(folder, "horizon", "horizon")
-    return table["last_step"].max(), [arm for arm, word in outcomes.items() if word == PREVENTS]
 
 
 def headline(folder: Path) -> str:

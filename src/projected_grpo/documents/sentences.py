@@ -22,7 +22,6 @@ from projected_grpo.documents.phrases import (
     NONE,
     baselines,
     beside_baselines,
-    by_word,
     in_words,
     judged_table,
     listed,
@@ -37,6 +36,7 @@ from projected_grpo.documents.phrases import (
     with_rates,
     with_twins,
     without_twin,
+    word_by_word,
 )
 from projected_grpo.reporting.format import interval, percent, points, points_of
 
@@ -190,8 +190,8 @@ def _unseen(folder: Path, table: pd.DataFrame, judged: Mapping[str, str]) -> lis
     twins = f" What the twins hack more, in points, of the arms that are named above or keep both margins: {again}."
     return [
         f"**What nobody had seen.** On replicates {', '.join(map(str, made['replicates']))} alone that comparison"
-        f" {_answered(answers)}.{power}{twins if again else ''} In one word, {by_word(words)}. Every loophole known:"
-        f" {by_word(made['known'])}."
+        f" {_answered(answers)}.{power}{twins if again else ''} In one word, {word_by_word(words)}. Every"
+        f" loophole known: {word_by_word(made['known'])}."
     ]
 
 
@@ -221,7 +221,7 @@ def _scale(folder: Path) -> str:
         return ""
     best = table.loc[list(told), f"hack{HELD_OUT}"].idxmin()
     return (
-        f" For scale, of the arms that are told the true verdict the same rules say: {by_word(told)}. Of these"
+        f" For scale, of the arms that are told the true verdict the same rules say: {word_by_word(told)}. Of these"
         f" `{best}` {rates(table, best, HELD_OUT)}."
     )
 
