@@ -25,7 +25,6 @@ from projected_grpo.analysis.judgement import (
 from projected_grpo.analysis.statistics import NO_EFFECT, Effect, paired_t
 from projected_grpo.analysis.table1 import table1 as table1_of
 from projected_grpo.analysis.verdicts import h1
-from projected_grpo.documents import readme
 from projected_grpo.reporting import table1, table2, verdicts
 
 THERE = Effect(0.3, 0.1, 0.5, 0.1, 0.01, 3)
@@ -154,7 +153,7 @@ def study():
 QUOTING = {
     "REDUCTION": ["H1", "clauses on hack", "table 2's marks"],
     "REDUCTION_FALSIFIES": ["H1", "clauses on hack"],
-    "MATCHED": ["H1", "clauses on solve", "table 1's marks", "table 2's marks", "mark of an arm", "the README's marks"],
+    "MATCHED": ["H1", "clauses on solve", "table 1's marks", "table 2's marks", "mark of an arm"],
     "DROP_FALSIFIES": ["H1", "H1s", "clauses on solve"],
     "BASE_MARGIN": ["H2", "clause on the base"],
     "CEILING_MARGIN": ["H2", "clause on the ceiling"],
@@ -183,7 +182,6 @@ def test_every_sentence_that_quotes_a_threshold_follows_the_constant(study, monk
             "table 1's marks": table1.marks(),
             "table 2's marks": table2.marks(),
             "mark of an arm": table1.unmatched(short_by_8),
-            "the README's marks": readme.marks(),
             "runs": table1.runs_grid(rows),
         }
 
@@ -194,7 +192,7 @@ def test_every_sentence_that_quotes_a_threshold_follows_the_constant(study, monk
     assert all("7" in after[name] for name in QUOTING[constant] if name != "mark of an arm")
 
 
-@pytest.mark.parametrize("module", [table1, table2, readme], ids=lambda module: module.__name__)
+@pytest.mark.parametrize("module", [table1, table2], ids=lambda module: module.__name__)
 def test_the_level_of_the_intervals_is_the_one_that_judges(monkeypatch, module):
     assert f"{100 * st.LEVEL:g}%" in module.marks()
     monkeypatch.setattr(module, "LEVEL", 0.83)

@@ -6,7 +6,9 @@ import re
 import pandas as pd
 from synthetic_run import judged
 
-from projected_grpo.documents import readme
+from projected_grpo.analysis.judgement import MATCHED
+from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.documents import readme, sentences
 
 
 def test_the_sentences_follow_the_numbers(copy):
@@ -109,3 +111,13 @@ def test_the_short_table_has_both_settings_side_by_side(copy):
     assert cells["vanilla_alone"][4:] == ["—"] * 3 and "erase_random" not in cells and len(cells) == len(known)
     (copy / "table3.csv").unlink()
     assert "unknown" not in readme.headline(copy)
+
+
+def test_the_readme_quotes_the_level_and_the_margin_that_judge(copy, monkeypatch):
+    level, margin = "{:g}% decision interval", "at most {:g} points less than its baseline"
+    text = readme.findings(copy)
+    assert text.count(level.format(100 * LEVEL)) == 2 and text.count(margin.format(100 * MATCHED)) == 1
+    monkeypatch.setattr(readme, "LEVEL", 0.83)
+    monkeypatch.setattr(sentences, "MATCHED", 0.07)
+    text = readme.findings(copy)
+    assert text.count(level.format(83)) == 2 and text.count(margin.format(7)) == 1
