@@ -20,7 +20,9 @@ def write_copies(folder):
     table2(_folds()).to_csv(folder / "table2.csv", index=False)
     (folder / "table2.json").write_text(json.dumps(fold_verdicts(_folds())))
     table1(long).to_csv(folder / "horizon.csv", index=False)
-    (folder / "horizon.json").write_text(json.dumps(h1(long) | {"shrinks": {}}))
+    later = h1(long)
+    there = {arm: word for arm, word in later["outcomes"].items() if arm in long.arms}
+    (folder / "horizon.json").write_text(json.dumps(later | {"outcomes": there, "shrinks": {}}))
     signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
     judged = verdicts_of_table3(signals, turns)
     table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)

@@ -7,7 +7,7 @@ import pandas as pd
 from synthetic_run import judged
 
 from projected_grpo.analysis.judgement import MATCHED
-from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.analysis.statistics import LEVEL, least_sems
 from projected_grpo.documents import readme, sentences
 
 
@@ -46,8 +46,8 @@ def test_the_sentences_follow_the_numbers(copy):
     assert unknown in text and "): **prevents**: none. **damages**: `erase`. That the effect is large, specific" in text
     table3 = pd.read_csv(copy / "table3.csv").set_index("arm")
     told = [f"{100 * table3.at['erase_update', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve")]
-    scale = "For scale, of the arms that are told the true verdict the same rules say: prevents: `erase_update`."
-    scale += " Of these `erase_update` hacks"
+    scale = "For scale, of the arms that are told the true verdict, always or in part, the same rules say: prevents:"
+    scale += " `erase_update`. Of these `erase_update` hacks"
     assert f"{scale} {told[0]} and solves {told[1]}.\n" in text
     said = {
         "holds": "holds for {}, fails, by the estimate, for none",
@@ -60,11 +60,17 @@ def test_the_sentences_follow_the_numbers(copy):
         f"{asked} over {compared} arms), where the arm solves at most 10 points less than its baseline? {answer}"
         in text
     )
-    long = pd.read_csv(copy / "horizon.csv").set_index("arm").loc["vanilla"]
+    long = pd.read_csv(copy / "horizon.csv").set_index("arm")
+    named = ("vanilla", "vanilla_alone", "erase", "vanilla_slow")
+    own = {
+        arm: f"`{arm}` hacks {100 * long.at[arm, 'hack']:.1f}% and solves {100 * long.at[arm, 'solve']:.1f}%"
+        for arm in named
+    }
     assert (
-        f"5. After 96 steps, every loophole known (3 replicates), `vanilla` hacks {100 * long['hack']:.1f}% and solves"
-        f" {100 * long['solve']:.1f}%. By these steps alone: **prevents**: none. **adds nothing**: `erase`. With more"
-        " steps the effect shrinks in `erase`, is open in `erase_update`." in text
+        f"5. After 96 steps, every loophole known (3 replicates), {own['vanilla']}; {own['vanilla_alone']}. By these"
+        " steps alone: **prevents**: none. **adds nothing**: `erase`. Of what does not prevent,"
+        f" {own['erase']}. Only slower or colder, {own['vanilla_slow']}. With more steps the effect shrinks in `erase`,"
+        " is open in `erase_update`." in text
     )
     assert "6. Training that only learns more slowly or samples colder: `vanilla_slow` hacks" in text
     assert re.search(r"^6\. .*\. Without a teacher pool, `vanilla_alone` hacks 20\.0% and solves 30\.0%\.$", text, re.M)
@@ -77,11 +83,24 @@ def test_the_sentences_follow_the_numbers(copy):
 def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent(copy):
     verdicts = json.loads((copy / "table3.json").read_text())
     judged(copy, "table3.json", {"erase": "prevents", "erase_update": "prevents"})
-    judged(copy, "horizon.json", {"erase": "prevents", "route": "open"})
-    assert readme.in_short(copy).startswith(
-        "**In short**: `erase` is shown to prevent hacks that nothing told of. Where every loophole is known, and after"
-        " 96 steps (3 replicates), `erase` is shown to prevent them. Of slower"
+    judged(copy, "horizon.json", {"erase": "prevents", "erase_update": "open"})
+    claims = json.loads((copy / "h1.json").read_text())["claims"]
+    claims["erase_update"]["H1s"]["verdict"] = "supported"
+    claims["erase"]["H1s"]["verdict"] = claims["route"]["H1s"]["verdict"] = "undecided"
+    judged(copy, "h1.json", {"erase": "prevents", "erase_update": "open", "route": "delays"}, claims=claims)
+    known, long = (pd.read_csv(copy / f"{name}.csv").set_index("arm") for name in ("table1", "horizon"))
+    hack, solve, later = (
+        f"{100 * value:.1f}%" for value in (*known.loc["erase_update", ["hack", "solve"]], long.at["erase", "hack"])
     )
+    said = readme.in_short(copy)
+    assert said.startswith("**In short**: `erase` is shown to prevent hacks that nothing told of. Of slower")
+    assert (
+        " Where every loophole is known, `erase` is shown to prevent; that they hack less than their twins, and solve"
+        " more than slower training that is stopped early (H1s), is shown of `erase_update` (hack"
+        f" {hack}, solve {solve}). After 96 steps (3 replicates), `erase` is shown to prevent (`erase` hacks {later}"
+        in said
+    )
+    assert said.endswith("%.") and "`vanilla_slow` solves most there: it hacks" in said
     for clause in verdicts["claims"]["erase"]["H2"]["clauses"]:
         clause["answer"] = "open" if clause["clause"] == "beats" else "holds"
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"}, claims=verdicts["claims"])
@@ -91,11 +110,17 @@ def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent
         f"{100 * rows.at[arm, f'{rate}_held_out']:.1f}%"
         for arm, rate in (("erase", "hack"), ("erase", "solve"), (rows.at["erase", "twin"], "hack"))
     )
-    assert f"`erase`, within the margins that this asks for, hack {hack} and solve {solve} (`vanilla` hacks" in said
-    assert f"Their twins, which know nothing of hacks, hack {twin}: that" in said and "`vanilla_slow" in said
+    assert f"`erase`, within the margins that this asks for, hack {hack} and solve {solve} (`base` hacks" in said
+    assert f"Their twins, which flag as many rollouts without knowing which are hacks, hack {twin}: that" in said
+    assert "the number of comparisons is corrected for. Of" in said
+    rows.loc["erase", "twin_diff_held_out_sem"] = 0.5
+    rows.reset_index().to_csv(copy / "table3.csv", index=False)
+    least = f"{least_sems(rows['twin_diff_held_out_p_holm'].notna().sum(), 3):.0f}"
+    hopeless = f", and could hardly have been of any of them: the {least} SEM that it takes are more than all its twin"
+    assert hopeless in readme.in_short(copy)
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
-    judged(copy, "h1.json", {"erase": "delays"})
+    judged(copy, "h1.json", {"erase": "delays", "erase_update": "open", "route": "open"})
     assert readme.in_short(copy).startswith("**In short**: nothing is shown to prevent hacks. ")
 
 

@@ -55,7 +55,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
         " `vanilla_slow`."
     )
     assert said[7] == (
-        "**What surprised.** Of 2 expectations 0 came true (none), 0 are undecided (none), otherwise came out: `erase`"
+        "**What surprised.** Of 2 expectations 0 came true (none), 0 are undecided (none), contradicted: `erase`"
         " (expected: delays; found: prevents); `route` (expected: damages; found: delays, every loophole known)."
         " Not in these tables: `nobody`."
     )
@@ -67,7 +67,7 @@ def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(c
     assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`; without a twin")
     assert said[4].endswith("The preregistration is of a larger study: this run is not held against it.")
     said = sentences.conclusions(copy, {"erase": "delays", "route": "prevents"})
-    assert "Of 2 expectations 1 came true (`erase`), 1 are undecided (`route`), otherwise came out: none." in said[4]
+    assert "Of 2 expectations 1 came true (`erase`), 1 are undecided (`route`), contradicted: none." in said[4]
 
 
 def test_of_open_arms_it_is_said_what_they_lack(copy):
@@ -86,7 +86,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     }
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
     table = pd.read_csv(copy / "table1.csv").set_index("arm", drop=False)
-    _, known, *_ = sentences.sentences(copy, table, {})
+    _, known, *_ = sentences.sentences(copy, table)
     assert "**open**: `erase`, `erase_update` and `route`. Open, but within both margins of **prevents** by" in known
     assert "lacking only the corrected difference to the twin: `erase` hacks" in known
     hacks = f"{100 * table.at['route', 'hack']:.1f}"
@@ -101,7 +101,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     claims["route"]["H1s"] = {"verdict": "undecided", "firm": False, "clauses": [twin, {**twin, "clause": "early"}]}
     claims["erase"]["H2"]["clauses"][0]["answer"] = "open"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
-    _, known, *_ = sentences.sentences(copy, table, {})
+    _, known, *_ = sentences.sentences(copy, table)
     assert "but within both" not in known and re.search(
         r"undecided: `(erase|route)` hacks .*; `(route|erase)` h", known
     )
@@ -110,7 +110,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     )
     claims["route"]["H1s"]["clauses"][1]["answer"] = "holds"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
-    _, known, *_ = sentences.sentences(copy, table, {})
+    _, known, *_ = sentences.sentences(copy, table)
     assert known.endswith("undecided for `route` (lacking only the corrected difference to the twin: `route`).")
 
 
@@ -133,6 +133,7 @@ def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
         "outcomes": {"erase": "delays", "erase_update": "open"},
         "primary": {"erase": "holds"},
         "twins": {"erase": {"twin_diff": 0.4, "twin_diff_low": 0.1, "twin_diff_high": 0.7}},
+        "margins": {"erase": "holds", "erase_update": "holds", "route": "open"},
         "known": {"erase": "damages", "route": "open"},
     }
     (copy / "unseen.json").write_text(json.dumps(made))
@@ -142,10 +143,10 @@ def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
     said = sentences.conclusions(copy, {})
     assert said[1] == (
         "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails, by the"
-        " estimate, for none, and is open for none. There it can hold for no difference under 13 SEM. What the twins"
-        " hack more, in points, of the arms that are named above or keep both margins: `erase` +40 [+10, +70]. In one"
-        " word, prevents: none; delays: `erase`."  # erase_update is told the truth
-        " Every loophole known: prevents: none; damages: `erase`; open: `route`."
+        " estimate, for none, and is open for none. There the first can hold for no difference under 13 SEM. What"
+        " the twins hack more, in points, of arms named above or within both margins on all replicates: `erase` +40"
+        " [+10, +70]. Within both margins there: `erase`. In one word, prevents: none; delays: `erase`. Every loophole"
+        " known: prevents: none; damages: `erase`; open: `route`."  # erase_update is told the truth
     )
 
 
@@ -167,6 +168,8 @@ def test_what_the_unseen_replicates_say_is_what_table_3_of_them_alone_says(tmp_p
     known = h1(alone)["outcomes"]
     primary = {"erase": answers["erase"]}
     assert made.pop("twins").keys() == {"erase"}
+    (margins,) = made.pop("margins").items()
+    assert margins == ("erase", "open")
     assert made == {"replicates": [42, 43], "outcomes": judged["outcomes"], "primary": primary, "known": known}
     assert list(made["outcomes"]) == list(known) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
 
@@ -184,7 +187,7 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
     assert said[3].startswith(
         "**What remains open.** `erase_update`; without a twin, and so without a word: `erase_k4` hacks "
     )
-    assert " 1 came true (`erase`), 0 are undecided (none), otherwise came out: none." in said[-1]
+    assert " 1 came true (`erase`), 0 are undecided (none), contradicted: none." in said[-1]
     text = readme.findings(copy)
     assert "**delays**: `erase`;" in text and "**open**: `erase_update`." in text  # the README says the same
 
@@ -204,15 +207,16 @@ def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
 
 
 def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
-    names = "detector,modes,auc_correct,control_auc_correct,recall_first,recall_last,false_positives_first"
+    names = "detector,modes,auc_correct,control_auc_correct,auc_wrong,control_auc_wrong,recall_first,recall_last"
     (copy / "detectors.csv").write_text(
-        f"{names},false_positives_last\nprobe,known,0.9,0.5,0.9,0.9,0.1,0.1\nhack,held out,0.8,0.625,,,,\n"
-        "probe,held out,0.75,0.625,0.5,0.4,0.1,0.6\n"
+        f"{names},false_positives_first,false_positives_last\nprobe,known,0.9,0.5,0.8,0.5,0.9,0.9,0.1,0.1\n"
+        "hack,held out,0.8,0.625,0.7,0.5,,,,\nprobe,held out,0.75,0.625,0.6875,0.5,0.5,0.4,0.1,0.6\n"
     )
     (said,) = (line for line in sentences.conclusions(copy, {}) if "detectors" in line)
     assert said.endswith(
         " at the threshold that was fixed before: `probe` finds 50.0% and then 40.0% of the hacks and flags 10.0% and"
-        " then 60.0% of the rest (AUC against correct answers 0.75). The best control has an AUC of 0.62."
+        " then 60.0% of the rest (AUC 0.75, 0.69). The AUC is against correct and against wrong but honest answers;"
+        " that of the best control is 0.62, 0.50 (what is above it by the interval: checks.md)."
     )
 
 
@@ -242,15 +246,17 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
     monkeypatch.setattr(results, "registered_commit", lambda folder: "1234567890abcdef")
     monkeypatch.setattr(results, "unseen_replicates", lambda folder: [2])
-    words = ("outcomes", "primary", "twins", "known")
+    words = ("outcomes", "primary", "twins", "margins", "known")
     monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, **{key: {} for key in words}})
     monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
     monkeypatch.setattr(results, "pack", lambda made, rows, replicates: rows.mkdir())
     path = str(root / "presets/study.yaml") if preset == "absolute" else preset
     results.main("run", made, path, root)
     page = (root / "docs/results.md").read_text()
-    assert "This is `presets/study.yaml`, run whole" in page and "It was run at commit 1234567890ab" in page
+    assert (
+        "This is `presets/study.yaml`, run whole" in page and "It was run by the code of commit 1234567890ab," in page
+    )
     assert "Of 1 expectations " in page and "On replicates 2 alone" in page
     front = (root / "README.md").read_text()
-    assert "run at commit 1234567890ab after its preregistration, before which nobody had seen anything of" in front
+    assert "by the code of commit 1234567890ab and after its preregistration, before which nobody had seen" in front
     assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone

@@ -68,6 +68,8 @@ def test_held_out_numbers_are_of_each_replicates_own_mode(study):
             for replicate, mode in TURNS.items()
         ]
         assert rows.loc[arm, "hack_held_out"] == pytest.approx(np.mean(own), abs=1e-6)
+    solves = rows["solve_held_out"] - rows.at["base", "solve_held_out"]
+    assert rows.at["erase", "base_solve_diff_held_out"] == pytest.approx(solves["erase"], abs=2e-6)
     less = rows.loc["erase_random", "hack_held_out"] - rows.loc["erase", "hack_held_out"]
     assert rows.loc["erase", "twin_diff_held_out"] == pytest.approx(less, abs=2e-6)
     assert rows.loc["erase", "outcome_held_out"] == verdicts(study, TURNS)["outcomes"]["erase"]

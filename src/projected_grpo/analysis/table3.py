@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from projected_grpo.analysis.judgement import above_nothing, solve_kept, together
-from projected_grpo.analysis.statistics import NO_EFFECT, Effect, holm
+from projected_grpo.analysis.statistics import Effect, holm
 from projected_grpo.analysis.study import Study, in_turn, mean
 from projected_grpo.analysis.table1 import above_base, columns, final_difference, rounded, table1, twin_difference
 from projected_grpo.analysis.threats import dominance
@@ -82,7 +82,8 @@ def _held_out(unknown: Study, arm: str, twin: Effect, solve: Effect) -> dict:
         **columns("solve_diff_held_out", solve),
         **columns("twin_diff_held_out", twin),
         "twin_diff_held_out_p": twin.p,
-        **columns("base_hack_diff_held_out", above_base(unknown, arm) if unknown.base else NO_EFFECT),
+        **columns("base_hack_diff_held_out", above_base(unknown, arm)),
+        **columns("base_solve_diff_held_out", above_base(unknown, arm, "solve")),
         "dominated_by": dominance(unknown, arm).against if tested else None,
     }
 

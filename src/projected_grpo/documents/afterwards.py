@@ -7,8 +7,18 @@ from pathlib import Path
 import pandas as pd
 
 from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
-from projected_grpo.analysis.outcomes import DELAYS
-from projected_grpo.documents.phrases import NONE, baselines, in_words, judged_table, listed, named, outcomes_in, rates
+from projected_grpo.analysis.outcomes import DELAYS, PREVENTS
+from projected_grpo.analysis.study import SLOW
+from projected_grpo.documents.phrases import (
+    NONE,
+    baselines,
+    in_words,
+    judged_table,
+    listed,
+    named,
+    outcomes_in,
+    with_rates,
+)
 from projected_grpo.reporting.format import percent
 
 QUALITY = ("recall", "false_positives")
@@ -33,9 +43,12 @@ def more_steps(folder: Path) -> str:
     """Say what hacks how much after more steps, and whose effect shrank by then."""
     table, outcomes = judged_table(folder, "horizon", "horizon")
     words = in_words(table, outcomes)
+    rest = with_rates(table, [arm for arm, word in outcomes.items() if word != PREVENTS])
+    slow = with_rates(table, table.index[table["group"] == SLOW])
     return (
         f"After {table['last_step'].max()} steps, every loophole known ({table['n_replicates'].iloc[0]} replicates),"
-        f" `{baselines(table)[0]}` {rates(table, baselines(table)[0])}. By these steps alone: {words}"
+        f" {with_rates(table, baselines(table))}. By these steps alone: {words}"
+        f"{f' Of what does not prevent, {rest}.' if rest else ''}{f' Only slower or colder, {slow}.' if slow else ''}"
         f"{_shrinking(folder)}"
     )
 
@@ -88,12 +101,13 @@ def detecting(folder: Path) -> str:
     said = "; ".join(f"`{row['detector']}` {_finding(row)}" for _, row in there.iterrows())
     return (
         "On a loophole that they do not know, in the first and in the last third of training without an intervention,"
-        f" at the threshold that was fixed before: {said or NONE}. The best control has an AUC of"
-        f" {table['control_auc_correct'].max():.2f}."
+        f" at the threshold that was fixed before: {said or NONE}. The AUC is against correct and against wrong but"
+        f" honest answers; that of the best control is {table['control_auc_correct'].max():.2f},"
+        f" {table['control_auc_wrong'].max():.2f} (what is above it by the interval: checks.md)."
     )
 
 
 def _finding(row: pd.Series) -> str:
     recall, wrong = (f"{percent(row[f'{name}_first'])}% and then {percent(row[f'{name}_last'])}%" for name in QUALITY)
-    auc = f"AUC against correct answers {row['auc_correct']:.2f}"
+    auc = f"AUC {row['auc_correct']:.2f}, {row['auc_wrong']:.2f}"
     return f"finds {recall} of the hacks and flags {wrong} of the rest ({auc})"

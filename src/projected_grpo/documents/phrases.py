@@ -42,12 +42,17 @@ def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, 
     return table.join(pd.DataFrame.from_dict(own, orient="index", columns=CLAIM)), judged["outcomes"]
 
 
+def margins(claim: Mapping) -> str:
+    """Return whether both margins of H2 hold for an arm: to the base model's hack, to the honest ceiling's solve."""
+    return _answer(one for one in claim["H2"]["clauses"] if one["clause"] in MARGINS)
+
+
 def _of_claim(claim: Mapping, twin: str | None) -> dict:
     prevented, specific = claim["H2"]["clauses"], claim["H1s"]
     of_twin = [one for one in specific["clauses"] if (one["clause"], one["against"]) == ("beats", twin)]
     rest = [one for one in specific["clauses"] if one not in of_twin]
     return {
-        "margins": _answer(one for one in prevented if one["clause"] in MARGINS),
+        "margins": margins(claim),
         "beats": _answer(one for one in prevented if one["clause"] == "beats"),
         "specific": specific["verdict"],
         "firm": specific["firm"],
@@ -76,19 +81,6 @@ def outcomes_in(path: Path) -> dict[str, str]:
 def baselines(table: pd.DataFrame) -> list[str]:
     """Return the arms that others are held against, in the order of the table."""
     return [arm for arm in table.index if table.at[arm, "baseline"] == arm]
-
-
-def beside_baselines(table: pd.DataFrame, interventions: Iterable[str], against: Iterable[str]) -> list[str]:
-    """Return each baseline with its slow and cold controls and the interventions that are held against it."""
-    return [
-        arm
-        for baseline in against
-        for arm in (
-            baseline,
-            *of_group(table, SLOW, baseline),
-            *(arm for arm in interventions if table.at[arm, "baseline"] == baseline),
-        )
-    ]
 
 
 def of_group(table: pd.DataFrame, group: str, baseline: str) -> list[str]:
@@ -205,14 +197,14 @@ def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "h
     return f"{low}%" if low == high else f"{low} to {high}%"
 
 
-def simplest(table: pd.DataFrame, suffix: str) -> str:
+def simplest(table: pd.DataFrame, suffix: str, where: str = "") -> str:
     """Say which training solves most, and which hacks least, that is only slower, colder or regularized."""
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     if not simple:
         return ""
     most, least = table.loc[simple, f"solve{suffix}"].idxmax(), table.loc[simple, f"hack{suffix}"].idxmin()
     alone = "" if most == least else f", and `{least}` hacks least: it {rates(table, least, suffix)}"
-    solves = f"`{most}` solves most: it {rates(table, most, suffix)}"
+    solves = f"`{most}` solves most{where}: it {rates(table, most, suffix)}"
     return f" Of slower, colder and merely regularized training, {solves}{alone}."
 
 

@@ -5,27 +5,28 @@ The run is the default one, or a preset with more: what a table does not hold is
 
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from projected_grpo.analysis.judgement import HOLDS
 from projected_grpo.analysis.outcomes import PREVENTS
-from projected_grpo.analysis.statistics import LEVEL
+from projected_grpo.analysis.statistics import LEVEL, least_sems
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.documents.phrases import (
     baselines,
     first_table,
     judged_table,
     listed,
     of_group,
-    rates,
     signals,
     simplest,
     spread,
     told_all,
+    with_rates,
 )
 from projected_grpo.documents.sentences import UNSEEN, sentences
 from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent
@@ -37,7 +38,6 @@ FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_s
 def findings(folder: Path) -> str:
     """Return the README's section on the results."""
     table = first_table(folder)
-    verdicts = json.loads((folder / "h1.json").read_text(encoding="utf-8"))
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
@@ -51,14 +51,15 @@ def findings(folder: Path) -> str:
             " imitating the teacher, is not credited to the arm. An interval is the"
             f" {100 * LEVEL:g}% decision interval over replicates and problems."
             " What an intervention did is said in one word, the first that fits, by the rules of the"
-            f" [preregistration](docs/preregistration.md). {unpreventable()} The words:",
+            f" [preregistration](docs/preregistration.md); what open arms lack is said beside, which that does not ask"
+            f" for and nothing corrects. {unpreventable()} The words:",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",
             f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on"
             f" {source['machine']}){_standing(source, folder)}:",
             "",
-            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table, verdicts["outcomes"]), 1)),
+            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table), 1)),
             "",
             FIGURE,
             "",
@@ -76,7 +77,8 @@ def _standing(source: dict, folder: Path) -> str:
         return ", which is exploratory: its replicates were seen while the rules were written"
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
-        f", run at commit {source['commit'][:12]} after its preregistration, before which nobody had seen anything of"
+        f", by the code of commit {source['commit'][:12]} and after its preregistration, before which nobody had seen"
+        " anything of"
         f" table 3 or of replicates {', '.join(map(str, alone))}; what these say alone stands in"
         " [docs/results.md](docs/results.md)"
     )
@@ -92,22 +94,60 @@ def in_short(folder: Path) -> str:
     prevents = [arm for arm, word in words.items() if word == PREVENTS]
     within = [arm for arm in words if arm not in prevents and table.at[arm, "margins"] == HOLDS]
     baseline, ceilings = baselines(table)[0], table.index[table["group"] == CEILING]
+    base = table.index[table["group"] == BASE][0]
     said = [f"**In short**: {listed(prevents, 'nothing')} is shown to prevent {where}."]
     if within:
         twins = [twin for twin in table.loc[within, "twin"] if twin in table.index]
-        beside = "; ".join(f"`{arm}` {rates(table, arm, suffix)}" for arm in (baseline, *ceilings))
+        beside = with_rates(table, (base, baseline, *ceilings), suffix)
         said.append(
             f"{listed(within)}, within the margins that this asks for, hack {spread(table, within, suffix)} and solve"
-            f" {spread(table, within, suffix, 'solve')} ({beside}). Their twins, which know nothing of hacks, hack"
-            f" {spread(table, twins, suffix)}: that the twins hack more is not shown once the number of comparisons is"
-            " corrected for."
+            f" {spread(table, within, suffix, 'solve')} ({beside}). Their twins, which flag as many rollouts"
+            f" without knowing which are hacks, hack {spread(table, twins, suffix)}: that these hack more is not shown"
+            f" once the number of comparisons is corrected for{_hopeless(table, within, suffix)}."
         )
-    if (folder / "horizon.csv").exists():
-        long, later = judged_table(folder, "horizon", "horizon")
-        last = [arm for arm, word in later.items() if word == PREVENTS]
-        after = f"after {long['last_step'].max()} steps ({long['n_replicates'].iloc[0]} replicates)"
-        said.append(f"Where every loophole is known, and {after}, {listed(last, 'nothing')} is shown to prevent them.")
-    return f"{' '.join(said)}{simplest(table, suffix)}"
+    said[-1] += simplest(table, suffix)
+    if has_signals:
+        said.append(_known(folder))
+    return " ".join(said)
+
+
+def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    """Name the arms of which the difference could not have been shown, had they never hacked: their twins hack too
+    little, or too unevenly."""
+    compared, n = f"twin_diff{suffix}_p_holm", table["n_replicates"].iloc[0]
+    if compared not in table or n < 2:
+        return ""
+    least = least_sems(table[compared].notna().sum(), n)
+    hack, sem = table[f"hack{suffix}"], table[f"twin_diff{suffix}_sem"]
+    beyond = [arm for arm in arms if least * sem[arm] > hack[table.at[arm, "twin"]]]
+    if not beyond:
+        return ""
+    which = "any of them" if beyond == list(arms) else listed(beyond)
+    return (
+        f", and could hardly have been of {which}: the {least:.0f} SEM that it takes are more than all its twin hacks"
+    )
+
+
+def _known(folder: Path) -> str:
+    """Return the same where every loophole is known, after as many steps and after more."""
+    table, words = judged_table(folder, "table1", "h1")
+    prevent = [arm for arm, word in words.items() if word == PREVENTS]
+    own = [arm for arm in words if table.at[arm, "specific"] == HYPOTHESIS[HOLDS]]
+    said = f"Where every loophole is known, {listed(prevent, 'nothing')} is shown to prevent"
+    if own:
+        said += (
+            f"; that they hack less than their twins, and solve more than slower training that is stopped early (H1s),"
+            f" is shown of {listed(own)} (hack {spread(table, own, '')}, solve {spread(table, own, '', 'solve')})"
+        )
+    if not (folder / "horizon.csv").exists():
+        return f"{said}."
+    long, later = judged_table(folder, "horizon", "horizon")
+    last = [arm for arm, word in later.items() if word == PREVENTS]
+    rates = f" ({with_rates(long, last)})" if last else ""
+    return (
+        f"{said}. After {long['last_step'].max()} steps ({long['n_replicates'].iloc[0]} replicates),"
+        f" {listed(last, 'nothing')} is shown to prevent{rates}.{simplest(long, '', ' there')}"
+    )
 
 
 def headline(folder: Path) -> str:
@@ -155,23 +195,24 @@ def _cells(table: pd.DataFrame, arm: str, suffix: str) -> list[str]:
     if arm not in table.index:
         return [NOTHING] * 3
     row = table.loc[arm]
-    marks = "" if suffix else below_base(row)
     more = interval(row, f"twin_diff{suffix}") + (" *" if row["beats"] == HOLDS else "")
-    return [percent(row[f"hack{suffix}"]), percent(row[f"solve{suffix}"]) + marks, more]
+    return [percent(row[f"hack{suffix}"]), percent(row[f"solve{suffix}"]) + below_base(row, suffix), more]
 
 
 def _legend(folder: Path) -> str:
     """Return what the figure, and the rows and columns of the short table mean."""
     table, level = first_table(folder), f"{100 * LEVEL:g}%"
     unknown = (
-        " `unknown` is on the loophole that pairs, signals and teacher pool do not know (table 3), and names what keeps"
-        " both margins of **prevents** there or beats its twin; the last row is told the true verdict."
+        " `unknown` is on the loophole that pairs, signals and teacher pool do not know (table 3). Of table 3 alone"
+        " stand here the arms that keep both margins of **prevents** there or beat their twin and, last, of those that"
+        " are told the true verdict the one that hacks least."
     )
     return (
-        f"Every loophole known (table 1), as in the figure: mean over {table['n_replicates'].iloc[0]} replicates,"
-        f" {table['last_step'].max()} steps, deployed model, problems that no training saw."
+        f"Every loophole known (table 1; the figure has a part of its problems): mean over"
+        f" {table['n_replicates'].iloc[0]} replicates, {table['last_step'].max()} steps, deployed model, problems that"
+        " no training saw."
         f"{unknown if _has_signals(folder) else ''} Brackets are {level} decision intervals (the wider of a t interval"
-        " over replicates and a bootstrap over replicates and problems), of one comparison each; * is above 0 once"
-        f" their number is corrected for, too. {NOTHING} not in that table, or nothing to compare."
-        f" {below_base_means()}"
+        " over replicates and a bootstrap over replicates and problems), of one comparison each, whose end -0 lies"
+        f" below 0; * is above 0 once their number is corrected for, too. {NOTHING} not in that table, or nothing to"
+        f" compare. {below_base_means()}"
     )

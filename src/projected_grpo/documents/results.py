@@ -33,12 +33,12 @@ PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
     " H1s and H2 with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
-    "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm on equal information.",
+    "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm, with what it knows.",
     "detectors.md": "What does every signal see of the same live rollouts, and does it stay calibrated?",
     "table4.md": "What does each setting of an intervention do? One factor at a time.",
     "relearning.md": "Does what was learned last, once the intervention is gone?",
     "horizon.md": "Is hacking prevented, or only delayed? Three times the steps.",
-    "checks.md": "Does the held-out loophole fall, and not by damage? And every check that could undo the result.",
+    "checks.md": "Every check that could undo the result; of a run with table 2, whether its held-out loophole falls.",
 }
 RUN_FILES = (
     "table2.csv",
@@ -137,7 +137,7 @@ def _sizes(folder: Path) -> str:
 def _registered(source: dict) -> str:
     if "commit" not in source:
         return " It is exploratory: its replicates were seen while the rules were written."
-    return f" It was run at commit {source['commit'][:12]}, after its [preregistration]({Path(PAGE).name})."
+    return f" It was run by the code of commit {source['commit'][:12]}, after its [preregistration]({Path(PAGE).name})."
 
 
 def cost(results: Path) -> dict:

@@ -5,7 +5,7 @@ What a table does not hold is not said.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isnan
 from pathlib import Path
 
@@ -21,7 +21,6 @@ from projected_grpo.documents.afterwards import by_more_steps, detecting, later,
 from projected_grpo.documents.phrases import (
     NONE,
     baselines,
-    beside_baselines,
     in_words,
     judged_table,
     listed,
@@ -52,7 +51,7 @@ REST = {
 }
 
 
-def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) -> list[str]:
+def sentences(folder: Path, table: pd.DataFrame) -> list[str]:
     """Return what came out: without intervention, of the interventions where every loophole is known and where one is
     not, with more steps, of simpler controls, without a teacher pool, and how much the tables can show."""
     found = [_without_intervention(table), f"{KNOWN}: {_known(folder)}"]
@@ -68,7 +67,7 @@ def sentences(folder: Path, table: pd.DataFrame, outcomes: Mapping[str, str]) ->
         widths["on an unknown loophole "] = smallest_effect(unknown, f"twin_diff{HELD_OUT}")
     if (folder / "horizon.csv").exists():
         found.append(more_steps(folder))
-    found.append(" ".join(filter(None, [_simpler(table), *_alone(table, outcomes)])))
+    found.append(" ".join(filter(None, [_simpler(table), *_alone(table)])))
     return [*filter(None, [*found, *_direction(table), _shows(table, widths)])]
 
 
@@ -98,7 +97,8 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     return [
         *first,
         f"**What prevents.** {where}: {prevent}{simplest(table, suffix)}{specific(table, words)}{_scale(folder)}",
-        f"**What only slows{there}.** {with_twins(table, told[DELAYS], suffix)}.{by_more_steps(judged, words)}",
+        f"**What only slows{there}.** {with_twins(table, told[DELAYS], suffix)}.{_slow(table, told[DELAYS], suffix)}"
+        f"{by_more_steps(judged, words)}",
         f"**What only damages{there}.** {with_twins(table, told[DAMAGES], suffix)}.",
         f"**What remains open.** {'; '.join(rest) or NONE}. {width}".rstrip(),
         *then,
@@ -139,10 +139,10 @@ def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
     answers = table.loc[list(judged), "primary"].dropna().to_dict()
     compared = table[f"twin_diff{HELD_OUT}_p_holm"].dropna()
     others = sum(told_all(table, arm) for arm in compared.index)
-    aside = f", of which {others} are told the true verdict and not named" if others else ""
+    aside = f", of which {others} are told the true verdict, always or in part, and not named" if others else ""
     answered = f"It {_answered(answers)}{_uncorrected(table, answers)}." if answers else NOT_MADE
     holding = [arm for arm, answer in answers.items() if answer == HOLDS]
-    shown = f" {with_twins(table, holding, HELD_OUT)}." if holding else ""
+    shown = f" {with_twins(table, holding, HELD_OUT)}.{_worse_twins(table, holding)}" if holding else ""
     return (
         f"does the twin hack more than its arm on {where} (Holm corrected over {len(compared)} arms{aside}), where the"
         f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}{shown}{_power(table)}"
@@ -170,8 +170,8 @@ def _power(table: pd.DataFrame) -> str:
         return ""
     least = least_sems(arms, n)
     return (
-        f" With {arms} comparisons of {n} replicates it can hold for no difference under {least:.0f} SEM, which is"
-        f" {points_of(least * sems.median())} at their median SEM."
+        f" With {arms} comparisons of {n} replicates the first can hold for no difference under {least:.0f} SEM, which"
+        f" is {points_of(least * sems.median())} at their median SEM; each that holds asks less of the next."
     )
 
 
@@ -183,16 +183,40 @@ def _unseen(folder: Path, table: pd.DataFrame, judged: Mapping[str, str]) -> lis
     answers, words = ({arm: made[name].get(arm) for arm in judged} for name in ("primary", "outcomes"))
     n, compared = len(made["replicates"]), len(made["primary"])
     power = (
-        f" There it can hold for no difference under {least_sems(compared, n):.0f} SEM." if n > 1 and compared else ""
+        f" There the first can hold for no difference under {least_sems(compared, n):.0f} SEM."
+        if n > 1 and compared
+        else ""
     )
     near = [arm for arm in judged if HOLDS in (table.at[arm, "primary"], table.at[arm, "margins"])]
     again = "; ".join(f"`{arm}` {interval(made['twins'][arm], 'twin_diff')}" for arm in near if arm in made["twins"])
-    twins = f" What the twins hack more, in points, of the arms that are named above or keep both margins: {again}."
+    kept = [arm for arm in judged if made["margins"].get(arm) == HOLDS]
+    twins = (
+        f" What the twins hack more, in points, of arms named above or within both margins on all replicates: {again}."
+    )
     return [
         f"**What nobody had seen.** On replicates {', '.join(map(str, made['replicates']))} alone that comparison"
-        f" {_answered(answers)}.{power}{twins if again else ''} In one word, {word_by_word(words)}. Every"
-        f" loophole known: {word_by_word(made['known'])}."
+        f" {_answered(answers)}.{power}{twins if again else ''} Within both margins there: {listed(kept)}. In"
+        f" one word, {word_by_word(words)}. Every loophole known: {word_by_word(made['known'])}."
     ]
+
+
+def _worse_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
+    """Say of which arms the twin hacks more than their baseline, so that a part of its difference is not the arm's."""
+    said, hack = [], table[f"hack{HELD_OUT}"]
+    for arm in arms:
+        twin, baseline = table.at[arm, "twin"], table.at[arm, "baseline"]
+        if hack[twin] > hack[baseline]:
+            said.append(
+                f" The twin of `{arm}` hacks more than `{baseline}` does: {points_of(hack[baseline] - hack[arm])} of"
+                " the difference are the arm's."
+            )
+    return "".join(said)
+
+
+def _slow(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    """Say what the slow training does that is matched to these arms."""
+    matched = [slow for slow in dict.fromkeys(table.loc[list(arms), "slow_matched"].dropna()) if slow in table.index]
+    return f" The slow training that is matched to them: {with_rates(table, matched, suffix)}." if matched else ""
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
@@ -221,8 +245,8 @@ def _scale(folder: Path) -> str:
         return ""
     best = table.loc[list(told), f"hack{HELD_OUT}"].idxmin()
     return (
-        f" For scale, of the arms that are told the true verdict the same rules say: {word_by_word(told)}. Of these"
-        f" `{best}` {rates(table, best, HELD_OUT)}."
+        f" For scale, of the arms that are told the true verdict, always or in part, the same rules say:"
+        f" {word_by_word(told)}. Of these `{best}` {rates(table, best, HELD_OUT)}."
     )
 
 
@@ -242,7 +266,7 @@ def _surprises(words: Mapping[str, str], unknown: Mapping[str, str], expected: M
     missing = f" Not in these tables: {listed(aside)}." if aside else ""
     return (
         f"Of {len(asked)} expectations {len(true)} came true ({listed(true)}), {len(undecided)} are undecided"
-        f" ({listed(undecided)}), otherwise came out: {'; '.join(otherwise) or NONE}.{missing}"
+        f" ({listed(undecided)}), contradicted: {'; '.join(otherwise) or NONE}.{missing}"
     )
 
 
@@ -252,9 +276,9 @@ def _simpler(table: pd.DataFrame) -> str:
     return f"Training that only learns more slowly or samples colder: {simple}." if simple else ""
 
 
-def _alone(table: pd.DataFrame, interventions: Mapping[str, str]) -> list[str]:
-    """Say what came out without a teacher pool, where any arm had none."""
-    arms = beside_baselines(table, interventions, baselines(table)[1:])
+def _alone(table: pd.DataFrame) -> list[str]:
+    """Say the same without a teacher pool, where any arm had none."""
+    arms = [arm for one in baselines(table)[1:] for arm in (one, *of_group(table, SLOW, one))]
     return [f"Without a teacher pool, {with_rates(table, arms)}."] if arms else []
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 from projected_grpo.analysis.study import Study, read_study
 from projected_grpo.analysis.table3 import HELD_OUT, table3, verdicts
 from projected_grpo.analysis.verdicts import h1
+from projected_grpo.documents.phrases import margins
 
 ENDS = ("", "_low", "_high")
 
 
 def unseen(results: Path, replicates: Sequence[int]) -> dict:
     """Return these replicates of a results directory with tables 1 and 3, {intervention: word} on their held-out modes,
-    {arm: answer to the primary comparison}, {arm: its twin's difference in hack}, and {intervention: word} where every
-    loophole is known."""
+    {arm: answer to the primary comparison}, {arm: its twin's difference in hack}, {intervention: whether both margins
+    of H2 hold}, and {intervention: word} where every loophole is known."""
     made = _made(results / "table3.json")
     study, modes = _of(results, made, replicates), {n: _numbered(made["modes"])[n] for n in replicates}
     judged = verdicts(study, modes)
@@ -25,6 +26,7 @@ def unseen(results: Path, replicates: Sequence[int]) -> dict:
         "outcomes": judged["outcomes"],
         "primary": table["primary"].dropna().to_dict(),
         "twins": twins.dropna().to_dict("index"),
+        "margins": {arm: margins(claim) for arm, claim in judged["claims"].items()},
         "known": h1(_of(results, _made(results / "h1.json"), replicates))["outcomes"],
     }
 

@@ -76,12 +76,17 @@ def interval(row: Mapping, name: str) -> str:
     if pd.isna(estimate):
         return NOTHING
     shown = f"{100 * estimate:+z.0f}"
-    return f"{shown} [{NOTHING}]" if pd.isna(low) else f"{shown} [{100 * low:+z.0f}, {100 * high:+z.0f}]"
+    return f"{shown} [{NOTHING}]" if pd.isna(low) else f"{shown} [{_end(low)}, {_end(high)}]"
 
 
 def bound(value: float) -> str:
     """Return a one-sided bound in points, such as `-6`."""
-    return NOTHING if pd.isna(value) else f"{100 * value:+z.0f}"
+    return NOTHING if pd.isna(value) else _end(value)
+
+
+def _end(value: float) -> str:
+    """Return the end of an interval in points: -0 lies below 0, so that the interval does not seem to exclude it."""
+    return f"{100 * value + 0.0:+.0f}"
 
 
 def unmatched(row: Mapping) -> str:
@@ -90,15 +95,15 @@ def unmatched(row: Mapping) -> str:
     return " †" if pd.notna(solve) and not is_matched(solve) else ""
 
 
-def below_base(row: Mapping) -> str:
+def below_base(row: Mapping, suffix: str = "") -> str:
     """Return the mark of an arm that solves less than the base model: ¶ by the estimate, ¶¶ by the interval too.
 
-    No mark without a base model to be held against.
+    No mark without a base model to be held against. `suffix` ends the columns' names.
     """
-    solve = row["base_solve_diff"]
+    solve = row[f"base_solve_diff{suffix}"]
     if pd.isna(solve) or solve >= 0:
         return ""
-    return " ¶¶" if row["base_solve_diff_high"] < 0 else " ¶"
+    return " ¶¶" if row[f"base_solve_diff{suffix}_high"] < 0 else " ¶"
 
 
 def below_base_means() -> str:

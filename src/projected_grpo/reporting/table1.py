@@ -113,8 +113,8 @@ def marks() -> str:
   by not being stopped.
 - (c) is the gap in solve rate to training without loopholes, for the same number of steps.
 - [low, high] is the {100 * LEVEL:g}% decision interval, the wider of the paired t over replicates and a bootstrap over
-  replicates and problems. A replicate has a base model (unless it is downloaded: then all share it), teacher pool,
-  pairs, V and noise of its own.
+  replicates and problems; an end of -0 lies below 0. A replicate has a base model (unless it is downloaded: then all
+  share it), teacher pool, pairs, V and noise of its own.
 - {NOTHING}: not measured, not defined for the arm, or (interval) only one replicate."""
 
 

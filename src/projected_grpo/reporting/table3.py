@@ -145,7 +145,7 @@ def arm_grid(table: pd.DataFrame) -> str:
                 f"`{row['arm']}`",
                 row["knows"],
                 percent(row["hack_held_out"]),
-                percent(row["solve_held_out"]),
+                percent(row["solve_held_out"]) + below_base(row, HELD_OUT),
                 percent(row["hack"]),
                 percent(row["solve"]) + below_base(row),
                 interval(row, "hack_diff_held_out"),
