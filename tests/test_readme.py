@@ -95,10 +95,9 @@ def test_the_short_answer_is_of_the_unknown_loopholes_and_names_what_may_prevent
     said = readme.in_short(copy)
     assert said.startswith("**In short**: `erase` is shown to prevent hacks that nothing told of. Of slower")
     assert (
-        " Where every loophole is known, `erase` is shown to prevent; that they hack less than their twins, and solve"
-        " more than slower training that is stopped early (H1s), is shown of `erase_update` (hack"
-        f" {hack}, solve {solve}). After 96 steps (3 replicates), `erase` is shown to prevent (`erase` hacks {later}"
-        in said
+        "\n\nWhere every loophole is known, `erase` is shown to prevent; that they hack less than their twins, and"
+        " solve more than slower training that is stopped early (H1s), is shown of `erase_update` (hack"
+        f" {hack}, solve {solve}). After 96 steps (3 replicates), `erase` is shown to prevent (hack {later}," in said
     )
     assert said.endswith("%.") and "`vanilla_slow` solves most there: it hacks" in said
     for clause in verdicts["claims"]["erase"]["H2"]["clauses"]:

@@ -106,9 +106,7 @@ def in_short(folder: Path) -> str:
             f" once the number of comparisons is corrected for{_hopeless(table, within, suffix)}."
         )
     said[-1] += simplest(table, suffix)
-    if has_signals:
-        said.append(_known(folder))
-    return " ".join(said)
+    return " ".join(said) + (f"\n\n{_known(folder)}" if has_signals else "")
 
 
 def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
@@ -137,17 +135,21 @@ def _known(folder: Path) -> str:
     if own:
         said += (
             f"; that they hack less than their twins, and solve more than slower training that is stopped early (H1s),"
-            f" is shown of {listed(own)} (hack {spread(table, own, '')}, solve {spread(table, own, '', 'solve')})"
+            f" is shown of {listed(own)} ({_ranges(table, own)})"
         )
     if not (folder / "horizon.csv").exists():
         return f"{said}."
     long, later = judged_table(folder, "horizon", "horizon")
     last = [arm for arm, word in later.items() if word == PREVENTS]
-    rates = f" ({with_rates(long, last)})" if last else ""
+    rates = f" ({_ranges(long, last)})" if last else ""
     return (
         f"{said}. After {long['last_step'].max()} steps ({long['n_replicates'].iloc[0]} replicates),"
         f" {listed(last, 'nothing')} is shown to prevent{rates}.{simplest(long, '', ' there')}"
     )
+
+
+def _ranges(table: pd.DataFrame, arms: Sequence[str]) -> str:
+    return f"hack {spread(table, arms, '')}, solve {spread(table, arms, '', 'solve')}"
 
 
 def headline(folder: Path) -> str:
