@@ -8,11 +8,15 @@ import pandas as pd
 import pytest
 import synthetic_study as synthetic
 
+from projected_grpo.analysis.checks import of_signals
 from projected_grpo.analysis.statistics import Effect
 from projected_grpo.analysis.study import StudyError, in_turn, restrict, sizes
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table3 import primary, table3, verdicts
+from projected_grpo.analysis.threats import held_out_threats, threats
+from projected_grpo.reporting.checks import check_grid
 from projected_grpo.reporting.table3 import arm_grid, crossed, primary_grid, render_table3
+from projected_grpo.reporting.threats import threat_grid
 
 ARMS = synthetic.WITH_SIGNALS
 TWINS = {"erase": "erase_random"}
@@ -51,13 +55,18 @@ def test_the_grid_has_each_signal_once_with_its_twins_rates(study):
 def test_the_page_names_every_arm_and_says_what_the_columns_mean(study):
     table = table3(study, TURNS, verdicts(study, TURNS))
     held_out, everything = sizes(in_turn(study, TURNS)), sizes(study)
-    text = render_table3(table, verdicts(study, TURNS), held_out, everything, TURNS, TWINS, "A note.")
+    unknown = in_turn(study, TURNS)
+    doubts = [*threats(unknown), *held_out_threats(unknown)], of_signals(study)
+    text = render_table3(table, verdicts(study, TURNS), held_out, everything, TURNS, TWINS, *doubts, "A note.")
     assert held_out.problems < everything.problems
     assert f"On the held-out modes: Percent, mean over 3 replicate(s) (41, 42, 43) x {held_out.problems} held" in text
     assert f"\n\nPercent, mean over 3 replicate(s) (41, 42, 43) x {everything.problems} held-out problems" in text
     for word in (*ARMS, "# Table 3", "A note.", "O the true verdict, a ceiling", "25.0", f"41 {TURNS[41]}"):
         assert word in text
     assert "nan" not in text and arm_grid(table) in text
+    assert all(grid in text for grid in (threat_grid(doubts[0]), check_grid(doubts[1])))
+    assert {line.arm for line in doubts[0]} >= unknown.claims.keys() & set(ARMS)
+    assert {line.of for line in doubts[1]} >= {"erase", "erase_update"}
 
 
 def test_held_out_numbers_are_of_each_replicates_own_mode(study):

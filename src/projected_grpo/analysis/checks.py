@@ -47,6 +47,11 @@ def checks(study: Study, long: Study | None, detected: pd.DataFrame, directions:
     ]
 
 
+def of_signals(study: Study) -> list[Check]:
+    """Return the checks of how signals flag along the runs that they act on."""
+    return [*_flags(study), *_hides(study)]
+
+
 def _of_replicates(values: Iterable[float]) -> Effect:
     """Return a number per replicate as an effect; without any finite one it is none."""
     values = np.asarray(list(values), float)

@@ -33,7 +33,8 @@ PAGES = {
     "table1.md": "Does an intervention lower the hack rate, specifically, at matched solve? Every arm, the verdicts H1,"
     " H1s and H2 with the clauses that decided them, and the threats that this table decides.",
     "table2.md": "Does V, made from the other loopholes, stop the one that it does not know?",
-    "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm, with what it knows.",
+    "table3.md": "Which signal with which action prevents hacks that nothing told of? Every arm, with what it"
+    " knows, the clauses that decided, and its threats.",
     "detectors.md": "What does every signal see of the same live rollouts, and does it stay calibrated?",
     "table4.md": "What does each setting of an intervention do? One factor at a time.",
     "relearning.md": "Does what was learned last, once the intervention is gone?",

@@ -112,8 +112,8 @@ def render(threats: Sequence[Threat], checks: Sequence[Check], replicates: Mappi
         "# Threats and checks",
         f"{note} Replicates: {sizes}.",
         "## What would show that we fool ourselves",
-        "Table 1's own threats stand in table1.md, those of more steps in horizon.md; here are those that the weak "
-        f"detector decides. {THREATS_MEAN}",
+        "Threats of table 1 stand in table1.md, of table 3 in table3.md, of more steps in horizon.md; here are those "
+        f"that the weak detector decides. {THREATS_MEAN}",
         threat_grid(threats) if threats else "Table 2 was not asked for.",
         "## Checks",
         CHECKS_MEAN,

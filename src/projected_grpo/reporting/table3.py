@@ -4,10 +4,13 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from projected_grpo.analysis.checks import Check
 from projected_grpo.analysis.judgement import DROP_FALSIFIES, MATCHED
 from projected_grpo.analysis.study import Sizes
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.analysis.threats import Threat
+from projected_grpo.reporting.checks import CHECKS_MEAN, check_grid
 from projected_grpo.reporting.format import (
     NOTHING,
     below_base,
@@ -20,6 +23,7 @@ from projected_grpo.reporting.format import (
     sample_sizes,
 )
 from projected_grpo.reporting.table1 import headline, marks
+from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
 from projected_grpo.reporting.verdicts import H2_FULL, outcome_lines, outcomes_mean, unpreventable, verdict_lines
 
 ACTIONS = ("penalise", "discount", "drop", "route")
@@ -38,10 +42,12 @@ def render_table3(
     everything: Sizes,
     modes: Mapping[int, str],
     twins: Mapping[str, str],
+    threats: Sequence[Threat],
+    checks: Sequence[Check],
     note: str,
 ) -> str:
-    """Return table3.md from `table3(study, modes)`, its `verdicts`, the sizes on the held-out modes and on all, and
-    {arm: its twin}; `note` says whose numbers they are."""
+    """Return table3.md from `table3(study, modes)`, its `verdicts`, the sizes on the held-out modes and on all,
+    {arm: its twin}, and the threats there and the checks of its signals; `note` says whose numbers they are."""
     turns = ", ".join(f"{n} {mode}" for n, mode in modes.items())
     return page(
         "# Table 3: signal x action",
@@ -75,6 +81,12 @@ def render_table3(
         "## What decided, on the held-out modes",
         H2_FULL,
         verdict_lines(verdicts),
+        "## What would show that we fool ourselves, on the held-out modes",
+        THREATS_MEAN,
+        threat_grid(threats),
+        "## How the signals flag along their own runs, on all modes",
+        CHECKS_MEAN,
+        check_grid(checks),
     )
 
 
