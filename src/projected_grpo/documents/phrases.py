@@ -113,6 +113,12 @@ def with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
     return "; ".join(shown) or NONE
 
 
+def matched_slow(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    """Say what the slow training does that is matched to these arms."""
+    matched = [slow for slow in dict.fromkeys(table.loc[list(arms), "slow_matched"].dropna()) if slow in table.index]
+    return f" The slow training that is matched to them: {with_rates(table, matched, suffix)}." if matched else ""
+
+
 def named(words: Mapping[str, str], word: str) -> str:
     return listed([arm for arm, said in words.items() if said == word])
 

@@ -24,6 +24,7 @@ from projected_grpo.documents.phrases import (
     in_words,
     judged_table,
     listed,
+    matched_slow,
     named,
     of_group,
     preventing,
@@ -97,8 +98,8 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     return [
         *first,
         f"**What prevents.** {where}: {prevent}{simplest(table, suffix)}{specific(table, words)}{_scale(folder)}",
-        f"**What only slows{there}.** {with_twins(table, told[DELAYS], suffix)}.{_slow(table, told[DELAYS], suffix)}"
-        f"{by_more_steps(judged, words)}",
+        f"**What only slows{there}.** {with_twins(table, told[DELAYS], suffix)}."
+        f"{matched_slow(table, told[DELAYS], suffix)}{by_more_steps(judged, words)}",
         f"**What only damages{there}.** {with_twins(table, told[DAMAGES], suffix)}.",
         f"**What remains open.** {'; '.join(rest) or NONE}. {width}".rstrip(),
         *then,
@@ -211,12 +212,6 @@ def _worse_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
                 " the difference are the arm's."
             )
     return "".join(said)
-
-
-def _slow(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
-    """Say what the slow training does that is matched to these arms."""
-    matched = [slow for slow in dict.fromkeys(table.loc[list(arms), "slow_matched"].dropna()) if slow in table.index]
-    return f" The slow training that is matched to them: {with_rates(table, matched, suffix)}." if matched else ""
 
 
 def _without_intervention(table: pd.DataFrame) -> str:
