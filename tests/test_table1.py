@@ -17,7 +17,7 @@ from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_table
 from projected_grpo.artifacts.schemas.direction import DIRECTION_SUMMARY
-from projected_grpo.reporting.format import below_base, bound, interval
+from projected_grpo.reporting.format import below_base
 from projected_grpo.reporting.horizon import render_horizon
 from projected_grpo.reporting.plane import hack_against_solve
 from projected_grpo.reporting.table1 import controls_grid, render_markdown
@@ -75,15 +75,6 @@ def test_an_arm_that_solves_less_than_the_base_model_is_marked(study, table):
     assert below_base(row | {"base_solve_diff": 0.02}) == below_base({"base_solve_diff": math.nan}) == ""
     assert below_base({"base_solve_diff_there": -0.02, "base_solve_diff_there_high": 0.01}, "_there") == " ¶"
     assert "below the base model's on the same problems and replicates" in text
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "shown"),
-    [(-0.002, 0.45, "[-0, +45]"), (0.002, 0.45, "[+0, +45]"), (-0.45, -0.0, "[-45, +0]"), (-0.45, -0.002, "[-45, -0]")],
-)
-def test_the_end_of_an_interval_says_on_which_side_of_nothing_it_lies(low, high, shown):
-    assert interval({"hack": 0.001, "hack_low": low, "hack_high": high}, "hack") == f"+0 {shown}"
-    assert bound(low) == shown.strip("[]").split(", ")[0]
 
 
 def test_the_slow_control_that_was_matched_to_an_arm_stands_beside_it(study, table):

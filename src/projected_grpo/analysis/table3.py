@@ -31,9 +31,10 @@ def table3(study: Study, modes: Mapping[int, str], judged: Mapping) -> pd.DataFr
 
     signal, action, knows (0 M P T O); the flagged share of the live rollouts and the flags' quality by true verdicts,
     means over the steps and replicates, on the held-out modes too (`/heldout`). `_held_out`: rates, differences as in
-    table 1, and hack minus the base model's (`base_hack_diff_`) on the held-out modes; `dominated_by` names what hacks
-    less and solves more there, `outcome_held_out` is the word of outcomes.py there, `primary` the answer to the primary
-    comparison. hack_quarantine_X and solve_quarantine_X are of the subset, at the factor X on the quarantine.
+    table 1, and hack and solve minus the base model's (`base_hack_diff_`, `base_solve_diff_`) on the held-out modes;
+    `dominated_by` names what hacks less and solves more there, `outcome_held_out` is the word of outcomes.py there,
+    `primary` the answer to the primary comparison. hack_quarantine_X and solve_quarantine_X are of the subset, at the
+    factor X on the quarantine.
     """
     unknown = in_turn(study, modes)
     twins = {arm: twin_difference(unknown, arm) for arm in study.arms}
