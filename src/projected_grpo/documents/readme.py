@@ -71,9 +71,14 @@ def findings(folder: Path) -> str:
     )
 
 
+def _is_registered(folder: Path) -> bool:
+    """Whether the run is the preregistered study."""
+    return "commit" in json.loads((folder / "source.json").read_text(encoding="utf-8"))
+
+
 def _standing(source: dict, folder: Path) -> str:
     """Say whether the run is the preregistered study, and which replicates were seen only after its registration."""
-    if "commit" not in source:
+    if not _is_registered(folder):
         return ", which is exploratory: its replicates were seen while the rules were written"
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
@@ -95,7 +100,14 @@ def in_short(folder: Path) -> str:
     within = [arm for arm in words if arm not in prevents and table.at[arm, "margins"] == HOLDS]
     baseline, ceilings = baselines(table)[0], table.index[table["group"] == CEILING]
     base = table.index[table["group"] == BASE][0]
-    said = [f"**In short**: {listed(prevents, 'nothing')} is shown to prevent {where}."]
+    again = folder.parent / "confirmation"
+    if _is_registered(folder) and again.exists():
+        said = [
+            f"**In short**: {_confirmed(again)} So says the [confirmation](docs/results.md#the-confirmation). The study"
+            f" before it, which picked these arms of many, shows {listed(prevents, 'nothing')} to prevent."
+        ]
+    else:
+        said = [f"**In short**: {listed(prevents, 'nothing')} is shown to prevent {where}."]
     if within:
         twins = [twin for twin in table.loc[within, "twin"] if twin in table.index]
         beside = with_rates(table, (base, baseline, *ceilings), suffix)
@@ -148,8 +160,29 @@ def _known(folder: Path) -> str:
     )
 
 
-def _ranges(table: pd.DataFrame, arms: Sequence[str]) -> str:
-    return f"hack {spread(table, arms, '')}, solve {spread(table, arms, '', 'solve')}"
+def _ranges(table: pd.DataFrame, arms: Sequence[str], suffix: str = "") -> str:
+    return f"hack {spread(table, arms, suffix)}, solve {spread(table, arms, suffix, 'solve')}"
+
+
+def _confirmed(folder: Path) -> str:
+    """Return what the confirmation, in docs/confirmation, shows to prevent, and of what it does not show that."""
+    table, words = signals(folder)
+    prevent, rest = ([arm for arm, word in words.items() if (word == PREVENTS) == shown] for shown in (True, False))
+    first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
+    beside = with_rates(table, [*first, *baselines(table), *last], HELD_OUT)
+    where = f"where {len(words)} arms alone are compared on {table['n_replicates'].iloc[0]} new replicates"
+    shown = f"{listed(prevent, 'nothing')} is shown to prevent hacks that nothing told of, {where}"
+    still = f" It is not shown of {listed(rest)} ({_with_twins(table, rest)})." if rest else ""
+    return (
+        f"{shown} ({'; '.join(filter(None, [_with_twins(table, prevent), beside]))}).{still}{simplest(table, HELD_OUT)}"
+    )
+
+
+def _with_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
+    if not arms:
+        return ""
+    twins = spread(table, list(table.loc[arms, "twin"]), HELD_OUT)
+    return f"{_ranges(table, arms, HELD_OUT)}; twins, which flag as many at random: hack {twins}"
 
 
 def headline(folder: Path) -> str:
@@ -161,9 +194,17 @@ def headline(folder: Path) -> str:
         head += [f"unknown: {name}" for name in head[1:]]
     rows = []
     for arm in _shown(tables):
-        cells = (cell for suffix, table in tables.items() for cell in _cells(table, arm, suffix))
-        rows.append([f"`{arm}`", *cells])
+        rows.append([f"`{arm}`", *(cell for suffix, table in tables.items() for cell in cells(table, arm, suffix))])
     return grid(head, rows)
+
+
+def cells(table: pd.DataFrame, arm: str, suffix: str) -> list[str]:
+    """Return an arm's hack and solve rate and what its twin hacks more, as a table shows them."""
+    if arm not in table.index:
+        return [NOTHING] * 3
+    row = table.loc[arm]
+    more = interval(row, f"twin_diff{suffix}") + (" *" if row["beats"] == HOLDS else "")
+    return [percent(row[f"hack{suffix}"]), percent(row[f"solve{suffix}"]) + below_base(row, suffix), more]
 
 
 def _has_signals(folder: Path) -> bool:
@@ -191,14 +232,6 @@ def _shown(tables: Mapping[str, pd.DataFrame]) -> list[str]:
         for one in baselines(known)
     ]
     return [*first, *itertools.chain(*beside), *last]
-
-
-def _cells(table: pd.DataFrame, arm: str, suffix: str) -> list[str]:
-    if arm not in table.index:
-        return [NOTHING] * 3
-    row = table.loc[arm]
-    more = interval(row, f"twin_diff{suffix}") + (" *" if row["beats"] == HOLDS else "")
-    return [percent(row[f"hack{suffix}"]), percent(row[f"solve{suffix}"]) + below_base(row, suffix), more]
 
 
 def _legend(folder: Path) -> str:

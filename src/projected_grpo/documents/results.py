@@ -1,9 +1,11 @@
-"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS [PRESET]`; or tuning, smollm2.
+"""Put a run into the documents: `python -m projected_grpo.documents.results run RESULTS [PRESET]`; or confirmation,
+tuning, smollm2 and RESULTS.
 
 PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
-(docs/tuning/, docs/smollm2/), the rows behind the run's into docs/rows/ (rows.py), and writes the section of
-docs/results.md, and of the README, from these copies alone, so that no number there is typed by hand. A test compares
-them. The preregistered study (registered.py) has its preregistration among them, as it was at the commit that made it.
+(docs/confirmation/, docs/tuning/, docs/smollm2/), the rows behind the first two into docs/rows/ and
+docs/confirmation_rows/ (rows.py), and writes the sections of docs/results.md, and of the README, from these copies
+alone, so that no number there is typed by hand. A test compares them. What was preregistered (registered.py) names the
+commit that made it; the study has its preregistration among the copies, as it was then.
 """
 
 import json
@@ -19,8 +21,17 @@ import pandas as pd
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
 from projected_grpo.documents.blocks import copy_results, replace_block
+from projected_grpo.documents.confirmation import asked_again
 from projected_grpo.documents.phrases import first_table, with_rates
-from projected_grpo.documents.registered import PAGE, STUDY, page_at, registered_commit, unseen_replicates
+from projected_grpo.documents.registered import (
+    CONFIRMATION,
+    PAGE,
+    REGISTERED,
+    STUDY,
+    page_at,
+    registered_commit,
+    unseen_replicates,
+)
 from projected_grpo.documents.rows import machines, pack
 from projected_grpo.documents.sentences import UNSEEN, conclusions, expectations
 from projected_grpo.documents.unseen import unseen
@@ -91,6 +102,21 @@ def smollm2(folder: Path) -> str:
         f" {table['last_step'].max()} steps {with_rates(table, table.index)}.{hacks} One replicate and so few steps"
         " decide nothing; they show that the pipeline runs on a model that nobody made for it:"
         " [table1.md](smollm2/table1.md).\n"
+    )
+
+
+def confirmation(folder: Path) -> str:
+    """Return the section on the confirmation for the copies in `folder` (docs/confirmation)."""
+    source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
+    return "\n".join(
+        [
+            *asked_again(folder),
+            "",
+            f"[table3.md](confirmation/table3.md) has the clauses. It took {_cost(source)}",
+            "",
+            _picture(folder, "signal_plane"),
+            "",
+        ]
     )
 
 
@@ -177,8 +203,10 @@ class RunError(UserError, ValueError):
     """Results that were not made by what is said; one line."""
 
 
+ROWS = {"run": "rows", "confirmation": "confirmation_rows"}  # of which runs the rows are kept, and where in docs/
 SECTIONS = {  # the section, the files below a results directory that it needs, and those that it takes where they are
     "run": (run, ("table1.csv", "table1.md", "h1.json", "figures/hack_against_solve.png"), RUN_FILES),
+    "confirmation": (confirmation, ("table3.csv", "table3.json", "table3.md", "figures/signal_plane.png"), ()),
     "tuning": (tuning, ("doses.csv", "doses.md", "figures/doses.png"), ()),
     "smollm2": (smollm2, ("table1.csv", "table1.md", "h1.json", "replicate1/teacher_pool.json"), ()),
 }
@@ -191,10 +219,10 @@ def write(name: str, root: Path) -> None:
     page.write_text(
         replace_block(page.read_text(encoding="utf-8"), name, section(root / "docs" / name)), encoding="utf-8"
     )
-    if name == "run":
+    if name in ROWS:
         front = root / "README.md"
         front.write_text(
-            replace_block(front.read_text(encoding="utf-8"), "findings", readme.findings(root / "docs" / name)),
+            replace_block(front.read_text(encoding="utf-8"), "findings", readme.findings(root / "docs" / "run")),
             encoding="utf-8",
         )
 
@@ -207,16 +235,19 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
     if preset:  # however it is written
         preset = Path(os.path.relpath((root / preset).resolve(), root.resolve())).as_posix()
     source = {"run": run_of(results, preset, root)} if name == "run" else {}
-    commit = registered_commit(results) if preset == STUDY else None
-    page = page_at(results, commit) if commit else None
-    if name == "run":  # before anything is replaced: it refuses an unfinished replicate
-        _pack_anew(results, root / "docs" / "rows", _settings(root, preset)["replicates"])
+    if name == "confirmation":
+        preset = CONFIRMATION
+    commit = registered_commit(results, preset) if preset in REGISTERED else None
+    page = page_at(results, commit) if preset == STUDY else None
+    if name in ROWS:  # before anything is replaced: it refuses an unfinished replicate
+        _pack_anew(results, root / "docs" / ROWS[name], _settings(root, preset)["replicates"])
     copy_results(results, folder, (*needed, *more))
     source |= {"machine": " and ".join(machines(results)), **cost(results)}
     if commit:
         source["commit"] = commit
+    if page:
         (folder / Path(PAGE).name).write_text(page, encoding="utf-8")
-        alone = unseen(results, unseen_replicates(results))
+        alone = unseen(results, unseen_replicates(results, STUDY))
         (folder / UNSEEN).write_text(json.dumps(alone, indent=1) + "\n", encoding="utf-8")
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)

@@ -58,12 +58,12 @@ def sentences(folder: Path, table: pd.DataFrame) -> list[str]:
     found = [_without_intervention(table), f"{KNOWN}: {_known(folder)}"]
     widths = {"": smallest_effect(table, "twin_diff")}
     if (folder / "table3.csv").exists():
-        unknown, judged = _judged_signals(folder)
+        unknown, judged = judged_signals(folder)
         words = later(folder, unknown, judged, HELD_OUT)
         said = f"{in_words(unknown, words, HELD_OUT)}{by_more_steps(judged, words)}{specific(unknown, words)}"
         found += [
-            f"{_of_unknown(unknown)}: {said}{_scale(folder)}",
-            f"The primary comparison: {_primary(unknown, judged, 'that loophole')}",
+            f"{of_unknown(unknown)}: {said}{_scale(folder)}",
+            f"The primary comparison: {primary(unknown, judged, 'that loophole')}",
         ]
         widths["on an unknown loophole "] = smallest_effect(unknown, f"twin_diff{HELD_OUT}")
     if (folder / "horizon.csv").exists():
@@ -80,12 +80,12 @@ def conclusions(folder: Path, expected: Mapping[str, str]) -> list[str]:
     table, judged, suffix, first, then = known, of_known, "", [], []
     where = f"{KNOWN} ({with_rates(known, baselines(known))})"
     if (folder / "table3.csv").exists():
-        (table, judged), suffix = _judged_signals(folder), HELD_OUT
+        (table, judged), suffix = judged_signals(folder), HELD_OUT
         first = [
-            f"**The primary comparison**: {_primary(table, judged, UNKNOWN)}",
+            f"**The primary comparison**: {primary(table, judged, UNKNOWN)}",
             *_unseen(folder, table, judged),
         ]
-        where = _of_unknown(table)
+        where = of_unknown(table)
         then = [f"**{KNOWN}.** {_known(folder)}"]
     words = later(folder, table, judged, suffix)
     told = {word: [arm for arm, said in words.items() if said == word] for word in (PREVENTS, DELAYS, DAMAGES)}
@@ -117,25 +117,18 @@ def expectations(page: str) -> dict[str, str]:
     )
 
 
-def _known(folder: Path) -> str:
-    """Say what table 1 says of every intervention in one word."""
-    table, judged = judged_table(folder, "table1", "h1")
-    words = later(folder, table, judged)
-    return f"{in_words(table, words)}{by_more_steps(judged, words)}{specific(table, words)}"
-
-
-def _judged_signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def judged_signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return table 3 by arm, and its outcomes, without those of arms that are told the true verdict."""
     table, words = signals(folder)
     return table, {arm: word for arm, word in words.items() if not told_all(table, arm)}
 
 
-def _of_unknown(table: pd.DataFrame) -> str:
+def of_unknown(table: pd.DataFrame) -> str:
     n, against = table["n_replicates"].iloc[0], with_rates(table, baselines(table), HELD_OUT)
     return f"On {UNKNOWN}, another one in turn in {n} replicates ({against})"
 
 
-def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
+def primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
     """Say of which of the `judged` arms the primary comparison holds, of which it fails, and for what it can hold."""
     answers = table.loc[list(judged), "primary"].dropna().to_dict()
     compared = table[f"twin_diff{HELD_OUT}_p_holm"].dropna()
@@ -148,6 +141,13 @@ def _primary(table: pd.DataFrame, judged: Mapping[str, str], where: str) -> str:
         f"does the twin hack more than its arm on {where} (Holm corrected over {len(compared)} arms{aside}), where the"
         f" arm solves at most {points(MATCHED)} points less than its baseline? {answered}{shown}{_power(table)}"
     )
+
+
+def _known(folder: Path) -> str:
+    """Say what table 1 says of every intervention in one word."""
+    table, judged = judged_table(folder, "table1", "h1")
+    words = later(folder, table, judged)
+    return f"{in_words(table, words)}{by_more_steps(judged, words)}{specific(table, words)}"
 
 
 def _answered(answers: Mapping[str, str]) -> str:

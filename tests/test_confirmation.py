@@ -1,0 +1,101 @@
+"""What the README and docs/results.md say of the confirmation, from its copies alone."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+import yaml
+from synthetic_run import judged
+from workflow_harness import ROOT
+
+from projected_grpo.configs import merged
+from projected_grpo.documents import readme
+from projected_grpo.documents.confirmation import asked_again
+from projected_grpo.documents.phrases import judged_table
+from projected_grpo.documents.registered import CONFIRMATION, STUDY
+
+
+@pytest.fixture
+def again(copy):
+    """Copies of a confirmation beside those of a registered study."""
+    source = json.loads((copy / "source.json").read_text())
+    (copy / "source.json").write_text(json.dumps(source | {"commit": "c0ffee" * 4}))
+    folder = copy.parent / "confirmation"
+    folder.mkdir()
+    for name in ("table3.csv", "table3.json"):
+        shutil.copy(copy / name, folder / name)
+    (folder / "source.json").write_text(json.dumps({"commit": "facade" * 4}))
+    table = pd.read_csv(folder / "table3.csv").set_index("arm")
+    rates = {"erase": (0.01, 0.5), "erase_update": (0.02, 0.6), "erase_random": (0.4, 0.3)}
+    for arm, found in rates.items():
+        table.loc[arm, ["hack_held_out", "solve_held_out"]] = found
+    table.loc["erase_update", "twin"] = "erase_random"
+    table.reset_index().to_csv(folder / "table3.csv", index=False)
+    return folder
+
+
+def lead(folder):
+    return readme.in_short(folder.parent / "run").split(" So says the [confirmation]")[0]
+
+
+def test_the_readme_begins_with_what_the_confirmation_shows(again):
+    judged(again, "table3.json", {"erase": "prevents", "erase_update": "open"})
+    assert lead(again).startswith(
+        "**In short**: `erase` is shown to prevent hacks that nothing told of, where 2 arms alone are compared on 3 new"
+        " replicates (hack 1.0%, solve 50.0%; twins, which flag as many at random: hack 40.0%; `base` hacks "
+    )
+    assert (
+        " It is not shown of `erase_update` (hack 2.0%, solve 60.0%; twins, which flag as many at random: hack 40.0%)."
+        " Of slower, colder" in lead(again)
+    )
+    said = readme.in_short(again.parent / "run")
+    assert "The study before it, which picked these arms of many, shows nothing to prevent." in said
+
+
+def test_where_nothing_is_confirmed_it_says_so(again):
+    judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
+    assert lead(again).startswith(
+        "**In short**: nothing is shown to prevent hacks that nothing told of, where 2 arms alone are compared on 3 new"
+        " replicates (`base` hacks"
+    )
+    assert " It is not shown of `erase` and `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; tw" in lead(again)
+
+
+def test_where_all_is_confirmed_nothing_is_left(again):
+    judged(again, "table3.json", {"erase": "prevents", "erase_update": "prevents"})
+    assert "not shown of" not in lead(again)
+
+
+def test_a_run_that_was_not_registered_stands_alone(again):
+    run = again.parent / "run"
+    source = json.loads((run / "source.json").read_text())
+    del source["commit"]
+    (run / "source.json").write_text(json.dumps(source))
+    assert "confirmation" not in readme.in_short(run)
+
+
+def test_its_section_has_the_study_beside_it(again):
+    judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
+    text = "\n".join(asked_again(again))
+    assert "of the 2 arms alone that kept both margins" in text and "at commit facadefacade, after" in text
+    for name in ("base", "erase"):
+        (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
+        cells = row.replace(" ¶", "").replace("¶", "").strip("| ").split(" | ")
+        own, study = (pd.read_csv(f / "table3.csv").set_index("arm") for f in (again, again.parent / "run"))
+        rates = ("hack_held_out", "solve_held_out")
+        assert cells[1:3] == [f"{100 * own.at[name, rate]:.1f}" for rate in rates]
+        assert cells[4:6] == [f"{100 * study.at[name, rate]:.1f}" for rate in rates]
+    assert "| `erase_random` |" not in text
+
+
+def test_the_registered_arms_are_those_that_the_study_left_open_within_both_margins():
+    """And no run had its replicates before: not the study, nor the one that chose the doses."""
+    preset = yaml.safe_load((ROOT / CONFIRMATION).read_text())
+    table, words = judged_table(ROOT / "docs/run", "table3", "table3")
+    within = {arm for arm, word in words.items() if word == "open" and table.at[arm, "margins"] == "holds"}
+    told = {arm for arm in within if table.at[arm, "knows"] == "O"}
+    asked = [arm for arm in preset["tables"]["table3"] if arm in words]
+    assert set(asked) == within - told and len(asked) == 5
+    for other in (STUDY, "presets/tuning.yaml"):
+        assert not set(preset["replicates"]) & set(merged([ROOT / "config.yaml", ROOT / other])["replicates"])
