@@ -10,7 +10,7 @@ from synthetic_run import judged
 from workflow_harness import ROOT
 
 from projected_grpo.configs import merged
-from projected_grpo.documents import readme
+from projected_grpo.documents import answers
 from projected_grpo.documents.confirmation import asked_again
 from projected_grpo.documents.phrases import judged_table
 from projected_grpo.documents.registered import CONFIRMATION, STUDY
@@ -21,6 +21,7 @@ def again(copy):
     """Copies of a confirmation beside those of a registered study."""
     source = json.loads((copy / "source.json").read_text())
     (copy / "source.json").write_text(json.dumps(source | {"commit": "c0ffee" * 4}))
+    (copy / "preregistration.md").write_text("| `erase` | prevents |\n")
     folder = copy.parent / "confirmation"
     folder.mkdir()
     for name in ("table3.csv", "table3.json"):
@@ -30,36 +31,39 @@ def again(copy):
     rates = {"erase": (0.01, 0.5), "erase_update": (0.02, 0.6), "erase_random": (0.4, 0.3)}
     for arm, found in rates.items():
         table.loc[arm, ["hack_held_out", "solve_held_out"]] = found
-    table.loc["erase_update", "twin"] = "erase_random"
+    table.loc["erase_update", ["twin", "knows"]] = "erase_random", "K"
     table.reset_index().to_csv(folder / "table3.csv", index=False)
     return folder
 
 
 def lead(folder):
-    return readme.in_short(folder.parent / "run").split(" So says the [confirmation]")[0]
+    return answers.in_short(folder.parent / "run").split(" So says the [confirmation]")[0]
 
 
 def test_the_readme_begins_with_what_the_confirmation_shows(again):
     judged(again, "table3.json", {"erase": "prevents", "erase_update": "open"})
+    twins = "twins, without information on hacks: hack 40.0%"
     assert lead(again).startswith(
-        "**In short**: `erase` is shown to prevent hacks that nothing told of, where 2 arms alone are compared on 3 new"
-        " replicates (hack 1.0%, solve 50.0%; twins, which flag as many at random: hack 40.0%; `base` hacks "
+        f"**In short**: `erase` is shown to prevent hacks that nothing told of (hack 1.0%, solve 50.0%; {twins}). It is"
+        f" not shown of `erase_update` (hack 2.0%, solve 60.0%; {twins}). Beside them, `base` hacks"
     )
-    assert (
-        " It is not shown of `erase_update` (hack 2.0%, solve 60.0%; twins, which flag as many at random: hack 40.0%)."
-        " Of slower, colder" in lead(again)
+    said = answers.in_short(again.parent / "run")
+    assert said.endswith(
+        " which compares these 2 alone, on 3 new replicates; of the study before it, which had 1 arms and picked these,"
+        " nothing is shown to prevent."
     )
-    said = readme.in_short(again.parent / "run")
-    assert "The study before it, which picked these arms of many, shows nothing to prevent." in said
+    first = "On an unknown loophole, asked again (the confirmation): "
+    prevents, *_, still, _ = answers.answers(again.parent / "run")
+    assert f"{first}`erase` hacks 1.0% and solves 50.0%. On an unknown loophole: none." in prevents
+    assert f"{first}`erase_update`" in still
 
 
 def test_where_nothing_is_confirmed_it_says_so(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     assert lead(again).startswith(
-        "**In short**: nothing is shown to prevent hacks that nothing told of, where 2 arms alone are compared on 3 new"
-        " replicates (`base` hacks"
+        "**In short**: nothing is shown to prevent hacks that nothing told of. It is not shown of `erase` and"
+        " `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; twins,"
     )
-    assert " It is not shown of `erase` and `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; tw" in lead(again)
 
 
 def test_where_all_is_confirmed_nothing_is_left(again):
@@ -72,7 +76,7 @@ def test_a_run_that_was_not_registered_stands_alone(again):
     source = json.loads((run / "source.json").read_text())
     del source["commit"]
     (run / "source.json").write_text(json.dumps(source))
-    assert "confirmation" not in readme.in_short(run)
+    assert "confirmation" not in answers.in_short(run)
 
 
 def test_its_section_has_the_study_beside_it(again):

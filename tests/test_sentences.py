@@ -1,4 +1,4 @@
-"""What is said of a run in sentences, from its copies alone: README's, the conclusions, and what was expected."""
+"""What is said of a run in sentences, from its copies alone: beyond its answers."""
 
 import dataclasses
 import json
@@ -12,62 +12,81 @@ import yaml
 from synthetic_run import judged
 from synthetic_study import MODES, with_signals, write_run
 
+from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import read_study
 from projected_grpo.analysis.table3 import table3
 from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
 from projected_grpo.analysis.verdicts import h1
-from projected_grpo.documents import readme, results, sentences
+from projected_grpo.documents import results, sentences
 from projected_grpo.documents.blocks import replace_block
 from projected_grpo.documents.unseen import unseen
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_the_conclusions_are_of_the_unknown_loopholes_and_of_what_was_expected(copy):
-    judged(copy, "table3.json", {"erase": "prevents", "erase_update": "open"})
-    judged(copy, "horizon.json", {}, shrinks={"route": "present", "vanilla_slow": "present", "erase": "absent"})
-    rows = pd.read_csv(copy / "table3.csv").set_index("arm")
-    rows["twin"] = rows["twin"].astype(object)
-    rows.loc["erase", "twin"] = "erase_random"
-    rows.loc["erase", ["hack_held_out", "solve_held_out"]] = 0.01, 0.5
-    rows.loc["erase", [f"twin_diff_held_out{end}" for end in ("", "_low", "_high")]] = 0.69, 0.5, 0.88
-    rows.reset_index().to_csv(copy / "table3.csv", index=False)
-    judged(copy, "h1.json", {"erase": "open", "route": "open"})
-    said = sentences.conclusions(copy, {"erase": "delays", "route": "damages", "nobody": "delays"})
+def detail(folder, name):
+    (said,) = (line for line in sentences.details(folder) if line.startswith(f"**{name}"))
+    return said
+
+
+def test_the_details_are_of_every_table_in_turn(copy):
+    judged(copy, "table3.json", {"erase": "damages", "erase_update": "prevents"})
+    judged(copy, "horizon.json", {"erase": "adds nothing"}, shrinks={"erase": "present", "vanilla_slow": "present"})
+    judged(copy, "h1.json", {"erase": "prevents", "route": "open"})
+    said = sentences.details(copy)
     assert [re.match(r"\*\*([\w ,]+)\.?\*\*", sentence)[1] for sentence in said] == [
+        "Without an intervention",
         "The primary comparison",
-        "What prevents",
-        "What only slows there",
-        "What only damages there",
-        "What remains open",
+        "An unknown loophole",
         "Where pairs, signals and teacher pool know every loophole",
         "More steps",
-        "What surprised",
     ]
-    twin = f"{100 * rows.at['erase_random', 'hack_held_out']:.1f}"
-    assert f"`erase` hacks 1.0% and solves 50.0% (its twin hacks {twin}%, +69 [+50, +88] points more)." in said[1]
-    assert said[2:4] == ["**What only slows there.** none.", "**What only damages there.** none."]
-    assert said[4].startswith("**What remains open.** ") and " With 3 replicates the interval of what" in said[4]
-    assert "**prevents**: none. **delays**: `route`; **open**: `erase`. " in said[5]
-    assert " In the table itself `route` is open: more steps show the delay. That the effect is large" in said[5]
-    assert said[6].endswith(
-        " With more steps the effect shrinks in `route`, does not shrink in `erase`; of controls it shrinks in"
-        " `vanilla_slow`."
+    first, asked, unknown, known, long = said
+    table1, table3, horizon = (
+        pd.read_csv(copy / f"{name}.csv").set_index("arm") for name in ("table1", "table3", "horizon")
     )
-    assert said[7] == (
-        "**What surprised.** Of 2 expectations 0 came true (none), 0 are undecided (none), contradicted: `erase`"
-        " (expected: delays; found: prevents); `route` (expected: damages; found: delays, every loophole known)."
-        " Not in these tables: `nobody`."
+
+    def rates(table, arm, suffix=""):
+        hack, solve = (f"{100 * table.at[arm, f'{rate}{suffix}']:.1f}%" for rate in ("hack", "solve"))
+        return f"`{arm}` hacks {hack} and solves {solve}"
+
+    undisclosed = f"{100 * table1.at['vanilla', 'hack_no_hint']:.1f}% where no prompt discloses a loophole"
+    base = rates(table1, "base").removeprefix("`base` ")
+    assert (
+        f"Every loophole known: {rates(table1, 'vanilla')} (it hacks {undisclosed}); the base model, not trained at"
+        f" all, {base}; trained where nothing" in first
     )
+    assert f"learns more slowly or samples colder: {rates(table1, 'vanilla_slow')}; " in first
+    assert first.endswith(f"Without a teacher pool, {rates(table1, 'vanilla_alone')}.")
+    answer = {
+        "holds": "holds for `erase`, fails, by the estimate, for none",
+        "fails": "holds for none, fails, by the estimate, for `erase`,",
+    }[table3.at["erase", "primary"]]
+    compared = table3["twin_diff_held_out_p_holm"].notna().sum()
+    assert (
+        "does the twin hack more than its arm on a loophole that pairs, signals and teacher pool do not know (Holm"
+        f" corrected over {compared} arms), where the arm solves at most 10 points less than its baseline? It {answer}"
+        in asked
+    )
+    assert "another one in turn in 3 replicates (`vanilla` hacks" in unknown
+    assert "): **prevents**: none. **damages**: `erase`. Without a twin, and so without a word: `" in unknown
+    assert unknown.endswith(
+        "For scale, of the arms that are told the true verdict, always or in part, the same rules say: prevents:"
+        f" `erase_update`. Of these {rates(table3, 'erase_update', '_held_out')}."
+    )
+    twin = f"{100 * table1.at[table1.at['erase', 'twin'], 'hack']:.1f}%"
+    assert (
+        f"** **prevents**: {rates(table1, 'erase')} (its twin hacks {twin}, " in known and "**open**: `route`." in known
+    )
+    assert long.startswith(
+        f"**More steps.** After 96 steps, every loophole known (3 replicates), {rates(horizon, 'vanilla')};"
+        f" {rates(horizon, 'vanilla_alone')}. By these steps alone: **prevents**: none. **adds nothing**: `erase`. Of"
+        f" what does not prevent, {rates(horizon, 'erase')}. Only slower or colder, {rates(horizon, 'vanilla_slow')}."
+    )
+    assert long.endswith(" With more steps the effect shrinks in `erase`; of controls it shrinks in `vanilla_slow`.")
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
-    judged(copy, "h1.json", {"erase": "delays", "route": "open"})
-    said = sentences.conclusions(copy, {})
-    assert said[0].startswith("**What prevents.** Where pairs, signals and teacher pool know every loophole (`vanilla`")
-    assert "`erase` hacks" in said[1] and said[3].startswith("**What remains open.** `route`; without a twin")
-    assert said[4].endswith("The preregistration is of a larger study: this run is not held against it.")
-    said = sentences.conclusions(copy, {"erase": "delays", "route": "prevents"})
-    assert "Of 2 expectations 1 came true (`erase`), 1 are undecided (`route`), contradicted: none." in said[4]
+    assert len(sentences.details(copy)) == 2
 
 
 def test_of_open_arms_it_is_said_what_they_lack(copy):
@@ -85,14 +104,14 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
         for arm, of in margins.items()
     }
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
-    table = pd.read_csv(copy / "table1.csv").set_index("arm", drop=False)
-    _, known, *_ = sentences.sentences(copy, table)
+    table = pd.read_csv(copy / "table1.csv").set_index("arm")
+    known = detail(copy, "Where pairs")
     assert "**open**: `erase`, `erase_update` and `route`. Open, but within both margins of **prevents** by" in known
     assert "lacking only the corrected difference to the twin: `erase` hacks" in known
     hacks = f"{100 * table.at['route', 'hack']:.1f}"
     assert (
         f" Open, with a margin undecided: `route`, hacking {hacks}%. Shown not to prevent, and open otherwise:"
-        " `erase_update`. That" in known
+        " `erase_update`. Without" in known
     )
     assert known.endswith(
         "(H1s) is supported for `erase` and `route`, falsified for `erase_update` (firmly for `erase_update`)."
@@ -101,7 +120,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     claims["route"]["H1s"] = {"verdict": "undecided", "firm": False, "clauses": [twin, {**twin, "clause": "early"}]}
     claims["erase"]["H2"]["clauses"][0]["answer"] = "open"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
-    _, known, *_ = sentences.sentences(copy, table)
+    known = detail(copy, "Where pairs")
     assert "but within both" not in known and re.search(
         r"undecided: `(erase|route)` hacks .*; `(route|erase)` h", known
     )
@@ -110,8 +129,25 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     )
     claims["route"]["H1s"]["clauses"][1]["answer"] = "holds"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
-    _, known, *_ = sentences.sentences(copy, table)
+    known = detail(copy, "Where pairs")
     assert known.endswith("undecided for `route` (lacking only the corrected difference to the twin: `route`).")
+
+
+def test_a_difference_that_could_hardly_have_been_shown_is_called_so(copy):
+    claims = json.loads((copy / "table3.json").read_text())["claims"]
+    for clause in claims["erase"]["H2"]["clauses"]:
+        clause["answer"] = "open" if clause["clause"] == "beats" else "holds"
+    judged(copy, "table3.json", {"erase": "open"}, claims=claims)
+    rows = pd.read_csv(copy / "table3.csv").set_index("arm")
+    least = f"{least_sems(rows['twin_diff_held_out_p_holm'].notna().sum(), 3):.0f} SEM, as it takes, are more than all"
+    for sem, more in (
+        (0.5, f" (which could hardly have been shown of any of them: {least} its twin hacks)"),
+        (0.0, ""),
+    ):
+        rows.loc["erase", "twin_diff_held_out_sem"] = sem
+        rows.reset_index().to_csv(copy / "table3.csv", index=False)
+        said = detail(copy, "An unknown loophole")
+        assert f"lacking only the corrected difference to the twin{more}: `erase` hacks" in said
 
 
 def test_arms_that_only_the_correction_leaves_open_are_counted(copy):
@@ -123,8 +159,7 @@ def test_arms_that_only_the_correction_leaves_open_are_counted(copy):
     ):
         rows.loc["erase", ["primary", "twin_diff_held_out_low"]] = "open", low
         rows.reset_index().to_csv(copy / "table3.csv", index=False)
-        said = sentences.conclusions(copy, {})
-        assert f"is open for {more} With" in said[0]
+        assert f"is open for {more} With" in detail(copy, "The primary comparison")
 
 
 def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
@@ -140,8 +175,7 @@ def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
     rows = pd.read_csv(copy / "table3.csv").set_index("arm")
     rows.loc["erase", "primary"] = "holds"
     rows.reset_index().to_csv(copy / "table3.csv", index=False)
-    said = sentences.conclusions(copy, {})
-    assert said[1] == (
+    assert detail(copy, "What nobody had seen") == (
         "**What nobody had seen.** On replicates 4, 5 alone that comparison holds for `erase`, fails, by the"
         " estimate, for none, and is open for none. There the first can hold for no difference under 13 SEM. What"
         " the twins hack more, in points, of arms named above or within both margins on all replicates: `erase` +40"
@@ -174,31 +208,12 @@ def test_what_the_unseen_replicates_say_is_what_table_3_of_them_alone_says(tmp_p
     assert list(made["outcomes"]) == list(known) == ["erase"] and answers["erase"] in ("holds", "open", "fails")
 
 
-def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
-    judged(copy, "h1.json", {"erase": "open", "erase_update": "open", "route": "damages"})
-    for name in ("table3.csv", "table3.json"):
-        (copy / name).unlink()
-    table = pd.read_csv(copy / "table1.csv").set_index("arm")
-    table.loc[["erase", "erase_update"], "hack_diff_high"] = -0.1, 0.1
-    table.reset_index().to_csv(copy / "table1.csv", index=False)
-    judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
-    said = sentences.conclusions(copy, {"erase": "delays"})
-    assert said[1].startswith("**What only slows.** `erase` hacks") and "`route`" in said[2]
-    assert said[3].startswith(
-        "**What remains open.** `erase_update`; without a twin, and so without a word: `erase_k4` hacks "
-    )
-    assert " 1 came true (`erase`), 0 are undecided (none), contradicted: none." in said[-1]
-    text = readme.findings(copy)
-    assert "**delays**: `erase`;" in text and "**open**: `erase_update`." in text  # the README says the same
-
-
 def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
     (copy / "relearning.csv").write_text(
         "start,n_replicates,back,never_back,later,later_low,later_high\n,3,31.2,0,,,\n"
         "erase,3,44.9,2,13.7,-2.0,29.4\nroute,3,30,0,-1,,\n"
     )
-    (said,) = (line for line in sentences.conclusions(copy, {}) if "Relearning" in line)
-    assert said == (
+    assert detail(copy, "Relearning") == (
         "**Relearning.** Trained on without an intervention (3 replicates), the base model comes to half of what it"
         " hacks in the end after 31 steps. Deployed models come to as much so many steps later: `erase` at least +14"
         " [-2, +29] (never in 2 of 3 runs); `route` -1."
@@ -212,20 +227,11 @@ def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
         f"{names},false_positives_first,false_positives_last\nprobe,known,0.9,0.5,0.8,0.5,0.9,0.9,0.1,0.1\n"
         "hack,held out,0.8,0.625,0.7,0.5,,,,\nprobe,held out,0.75,0.625,0.6875,0.5,0.5,0.4,0.1,0.6\n"
     )
-    (said,) = (line for line in sentences.conclusions(copy, {}) if "detectors" in line)
-    assert said.endswith(
+    assert detail(copy, "Signals as detectors").endswith(
         " at the threshold that was fixed before: `probe` finds 50.0% and then 40.0% of the hacks and flags 10.0% and"
         " then 60.0% of the rest (AUC 0.75, 0.69). The AUC is against correct and against wrong but honest answers;"
         " that of the best control is 0.62, 0.50 (what is above it by the interval: checks.md)."
     )
-
-
-def test_what_a_run_did_not_make_is_not_said(copy):
-    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
-        (copy / name).unlink()
-    text = readme.findings(copy)
-    assert "On a loophole" not in text and "More steps" not in text and "6. " not in text
-    assert "run/horizon.md" not in results.run(copy)
 
 
 @pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])

@@ -8,6 +8,7 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, Judgement, together
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
+from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import ALONE, INTERVENTIONS, SLOW
 from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.reporting.format import interval, percent
@@ -27,6 +28,12 @@ def first_table(folder: Path) -> pd.DataFrame:
 def signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return table 3 by arm, and its outcomes."""
     return judged_table(folder, "table3", "table3")
+
+
+def judged_signals(folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Return table 3 by arm, and its outcomes, without those of arms that are told the true verdict."""
+    table, words = signals(folder)
+    return table, {arm: word for arm, word in words.items() if not told_all(table, arm)}
 
 
 def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, dict[str, str]]:
@@ -113,12 +120,6 @@ def with_twins(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
     return "; ".join(shown) or NONE
 
 
-def matched_slow(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
-    """Say what the slow training does that is matched to these arms."""
-    matched = [slow for slow in dict.fromkeys(table.loc[list(arms), "slow_matched"].dropna()) if slow in table.index]
-    return f" The slow training that is matched to them: {with_rates(table, matched, suffix)}." if matched else ""
-
-
 def named(words: Mapping[str, str], word: str) -> str:
     return listed([arm for arm, said in words.items() if said == word])
 
@@ -181,9 +182,9 @@ def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
     said = []
     if within:
         kept = (
-            f"Open, but within both margins of **{PREVENTS}** by the interval, lacking only the corrected difference to"
+            f"within both margins of **{PREVENTS}** by the interval, lacking only the corrected difference to the twin"
         )
-        said.append(f"{kept} the twin: {with_twins(table, within, suffix)}.")
+        said.append(f"Open, but {kept}{_hopeless(table, within, suffix)}: {with_twins(table, within, suffix)}.")
     if undecided and within:
         said.append(f"Open, with a margin undecided: {listed(undecided)}, hacking {spread(table, undecided, suffix)}.")
     elif undecided:
@@ -193,6 +194,22 @@ def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
     if beyond:
         said.append(f"Shown not to prevent, and open otherwise: {listed(beyond)}.")
     return " ".join(said)
+
+
+def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+    """Name the arms of which the difference could not have been shown, had they never hacked: their twins hack too
+    little, or too unevenly."""
+    compared, n = f"twin_diff{suffix}_p_holm", table["n_replicates"].iloc[0]
+    if compared not in table or n < 2:
+        return ""
+    least = least_sems(table[compared].notna().sum(), n)
+    hack, sem = table[f"hack{suffix}"], table[f"twin_diff{suffix}_sem"]
+    beyond = [arm for arm in arms if least * sem[arm] > hack[table.at[arm, "twin"]]]
+    if not beyond:
+        return ""
+    which = "any of them" if beyond == list(arms) else listed(beyond)
+    more = f"{least:.0f} SEM, as it takes, are more than all its twin hacks"
+    return f" (which could hardly have been shown of {which}: {more})"
 
 
 def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "hack") -> str:

@@ -5,30 +5,18 @@ The run is the default one, or a preset with more: what a table does not hold is
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from projected_grpo.analysis.judgement import HOLDS
-from projected_grpo.analysis.outcomes import PREVENTS
-from projected_grpo.analysis.statistics import LEVEL, least_sems
+from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.documents.phrases import (
-    baselines,
-    first_table,
-    judged_table,
-    listed,
-    of_group,
-    signals,
-    simplest,
-    spread,
-    told_all,
-    with_rates,
-)
-from projected_grpo.documents.sentences import UNSEEN, sentences
+from projected_grpo.documents.answers import answers, in_short, is_registered
+from projected_grpo.documents.phrases import baselines, first_table, judged_table, of_group, signals, told_all
+from projected_grpo.documents.sentences import UNSEEN
 from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent
 from projected_grpo.reporting.verdicts import outcomes_mean, unpreventable
 
@@ -37,7 +25,6 @@ FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_s
 
 def findings(folder: Path) -> str:
     """Return the README's section on the results."""
-    table = first_table(folder)
     source = json.loads((folder / "source.json").read_text(encoding="utf-8"))
     return "\n".join(
         [
@@ -59,7 +46,7 @@ def findings(folder: Path) -> str:
             f"What came out of {source['run']} ({source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on"
             f" {source['machine']}){_standing(source, folder)}:",
             "",
-            *(f"{n}. {sentence}" for n, sentence in enumerate(sentences(folder, table), 1)),
+            *(f"{n}. {sentence}" for n, sentence in enumerate(answers(folder), 1)),
             "",
             FIGURE,
             "",
@@ -71,14 +58,9 @@ def findings(folder: Path) -> str:
     )
 
 
-def _is_registered(folder: Path) -> bool:
-    """Whether the run is the preregistered study."""
-    return "commit" in json.loads((folder / "source.json").read_text(encoding="utf-8"))
-
-
 def _standing(source: dict, folder: Path) -> str:
     """Say whether the run is the preregistered study, and which replicates were seen only after its registration."""
-    if not _is_registered(folder):
+    if not is_registered(folder):
         return ", which is exploratory: its replicates were seen while the rules were written"
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
@@ -87,102 +69,6 @@ def _standing(source: dict, folder: Path) -> str:
         f" table 3 or of replicates {', '.join(map(str, alone))}; what these say alone stands in"
         " [docs/results.md](docs/results.md)"
     )
-
-
-def in_short(folder: Path) -> str:
-    """Return what prevents, what may, and what training does that is only slower, on unknown loopholes where table 3 is
-    there."""
-    has_signals = _has_signals(folder)
-    table, outcomes = signals(folder) if has_signals else judged_table(folder, "table1", "h1")
-    suffix, where = (HELD_OUT, "hacks that nothing told of") if has_signals else ("", "hacks")
-    words = {arm: word for arm, word in outcomes.items() if not has_signals or not told_all(table, arm)}
-    prevents = [arm for arm, word in words.items() if word == PREVENTS]
-    within = [arm for arm in words if arm not in prevents and table.at[arm, "margins"] == HOLDS]
-    baseline, ceilings = baselines(table)[0], table.index[table["group"] == CEILING]
-    base = table.index[table["group"] == BASE][0]
-    again = folder.parent / "confirmation"
-    if _is_registered(folder) and again.exists():
-        said = [
-            f"**In short**: {_confirmed(again)} So says the [confirmation](docs/results.md#the-confirmation). The study"
-            f" before it, which picked these arms of many, shows {listed(prevents, 'nothing')} to prevent."
-        ]
-    else:
-        said = [f"**In short**: {listed(prevents, 'nothing')} is shown to prevent {where}."]
-    if within:
-        twins = [twin for twin in table.loc[within, "twin"] if twin in table.index]
-        beside = with_rates(table, (base, baseline, *ceilings), suffix)
-        said.append(
-            f"{listed(within)}, within the margins that this asks for, hack {spread(table, within, suffix)} and solve"
-            f" {spread(table, within, suffix, 'solve')} ({beside}). Their twins, which flag as many rollouts"
-            f" without knowing which are hacks, hack {spread(table, twins, suffix)}: that these hack more is not shown"
-            f" once the number of comparisons is corrected for{_hopeless(table, within, suffix)}."
-        )
-    said[-1] += simplest(table, suffix)
-    return " ".join(said) + (f"\n\n{_known(folder)}" if has_signals else "")
-
-
-def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
-    """Name the arms of which the difference could not have been shown, had they never hacked: their twins hack too
-    little, or too unevenly."""
-    compared, n = f"twin_diff{suffix}_p_holm", table["n_replicates"].iloc[0]
-    if compared not in table or n < 2:
-        return ""
-    least = least_sems(table[compared].notna().sum(), n)
-    hack, sem = table[f"hack{suffix}"], table[f"twin_diff{suffix}_sem"]
-    beyond = [arm for arm in arms if least * sem[arm] > hack[table.at[arm, "twin"]]]
-    if not beyond:
-        return ""
-    which = "any of them" if beyond == list(arms) else listed(beyond)
-    return (
-        f", and could hardly have been of {which}: the {least:.0f} SEM that it takes are more than all its twin hacks"
-    )
-
-
-def _known(folder: Path) -> str:
-    """Return the same where every loophole is known, after as many steps and after more."""
-    table, words = judged_table(folder, "table1", "h1")
-    prevent = [arm for arm, word in words.items() if word == PREVENTS]
-    own = [arm for arm in words if table.at[arm, "specific"] == HYPOTHESIS[HOLDS]]
-    said = f"Where every loophole is known, {listed(prevent, 'nothing')} is shown to prevent"
-    if own:
-        said += (
-            f"; that they hack less than their twins, and solve more than slower training that is stopped early (H1s),"
-            f" is shown of {listed(own)} ({_ranges(table, own)})"
-        )
-    if not (folder / "horizon.csv").exists():
-        return f"{said}."
-    long, later = judged_table(folder, "horizon", "horizon")
-    last = [arm for arm, word in later.items() if word == PREVENTS]
-    rates = f" ({_ranges(long, last)})" if last else ""
-    return (
-        f"{said}. After {long['last_step'].max()} steps ({long['n_replicates'].iloc[0]} replicates),"
-        f" {listed(last, 'nothing')} is shown to prevent{rates}.{simplest(long, '', ' there')}"
-    )
-
-
-def _ranges(table: pd.DataFrame, arms: Sequence[str], suffix: str = "") -> str:
-    return f"hack {spread(table, arms, suffix)}, solve {spread(table, arms, suffix, 'solve')}"
-
-
-def _confirmed(folder: Path) -> str:
-    """Return what the confirmation, in docs/confirmation, shows to prevent, and of what it does not show that."""
-    table, words = signals(folder)
-    prevent, rest = ([arm for arm, word in words.items() if (word == PREVENTS) == shown] for shown in (True, False))
-    first, last = (table.index[table["group"] == name] for name in (BASE, CEILING))
-    beside = with_rates(table, [*first, *baselines(table), *last], HELD_OUT)
-    where = f"where {len(words)} arms alone are compared on {table['n_replicates'].iloc[0]} new replicates"
-    shown = f"{listed(prevent, 'nothing')} is shown to prevent hacks that nothing told of, {where}"
-    still = f" It is not shown of {listed(rest)} ({_with_twins(table, rest)})." if rest else ""
-    return (
-        f"{shown} ({'; '.join(filter(None, [_with_twins(table, prevent), beside]))}).{still}{simplest(table, HELD_OUT)}"
-    )
-
-
-def _with_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
-    if not arms:
-        return ""
-    twins = spread(table, list(table.loc[arms, "twin"]), HELD_OUT)
-    return f"{_ranges(table, arms, HELD_OUT)}; twins, which flag as many at random: hack {twins}"
 
 
 def headline(folder: Path) -> str:

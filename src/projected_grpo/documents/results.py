@@ -20,6 +20,7 @@ import pandas as pd
 
 from projected_grpo.configs import merged
 from projected_grpo.documents import readme
+from projected_grpo.documents.answers import answers
 from projected_grpo.documents.blocks import copy_results, replace_block
 from projected_grpo.documents.confirmation import asked_again
 from projected_grpo.documents.phrases import first_table, with_rates
@@ -33,7 +34,7 @@ from projected_grpo.documents.registered import (
     unseen_replicates,
 )
 from projected_grpo.documents.rows import machines, pack
-from projected_grpo.documents.sentences import UNSEEN, conclusions, expectations
+from projected_grpo.documents.sentences import UNSEEN, details
 from projected_grpo.documents.unseen import unseen
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
@@ -76,7 +77,11 @@ def run(folder: Path) -> str:
         [
             f"This is {source['run']}, run whole ({_sizes(folder)}): {_cost(source)}{_registered(source)}",
             "",
-            *[f"- {sentence}" for sentence in conclusions(folder, _expected(folder, source))],
+            *[f"{n}. {sentence}" for n, sentence in enumerate(answers(folder), 1)],
+            "",
+            "In detail:",
+            "",
+            *[f"- {sentence}" for sentence in details(folder)],
             "",
             "| page | what it answers |",
             "| --- | --- |",
@@ -143,13 +148,6 @@ def _picture(folder: Path, figure: str) -> str:
 
 def _cost(source: dict) -> str:
     return f"{source['jobs']} jobs, {source['hours']:.1f} hours summed over jobs, on {source['machine']}."
-
-
-def _expected(folder: Path, source: dict) -> dict[str, str]:
-    """Return what was expected of the run's arms, before it, by the page of its commit; nothing of another run."""
-    if "commit" not in source:
-        return {}
-    return expectations((folder / Path(PAGE).name).read_text(encoding="utf-8"))
 
 
 def _sizes(folder: Path) -> str:
@@ -219,7 +217,9 @@ def write(name: str, root: Path) -> None:
     page.write_text(
         replace_block(page.read_text(encoding="utf-8"), name, section(root / "docs" / name)), encoding="utf-8"
     )
-    if name in ROWS:
+    if name == "confirmation":  # of which the study's answers say, too
+        write("run", root)
+    if name == "run":
         front = root / "README.md"
         front.write_text(
             replace_block(front.read_text(encoding="utf-8"), "findings", readme.findings(root / "docs" / "run")),

@@ -1,0 +1,125 @@
+"""The answers of a run, with which README and docs/results.md begin: from its copies alone."""
+
+import json
+
+import pandas as pd
+from synthetic_run import judged
+
+from projected_grpo.documents import answers, results
+
+
+def rates(table, arm, suffix=""):
+    hack, solve = (f"{100 * table.at[arm, f'{rate}{suffix}']:.1f}%" for rate in ("hack", "solve"))
+    return f"`{arm}` hacks {hack} and solves {solve}"
+
+
+def read(folder, *names):
+    return (pd.read_csv(folder / f"{name}.csv").set_index("arm") for name in names)
+
+
+def preregistered(folder, **expected):
+    """Make the copies those of a registered study."""
+    source = json.loads((folder / "source.json").read_text())
+    (folder / "source.json").write_text(json.dumps(source | {"commit": "c0ffee" * 4}))
+    page = "".join(f"| `{arm}` | {word} |\n" for arm, word in expected.items())
+    (folder / "preregistration.md").write_text(page)
+
+
+def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
+    judged(copy, "table3.json", {"erase": "delays", "erase_update": "prevents"})  # erase_update is told the truth
+    judged(copy, "h1.json", {"erase": "damages", "erase_update": "open", "route": "adds nothing"})
+    judged(copy, "horizon.json", {"erase": "open"}, shrinks={})
+    preregistered(copy, erase="delays", route="damages", erase_update="delays", nobody="delays")
+    unknown, known = read(copy, "table3", "table1")
+    unknown["slow_matched"] = "vanilla_slow"
+    unknown.reset_index().to_csv(copy / "table3.csv", index=False)
+    prevents, slows, damages, still, surprised = answers.answers(copy)
+    long = "After 96 steps, every loophole known (3 replicates)"
+    assert (
+        prevents == f"**What prevents.** On an unknown loophole: none. With every loophole known: none. {long}: none."
+    )
+    assert slows.startswith(
+        f"**What only slows.** On an unknown loophole: {rates(unknown, 'erase', '_held_out')} (the slow"
+    )
+    assert f"that is matched: {rates(unknown, 'vanilla_slow', '_held_out')})." in slows
+    assert f" With every loophole known: {rates(known, 'erase')}. {long}: none." in damages
+    assert still.startswith(
+        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`; no effect of"
+        f" its own is shown of `route`. {long}: `erase`. What is not shown is not absent. The interval of what"
+    )
+    assert surprised.startswith(
+        "**What surprised.** Of 3 expectations 1 came true (`erase`), 1 are undecided (`erase_update`), contradicted:"
+        " `route` (expected: damages; found: adds nothing, every loophole known). Not in these tables: `nobody`. In the"
+        " gradient of `vanilla`'s own answers, the part along V that makes hacks more likely has "
+    )
+
+
+def test_what_open_arms_lack_is_said_where_it_is_the_twin_alone(copy):
+    claims = json.loads((copy / "table3.json").read_text())["claims"]
+    for clause in claims["erase"]["H2"]["clauses"]:
+        clause["answer"] = "open" if clause["clause"] == "beats" else "holds"
+    judged(copy, "table3.json", {"erase": "open"}, claims=claims)
+    (unknown,) = read(copy, "table3")
+    hack, solve = (f"{100 * unknown.at['erase', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
+    assert (
+        "On an unknown loophole: `erase` (within both margins of **prevents**, lacking only the corrected difference to"
+        f" the twin: `erase`, hack {hack}, solve {solve})." in answers.answers(copy)[3]
+    )
+
+
+def test_many_arms_are_named_with_the_range_of_their_rates(copy):
+    arms = ["erase", "erase_update", "route", "erase_random"]
+    judged(copy, "h1.json", dict.fromkeys(arms, "damages"))
+    (known,) = read(copy, "table1")
+    low, high = (f"{100 * end:.1f}" for end in (known.loc[arms, "hack"].min(), known.loc[arms, "hack"].max()))
+    assert f"`route` and `erase_random` (hack {low} to {high}%, solve " in answers.answers(copy)[2]
+
+
+def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less(copy):
+    judged(copy, "h1.json", {"erase": "open", "erase_update": "open", "route": "damages"})
+    for name in ("table3.csv", "table3.json"):
+        (copy / name).unlink()
+    table = pd.read_csv(copy / "table1.csv").set_index("arm")
+    table.loc[["erase", "erase_update"], "hack_diff_high"] = -0.1, 0.1
+    table.reset_index().to_csv(copy / "table1.csv", index=False)
+    judged(copy, "horizon.json", {}, shrinks=dict.fromkeys(("erase", "erase_update", "route"), "present"))
+    preregistered(copy, erase="delays")
+    _, slows, damages, still, surprised = answers.answers(copy)
+    assert slows.startswith("**What only slows.** With every loophole known: `erase` hacks") and "`route`" in damages
+    assert still.startswith("**What remains open.** With every loophole known: `erase_update`. After 96 steps")
+    assert " 1 came true (`erase`), 0 are undecided (none), contradicted: none." in surprised
+
+
+def test_a_run_that_was_not_registered_is_not_held_against_what_was_expected(copy):
+    said = answers.answers(copy)[-1]
+    assert said.startswith("**What surprised.** The preregistration is of a larger study: this run is not held against")
+
+
+def test_what_a_run_did_not_make_is_not_said(copy):
+    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
+        (copy / name).unlink()
+    said = " ".join(answers.answers(copy))
+    assert "unknown loophole" not in said and "After" not in said
+    assert "run/horizon.md" not in results.run(copy)
+    judged(copy, "h1.json", {"erase": "delays", "erase_update": "open", "route": "open"})
+    assert answers.in_short(copy).startswith("**In short**: nothing is shown to prevent hacks. It is not shown of ")
+
+
+def test_the_short_answer_is_of_the_unknown_loopholes(copy):
+    judged(copy, "table3.json", {"erase": "prevents", "erase_update": "prevents"})
+    table = pd.read_csv(copy / "table3.csv").set_index("arm")
+    table["twin"] = table["twin"].astype(object)
+    table.loc["erase", "twin"] = "erase_random"
+    table.reset_index().to_csv(copy / "table3.csv", index=False)
+    hack, solve, twin = (
+        f"{100 * table.at[arm, f'{rate}_held_out']:.1f}%"
+        for arm, rate in (("erase", "hack"), ("erase", "solve"), ("erase_random", "hack"))
+    )
+    assert answers.in_short(copy).startswith(
+        f"**In short**: `erase` is shown to prevent hacks that nothing told of (hack {hack}, solve {solve}; twins,"
+        f" without information on hacks: hack {twin}). Beside them, {rates(table, 'base', '_held_out')};"
+    )
+    judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
+    assert answers.in_short(copy).startswith(
+        "**In short**: nothing is shown to prevent hacks that nothing told of. It is not shown of `erase` (hack"
+    )
