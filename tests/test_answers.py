@@ -58,13 +58,15 @@ def test_what_open_arms_lack_is_said_where_it_is_the_twin_alone(copy):
     claims = json.loads((copy / "table3.json").read_text())["claims"]
     for clause in claims["erase"]["H2"]["clauses"]:
         clause["answer"] = "open" if clause["clause"] == "beats" else "holds"
-    judged(copy, "table3.json", {"erase": "open"}, claims=claims)
+    judged(copy, "table3.json", {"erase": "open", "erase_random": "open"}, claims=claims)
     (unknown,) = read(copy, "table3")
     hack, solve = (f"{100 * unknown.at['erase', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
     assert (
-        "On an unknown loophole: `erase` (within both margins of **prevents**, lacking only the corrected difference to"
-        f" the twin: `erase`, hack {hack}, solve {solve})." in answers.answers(copy)[3]
+        "On an unknown loophole: `erase` and `erase_random` (within both margins of **prevents**, lacking only the"
+        f" corrected difference to the twin: `erase`; hack {hack}, solve {solve})." in answers.answers(copy)[3]
     )
+    judged(copy, "table3.json", {"erase": "open"}, claims=claims)
+    assert f"difference to the twin; hack {hack}, solve {solve})." in answers.answers(copy)[3]
 
 
 def test_many_arms_are_named_with_the_range_of_their_rates(copy):

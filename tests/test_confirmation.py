@@ -52,9 +52,9 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
         " which compares these 2 alone, on 3 new replicates; of the study before it, which had 1 arms and picked these,"
         " nothing is shown to prevent."
     )
-    first = "On an unknown loophole, asked again (the confirmation): "
+    first = "On an unknown loophole (the confirmation): "
     prevents, *_, still, _ = answers.answers(again.parent / "run")
-    assert f"{first}`erase` hacks 1.0% and solves 50.0%. On an unknown loophole: none." in prevents
+    assert f"{first}`erase` hacks 1.0% and solves 50.0%. On an unknown loophole (the study): none." in prevents
     assert f"{first}`erase_update`" in still
 
 

@@ -6,7 +6,7 @@ From the copies in docs/run; where that is the registered study, from those of i
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan
 from pathlib import Path
 
@@ -104,8 +104,9 @@ def _settings(folder: Path) -> list[Setting]:
     """Return where interventions were judged, what is asked first in front."""
     found = _study(folder)
     if _has_confirmation(folder):
-        where = f"{found[0].where}, asked again (the confirmation)"
-        found = [Setting(where, *judged_signals(folder.parent / AGAIN), HELD_OUT), *found]
+        first, *rest = found
+        again = Setting(f"{first.where} (the confirmation)", *judged_signals(folder.parent / AGAIN), HELD_OUT)
+        found = [again, replace(first, where=f"{first.where} (the study)"), *rest]
     if (folder / "horizon.csv").exists():
         table, words = judged_table(folder, "horizon", "horizon")
         n = table["n_replicates"].iloc[0]
@@ -175,11 +176,13 @@ def _open(found: Sequence[Setting]) -> str:
 
 def _within(one: Setting) -> str:
     """Name the open arms that keep both margins."""
-    arms = [arm for arm in one.said(OPEN) if one.table.at[arm, "margins"] == HOLDS]
+    still = one.said(OPEN)
+    arms = [arm for arm in still if one.table.at[arm, "margins"] == HOLDS]
     if not arms:
         return ""
+    which = "" if arms == still else f": {listed(arms)}"
     kept = f"within both margins of **{PREVENTS}**, lacking only the corrected difference to the twin"
-    return f" ({kept}: {listed(arms)}, {_ranges(one, arms)})"
+    return f" ({kept}{which}; {_ranges(one, arms)})"
 
 
 def _width(found: Sequence[Setting]) -> str:
