@@ -134,8 +134,9 @@ def tuning(folder: Path) -> str:
         f"`presets/tuning.yaml` compared {len(table)} doses of {table['family'].nunique()} arms and controls, on"
         f" {baseline['n_replicates']} replicates and held-out problems of its own, with every loophole known:"
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
-        f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`;"
-        " [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
+        f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`,"
+        " there under the arm's own name, without a dose's number; [doses.md](tuning/doses.md) has the rule and every"
+        " dose.\n\n"
         f"{_picture(folder, 'doses')}\n"
     )
 
