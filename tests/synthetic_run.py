@@ -26,7 +26,7 @@ def write_copies(folder):
     signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
     judged = verdicts_of_table3(signals, turns)
     table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)
-    (folder / "table3.json").write_text(json.dumps(judged))
+    (folder / "table3.json").write_text(json.dumps(judged | {"provenance": {"config": {"modes": turns}}}))
     source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
     (folder / "source.json").write_text(json.dumps(source))
     return folder

@@ -6,6 +6,7 @@ import pandas as pd
 from synthetic_run import judged
 
 from projected_grpo.documents import answers, results
+from projected_grpo.documents.phrases import UNKNOWN
 
 
 def rates(table, arm, suffix=""):
@@ -21,7 +22,8 @@ def preregistered(folder, **expected):
     """Make the copies those of a registered study."""
     source = json.loads((folder / "source.json").read_text())
     (folder / "source.json").write_text(json.dumps(source | {"commit": "c0ffee" * 4}))
-    page = "".join(f"| `{arm}` | {word} |\n" for arm, word in expected.items())
+    page = "Expected; of `erase` and `gone` table 1 had been seen\n"
+    page += "".join(f"| `{arm}` | {word} |\n" for arm, word in expected.items())
     (folder / "preregistration.md").write_text(page)
 
 
@@ -35,22 +37,26 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
     unknown.reset_index().to_csv(copy / "table3.csv", index=False)
     prevents, slows, damages, still, surprised = answers.answers(copy)
     long = "After 96 steps, every loophole known (3 replicates)"
-    assert (
-        prevents == f"**What prevents.** On an unknown loophole: none. With every loophole known: none. {long}: none."
+    asked = "The primary comparison there, that the twin hacks more (Holm corrected), holds for "
+    assert prevents.startswith(f"**What prevents.** On an unknown loophole: none. {asked}")
+    assert prevents.endswith(
+        f"; by the estimate the twin of 1 of 1 arms does. With every loophole known: none. {long}: none."
     )
-    assert slows.startswith(
-        f"**What only slows.** On an unknown loophole: {rates(unknown, 'erase', '_held_out')} (the slow"
+    assert slows == (
+        f"**What only slows.** On an unknown loophole: {rates(unknown, 'erase', '_held_out')}. The slow training that"
+        f" is matched: {rates(unknown, 'vanilla_slow', '_held_out')}. With every loophole known: not asked, for no slow"
+        f" training is matched. {long}: not asked, for no slow training is matched."
     )
-    assert f"that is matched: {rates(unknown, 'vanilla_slow', '_held_out')})." in slows
     assert f" With every loophole known: {rates(known, 'erase')}. {long}: none." in damages
     assert still.startswith(
-        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`; no effect of"
-        f" its own is shown of `route`. {long}: `erase`. What is not shown is not absent. The interval of what"
+        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`."
+        f" `erase_update` is shown not to prevent. No effect of its own is shown of `route` (**adds nothing**). {long}: `erase`. What is not shown is"
     )
     assert surprised.startswith(
-        "**What surprised.** Of 3 expectations 1 came true (`erase`), 1 are undecided (`erase_update`), contradicted:"
-        " `route` (expected: damages; found: adds nothing, every loophole known). Not in these tables: `nobody`. In the"
-        " gradient of `vanilla`'s own answers, the part along V that makes hacks more likely has "
+        "**What surprised.** Of 3 expectations 1 came true (`erase`; of all of them table 1 of some replicates had been"
+        " seen), 1 are undecided (`erase_update`), contradicted:"
+        " `route` (expected: damages; found: adds nothing, every loophole known). Not in these tables: `nobody`. Of the"
+        " norm of the gradient of a run's own answers, the part along V that makes hacks more likely has "
     )
 
 
@@ -62,11 +68,9 @@ def test_what_open_arms_lack_is_said_where_it_is_the_twin_alone(copy):
     (unknown,) = read(copy, "table3")
     hack, solve = (f"{100 * unknown.at['erase', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
     assert (
-        "On an unknown loophole: `erase` and `erase_random` (within both margins of **prevents**, lacking only the"
-        f" corrected difference to the twin: `erase`; hack {hack}, solve {solve})." in answers.answers(copy)[3]
+        "On an unknown loophole: `erase` and `erase_random`. `erase` keeps both margins of **prevents** (hack"
+        f" {hack}, solve {solve}), lacking only the corrected difference to the twin" in answers.answers(copy)[3]
     )
-    judged(copy, "table3.json", {"erase": "open"}, claims=claims)
-    assert f"difference to the twin; hack {hack}, solve {solve})." in answers.answers(copy)[3]
 
 
 def test_many_arms_are_named_with_the_range_of_their_rates(copy):
@@ -88,8 +92,9 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
     preregistered(copy, erase="delays")
     _, slows, damages, still, surprised = answers.answers(copy)
     assert slows.startswith("**What only slows.** With every loophole known: `erase` hacks") and "`route`" in damages
-    assert still.startswith("**What remains open.** With every loophole known: `erase_update`. After 96 steps")
-    assert " 1 came true (`erase`), 0 are undecided (none), contradicted: none." in surprised
+    assert "In the table itself `erase` is open: more steps show the delay." in slows
+    assert still.startswith("**What remains open.** With every loophole known: `erase_update`. ")
+    assert "table 1 of some replicates had been seen), 0 are undecided (none), contradicted: none." in surprised
 
 
 def test_a_run_that_was_not_registered_is_not_held_against_what_was_expected(copy):
@@ -104,7 +109,9 @@ def test_what_a_run_did_not_make_is_not_said(copy):
     assert "unknown loophole" not in said and "After" not in said
     assert "run/horizon.md" not in results.run(copy)
     judged(copy, "h1.json", {"erase": "delays", "erase_update": "open", "route": "open"})
-    assert answers.in_short(copy).startswith("**In short**: nothing is shown to prevent hacks. It is not shown of ")
+    assert answers.in_short(copy).startswith(
+        "**In short**: nothing is shown to prevent hacking. It is not shown of any of "
+    )
 
 
 def test_the_short_answer_is_of_the_unknown_loopholes(copy):
@@ -118,10 +125,10 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
         for arm, rate in (("erase", "hack"), ("erase", "solve"), ("erase_random", "hack"))
     )
     assert answers.in_short(copy).startswith(
-        f"**In short**: `erase` is shown to prevent hacks that nothing told of (hack {hack}, solve {solve}; twins,"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack {hack}, solve {solve}; twins,"
         f" without information on hacks: hack {twin}). Beside them, {rates(table, 'base', '_held_out')};"
     )
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
     assert answers.in_short(copy).startswith(
-        "**In short**: nothing is shown to prevent hacks that nothing told of. It is not shown of `erase` (hack"
+        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` (hack"
     )

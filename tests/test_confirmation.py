@@ -12,7 +12,7 @@ from workflow_harness import ROOT
 from projected_grpo.configs import merged
 from projected_grpo.documents import answers
 from projected_grpo.documents.confirmation import asked_again
-from projected_grpo.documents.phrases import judged_table
+from projected_grpo.documents.phrases import UNKNOWN, judged_table
 from projected_grpo.documents.registered import CONFIRMATION, STUDY
 
 
@@ -44,7 +44,7 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
     judged(again, "table3.json", {"erase": "prevents", "erase_update": "open"})
     twins = "twins, without information on hacks: hack 40.0%"
     assert lead(again).startswith(
-        f"**In short**: `erase` is shown to prevent hacks that nothing told of (hack 1.0%, solve 50.0%; {twins}). It is"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack 1.0%, solve 50.0%; {twins}). It is"
         f" not shown of `erase_update` (hack 2.0%, solve 60.0%; {twins}). Beside them, `base` hacks"
     )
     said = answers.in_short(again.parent / "run")
@@ -54,14 +54,14 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
     )
     first = "On an unknown loophole (the confirmation): "
     prevents, *_, still, _ = answers.answers(again.parent / "run")
-    assert f"{first}`erase` hacks 1.0% and solves 50.0%. On an unknown loophole (the study): none." in prevents
-    assert f"{first}`erase_update`" in still
+    assert f"{first}`erase` hacks 1.0% and solves 50.0% (its twin" in prevents
+    assert "On an unknown loophole (the study): none. " in prevents and f"{first}`erase_update`. " in still
 
 
 def test_where_nothing_is_confirmed_it_says_so(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     assert lead(again).startswith(
-        "**In short**: nothing is shown to prevent hacks that nothing told of. It is not shown of `erase` and"
+        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` and"
         " `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; twins,"
     )
 

@@ -30,6 +30,12 @@ def test_the_results_page_is_what_its_copies_say(name):
     assert replace_block(page, name, section(ROOT / "docs" / name)) == page
 
 
+def test_more_steps_were_run_on_no_replicate_that_nobody_had_seen():
+    """As the README says."""
+    long, alone = (json.loads((RUN / name).read_text()) for name in ("horizon.json", "unseen.json"))
+    assert not set(long["provenance"]["config"]["replicates"]) & set(alone["replicates"])
+
+
 def test_the_readme_answers_in_a_page():
     lines = README.splitlines()
     assert len(lines) <= 140

@@ -38,10 +38,13 @@ def test_the_details_are_of_every_table_in_turn(copy):
         "Without an intervention",
         "The primary comparison",
         "An unknown loophole",
+        "Simpler training there",
+        "Effects of their own there",
+        "For scale",
         "Where pairs, signals and teacher pool know every loophole",
         "More steps",
     ]
-    first, asked, unknown, known, long = said
+    first, asked, unknown, simpler, effects, scale, known, long = said
     table1, table3, horizon = (
         pd.read_csv(copy / f"{name}.csv").set_index("arm") for name in ("table1", "table3", "horizon")
     )
@@ -68,10 +71,11 @@ def test_the_details_are_of_every_table_in_turn(copy):
         f" corrected over {compared} arms), where the arm solves at most 10 points less than its baseline? It {answer}"
         in asked
     )
-    assert "another one in turn in 3 replicates (`vanilla` hacks" in unknown
-    assert "): **prevents**: none. **damages**: `erase`. Without a twin, and so without a word: `" in unknown
-    assert unknown.endswith(
-        "For scale, of the arms that are told the true verdict, always or in part, the same rules say: prevents:"
+    assert ", one of 3 in turn in 3 replicates (`vanilla` hacks" in unknown
+    assert unknown.endswith("): **prevents**: none. **damages**: `erase`.")
+    assert " Without a twin, and so without a word: `" in simpler and "(H1s) is supported for" in effects
+    assert scale == (
+        "**For scale.** Of the arms that are told the true verdict, always or in part, the same rules say: prevents:"
         f" `erase_update`. Of these {rates(table3, 'erase_update', '_held_out')}."
     )
     twin = f"{100 * table1.at[table1.at['erase', 'twin'], 'hack']:.1f}%"
@@ -113,9 +117,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
         f" Open, with a margin undecided: `route`, hacking {hacks}%. Shown not to prevent, and open otherwise:"
         " `erase_update`. Without" in known
     )
-    assert known.endswith(
-        "(H1s) is supported for `erase` and `route`, falsified for `erase_update` (firmly for `erase_update`)."
-    )
+    assert known.endswith("(H1s) is supported for `erase` and `route`, falsified for `erase_update` (firmly).")
     twin = {"clause": "beats", "against": table.at["route", "twin"], "answer": "open"}
     claims["route"]["H1s"] = {"verdict": "undecided", "firm": False, "clauses": [twin, {**twin, "clause": "early"}]}
     claims["erase"]["H2"]["clauses"][0]["answer"] = "open"
@@ -124,9 +126,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
     assert "but within both" not in known and re.search(
         r"undecided: `(erase|route)` hacks .*; `(route|erase)` h", known
     )
-    assert known.endswith(
-        "supported for `erase`, falsified for `erase_update` (firmly for `erase_update`), undecided for `route`."
-    )
+    assert known.endswith("supported for `erase`, falsified for `erase_update` (firmly), undecided for `route`.")
     claims["route"]["H1s"]["clauses"][1]["answer"] = "holds"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
     known = detail(copy, "Where pairs")
@@ -141,7 +141,7 @@ def test_a_difference_that_could_hardly_have_been_shown_is_called_so(copy):
     rows = pd.read_csv(copy / "table3.csv").set_index("arm")
     least = f"{least_sems(rows['twin_diff_held_out_p_holm'].notna().sum(), 3):.0f} SEM, as it takes, are more than all"
     for sem, more in (
-        (0.5, f" (which could hardly have been shown of any of them: {least} its twin hacks)"),
+        (0.5, f", which could hardly have been shown of any of them ({least} its twin hacks)"),
         (0.0, ""),
     ):
         rows.loc["erase", "twin_diff_held_out_sem"] = sem
@@ -219,6 +219,9 @@ def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
         " [-2, +29] (never in 2 of 3 runs); `route` -1."
     )
     assert "relearning: 3 replicates" in results.run(copy)
+    page = (copy / "relearning.csv").read_text()
+    (copy / "relearning.csv").write_text(f"{page}no_loophole,3,30,0,1,,\n")
+    assert detail(copy, "Relearning").endswith("`no_loophole` +1. Later than `no_loophole` by the estimate: `erase`.")
 
 
 def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
@@ -227,11 +230,24 @@ def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
         f"{names},false_positives_first,false_positives_last\nprobe,known,0.9,0.5,0.8,0.5,0.9,0.9,0.1,0.1\n"
         "hack,held out,0.8,0.625,0.7,0.5,,,,\nprobe,held out,0.75,0.625,0.6875,0.5,0.5,0.4,0.1,0.6\n"
     )
-    assert detail(copy, "Signals as detectors").endswith(
-        " at the threshold that was fixed before: `probe` finds 50.0% and then 40.0% of the hacks and flags 10.0% and"
-        " then 60.0% of the rest (AUC 0.75, 0.69). The AUC is against correct and against wrong but honest answers;"
-        " that of the best control is 0.62, 0.50 (what is above it by the interval: checks.md)."
+    said = (
+        "AUC: against correct answers, and against wrong but honest ones): `probe` finds 50.0% and then 40.0% of the"
+        " hacks and flags 10.0% and then 60.0% of the rest (AUC 0.75 and 0.69). The best control's AUC is 0.62"
+        " and 0.50."
     )
+    assert detail(copy, "Signals as detectors").endswith(said)
+    row = "| it detects exploits among single rollouts | {}, {} modes | **{}** | 0.8 |\n"
+    answers = [("probe", "known", "holds"), ("probe", "held out", "fails"), ("hack", "held out", "open")]
+    (copy / "checks.md").write_text("".join(row.format(*answer) for answer in answers))
+    assert detail(copy, "Signals as detectors").endswith(
+        f"{said} That both are above that, by the interval, fails for `probe`, is open for `hack` (checks.md;"
+        " `hack` is V)."
+    )
+
+
+def test_what_signals_find_is_held_against_the_checks_of_the_run():
+    """Whose words are read from their page."""
+    assert "by the interval, " in detail(ROOT / "docs/run", "Signals as detectors")
 
 
 @pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])

@@ -1,17 +1,19 @@
 """What more steps, and training on without an intervention, say of a run's arms, from the copies in docs/run."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import ABSENT, OPEN, PRESENT, UNMEASURED
+from projected_grpo.analysis.judgement import ABSENT, FAILS, HOLDS, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DELAYS, PREVENTS
-from projected_grpo.analysis.study import SLOW
+from projected_grpo.analysis.study import CEILING, SLOW
 from projected_grpo.documents.phrases import (
     NONE,
     baselines,
+    first_table,
     in_words,
     judged_table,
     listed,
@@ -22,6 +24,7 @@ from projected_grpo.documents.phrases import (
 from projected_grpo.reporting.format import percent
 
 QUALITY = ("recall", "false_positives")
+ABOVE = re.compile(r"^\| it detects exploits .* \| (\w+), held out modes \| \*\*(\w+)\*\* \|", re.MULTILINE)
 SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
 
@@ -77,9 +80,15 @@ def relearning(folder: Path) -> str:
     first = table["start"].isna()
     row = table[first].iloc[0]
     then = "; ".join(f"`{row['start']}` {_later(row)}" for _, row in table[~first].iterrows())
+    ends, groups = table[~first].set_index("start")["later"], first_table(folder)["group"]
+    honest = [
+        f" Later than `{arm}` by the estimate: {listed(ends.index[ends > ends[arm]])}."
+        for arm in groups.index[groups == CEILING].intersection(ends.index)
+    ]
     return (
         f"Trained on without an intervention ({row['n_replicates']} replicates), the base model comes to half of what"
         f" it hacks in the end after {_back(row)} steps. Deployed models come to as much so many steps later: {then}."
+        f"{''.join(honest)}"
     )
 
 
@@ -101,13 +110,23 @@ def detecting(folder: Path) -> str:
     said = "; ".join(f"`{row['detector']}` {_finding(row)}" for _, row in there.iterrows())
     return (
         "On a loophole that they do not know, in the first and in the last third of training without an intervention,"
-        f" at the threshold that was fixed before: {said or NONE}. The AUC is against correct and against wrong but"
-        f" honest answers; that of the best control is {table['control_auc_correct'].max():.2f},"
-        f" {table['control_auc_wrong'].max():.2f} (what is above it by the interval: checks.md)."
+        " at the threshold that was fixed before (AUC: against correct answers, and against wrong but honest ones):"
+        f" {said or NONE}. The best control's AUC is"
+        f" {table['control_auc_correct'].max():.2f} and {table['control_auc_wrong'].max():.2f}.{_above(folder)}"
     )
+
+
+def _above(folder: Path) -> str:
+    """Say of which signals both are above the best control's by the interval, as checks.md has it."""
+    page = folder / "checks.md"
+    rows = ABOVE.findall(page.read_text(encoding="utf-8")) if page.exists() else []
+    answers = dict(rows)
+    words = {HOLDS: "holds for", FAILS: "fails for", OPEN: "is open for"}
+    said = [f"{start} {named(answers, answer)}" for answer, start in words.items() if answer in answers.values()]
+    return f" That both are above that, by the interval, {', '.join(said)} (checks.md; `hack` is V)." if said else ""
 
 
 def _finding(row: pd.Series) -> str:
     recall, wrong = (f"{percent(row[f'{name}_first'])}% and then {percent(row[f'{name}_last'])}%" for name in QUALITY)
-    auc = f"AUC {row['auc_correct']:.2f}, {row['auc_wrong']:.2f}"
+    auc = f"AUC {row['auc_correct']:.2f} and {row['auc_wrong']:.2f}"
     return f"finds {recall} of the hacks and flags {wrong} of the rest ({auc})"

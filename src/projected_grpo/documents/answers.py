@@ -12,23 +12,27 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import HOLDS, OPEN, UNMEASURED
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING
 from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.documents.afterwards import later
+from projected_grpo.analysis.verdicts import HYPOTHESIS
+from projected_grpo.documents.afterwards import by_more_steps, later
 from projected_grpo.documents.phrases import (
     FEW,
     NONE,
+    UNKNOWN,
     baselines,
     first_table,
+    hopeless,
     judged_signals,
     judged_table,
     listed,
     simplest,
     spread,
     with_rates,
+    with_twins,
 )
 from projected_grpo.documents.registered import PAGE
 from projected_grpo.reporting.format import percent, points_of
@@ -38,12 +42,14 @@ AGAIN = "confirmation"  # in docs/, beside the copies of the study
 
 @dataclass(frozen=True)
 class Setting:
-    """Where interventions are judged: a table by arm, its word on each, and the suffix of its columns."""
+    """Where interventions are judged: a table by arm, its word on each, and the suffix of its columns; and what more
+    steps say of them."""
 
     where: str
     table: pd.DataFrame
     words: Mapping[str, str]
     suffix: str = ""
+    by_steps: str = ""
 
     def said(self, word: str) -> list[str]:
         """Return the arms of which a word is said."""
@@ -59,11 +65,11 @@ def answers(folder: Path) -> list[str]:
     """Return what prevents, only slows, only damages, is open or adds nothing, and what was not expected."""
     found = _settings(folder)
     return [
-        f"**What prevents.** {_everywhere(found, PREVENTS)}",
-        f"**What only slows.** {_everywhere(found, DELAYS)}",
-        f"**What only damages.** {_everywhere(found, DAMAGES)}",
-        f"**What remains open.** {_open(found)}{_width(found)}",
-        f"**What surprised.** {_surprises(_study(folder), _expected(folder))}{_direction(first_table(folder))}",
+        f"**What prevents.** {' '.join(map(_prevents, found))}",
+        f"**What only slows.** {' '.join(map(_slows, found))}",
+        f"**What only damages.** {' '.join(f'{one.where}: {_briefly(one, DAMAGES)}.' for one in found)}",
+        f"**What remains open.** {' '.join(map(_open, found))}{_width(found)}",
+        f"**What surprised.** {_surprises(_study(folder), *_expected(folder))}{_direction(first_table(folder))}",
     ]
 
 
@@ -81,11 +87,13 @@ def in_short(folder: Path) -> str:
     table, suffix, prevent = first.table, first.suffix, first.said(PREVENTS)
     lacking = [arm for arm in first.words if arm not in prevent]
     base, last = (list(table.index[table["group"] == name]) for name in (BASE, CEILING))
-    what = "hacks that nothing told of" if suffix else "hacks"
+    what = f"hacking on {UNKNOWN}" if suffix else "hacking"
     said = [
         f"**In short**: {_shown(prevent)} to prevent {what}{_with_twins(first, prevent)}.",
-        f"It is not shown of {listed(lacking)}{_with_twins(first, lacking)}." if lacking else "",
-        f"Beside them, {with_rates(table, [*base, *baselines(table), *last], suffix)}.{simplest(table, suffix)}",
+        f"It is not shown of {'' if prevent else 'any of '}{listed(lacking)}{_with_twins(first, lacking)}."
+        if lacking
+        else "",
+        f"Beside them, {with_rates(table, [*base, *baselines(table), *last], suffix)}. {simplest(table, suffix)}",
     ]
     if _has_confirmation(folder):
         said.append(
@@ -118,25 +126,51 @@ def _settings(folder: Path) -> list[Setting]:
 
 def _study(folder: Path) -> list[Setting]:
     """Return table 3, where it is there, and table 1, each by the word that more steps leave."""
-    table, judged = judged_table(folder, "table1", "h1")
-    found = [Setting("With every loophole known", table, later(folder, table, judged))]
-    if not (folder / "table3.csv").exists():
-        return found
-    table, judged = judged_signals(folder)
-    return [Setting("On an unknown loophole", table, later(folder, table, judged, HELD_OUT), HELD_OUT), *found]
+    found = [_by_steps("With every loophole known", folder, *judged_table(folder, "table1", "h1"))]
+    if (folder / "table3.csv").exists():
+        found.insert(0, _by_steps("On an unknown loophole", folder, *judged_signals(folder), HELD_OUT))
+    return found
+
+
+def _by_steps(where: str, folder: Path, table: pd.DataFrame, judged: Mapping[str, str], suffix: str = "") -> Setting:
+    words = later(folder, table, judged, suffix)
+    return Setting(where, table, words, suffix, by_more_steps(judged, words))
 
 
 def _shown(arms: Sequence[str]) -> str:
     return f"{listed(arms, 'nothing')} {'are' if len(arms) > 1 else 'is'} shown"
 
 
-def _everywhere(found: Sequence[Setting], word: str) -> str:
-    """Say of which arms a word is said in each setting, with their rates."""
-    return " ".join(f"{one.where}: {_briefly(one, one.said(word))}{_matched(one, word)}." for one in found)
+def _prevents(one: Setting) -> str:
+    """Say what prevents, with its twin, and what the primary comparison shows on unknown loopholes."""
+    said = f"{one.where}: {with_twins(one.table, one.said(PREVENTS), one.suffix)}."
+    judged = one.table.loc[list(one.words)]
+    if not one.suffix or judged["primary"].isna().all():
+        return said
+    shown = listed([arm for arm, answer in judged["primary"].items() if answer == HOLDS], "none")
+    more = (judged[f"twin_diff{one.suffix}"] > 0).sum()
+    return (
+        f"{said} The primary comparison there, that the twin hacks more (Holm corrected), holds for {shown}; by the"
+        f" estimate the twin of {more} of {len(judged)} arms does."
+    )
 
 
-def _briefly(one: Setting, arms: Sequence[str]) -> str:
-    """Return arms with the rates of each, where they are few, or of all."""
+def _slows(one: Setting) -> str:
+    """Say what only slows, and what the slow training does that is matched to it."""
+    arms, slow = one.said(DELAYS), one.table["slow_matched"].reindex(list(one.words))
+    slow = slow[slow.isin(one.table.index)]
+    if not arms and slow.empty:
+        return f"{one.where}: not asked, for no slow training is matched."
+    rates = with_rates(one.table, slow.reindex(arms).dropna().unique(), one.suffix)
+    beside = f" The slow training that is matched: {rates}." if rates else ""
+    unasked = len(one.words) - len(slow)
+    aside = f" Of {unasked} of {len(one.words)} arms this was not asked: none is matched." if unasked else ""
+    return f"{one.where}: {_briefly(one, DELAYS)}.{beside}{one.by_steps}{aside}"
+
+
+def _briefly(one: Setting, word: str) -> str:
+    """Return the arms of which a word is said, with the rates of each, where they are few, or of all."""
+    arms = one.said(word)
     if len(arms) > FEW:
         return f"{listed(arms)} ({_ranges(one, arms)})"
     return with_rates(one.table, arms, one.suffix) or NONE
@@ -155,39 +189,35 @@ def _with_twins(one: Setting, arms: Sequence[str]) -> str:
     return f" ({_ranges(one, arms)}{hacks})"
 
 
-def _matched(one: Setting, word: str) -> str:
-    """Say what the slow training does that is matched to the arms that only slow."""
-    if word != DELAYS or "slow_matched" not in one.table:
-        return ""
-    slow = one.table.loc[one.said(word), "slow_matched"].dropna().unique()
-    rates = with_rates(one.table, [arm for arm in slow if arm in one.table.index], one.suffix)
-    return f" (the slow training that is matched: {rates})" if rates else ""
-
-
-def _open(found: Sequence[Setting]) -> str:
-    """Say which arms are open, which of these lack only the corrected difference to the twin, and what has no word."""
-    rest = {NOTHING: "no effect of its own is shown of", UNMEASURED: "nothing could be measured of"}
-    said = []
-    for one in found:
-        words = [f"{start} {listed(arms)}" for word, start in rest.items() if (arms := one.said(word))]
-        said.append(f"{one.where}: {'; '.join([f'{listed(one.said(OPEN))}{_within(one)}', *words])}.")
+def _open(one: Setting) -> str:
+    """Say which arms are open, and of these which keep both margins, which do not prevent, and which have an effect of
+    their own; and which have no word."""
+    still, table = one.said(OPEN), one.table
+    within, beyond = ([arm for arm in still if table.at[arm, "margins"] == answer] for answer in (HOLDS, FAILS))
+    own = [arm for arm in still if table.at[arm, "specific"] == HYPOTHESIS[HOLDS]]
+    adds, unasked = one.said(NOTHING), one.said(UNMEASURED)
+    said = [f"{one.where}: {listed(still)}."]
+    if within:
+        who = "All" if within == still and len(still) > 1 else listed(within)
+        said.append(
+            f"{who} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
+            f" ({_ranges(one, within)}), lacking only the corrected difference to the"
+            f" twin{hopeless(table, within, one.suffix)}."
+        )
+    if beyond:
+        said.append(f"{_shown(beyond)} not to prevent.")
+    if own:
+        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {listed(own)}.")
+    if adds:
+        said.append(f"No effect of its own is shown of {listed(adds)} (**{NOTHING}**).")
+    if unasked:
+        said.append(f"Nothing could be measured of {listed(unasked)}.")
     return " ".join(said)
-
-
-def _within(one: Setting) -> str:
-    """Name the open arms that keep both margins."""
-    still = one.said(OPEN)
-    arms = [arm for arm in still if one.table.at[arm, "margins"] == HOLDS]
-    if not arms:
-        return ""
-    which = "" if arms == still else f": {listed(arms)}"
-    kept = f"within both margins of **{PREVENTS}**, lacking only the corrected difference to the twin"
-    return f" ({kept}{which}; {_ranges(one, arms)})"
 
 
 def _width(found: Sequence[Setting]) -> str:
     """Say how far the interval of a twin's difference reaches; nothing where there is none."""
-    widths = {one.where: smallest_effect(one.table, f"twin_diff{one.suffix}") for one in found}
+    widths = {one.where: smallest_effect(one.table.loc[list(one.words)], f"twin_diff{one.suffix}") for one in found}
     said = [f"{where[0].lower()}{where[1:]}, {points_of(width)}" for where, width in widths.items() if not isnan(width)]
     if not said:
         return ""
@@ -197,14 +227,17 @@ def _width(found: Sequence[Setting]) -> str:
     )
 
 
-def _expected(folder: Path) -> dict[str, str]:
-    """Return what was expected of the arms by the preregistration among the copies; of another run nothing was."""
+def _expected(folder: Path) -> tuple[dict[str, str], list[str]]:
+    """Return what the preregistration among the copies expected of arms, and of which of them table 1 had been seen on
+    other replicates; nothing was expected of another run."""
     if not is_registered(folder):
-        return {}
-    return expectations((folder / Path(PAGE).name).read_text(encoding="utf-8"))
+        return {}, []
+    page = (folder / Path(PAGE).name).read_text(encoding="utf-8")
+    before = re.search(r"; of ((?:`\w+`(?:, | and )?)+) table 1", page)
+    return expectations(page), re.findall(r"`(\w+)`", before[1]) if before else []
 
 
-def _surprises(study: Sequence[Setting], expected: Mapping[str, str]) -> str:
+def _surprises(study: Sequence[Setting], expected: Mapping[str, str], seen: Sequence[str]) -> str:
     """Hold the outcomes against what was expected: on unknown loopholes, and of what is not asked there, on known."""
     if not expected:
         return "The preregistration is of a larger study: this run is not held against it."
@@ -219,21 +252,28 @@ def _surprises(study: Sequence[Setting], expected: Mapping[str, str]) -> str:
         for arm, word in asked.items()
         if arm not in (*undecided, *true)
     ]
+    before = [arm for arm in true if arm in seen]
+    which = "all of them" if before == true else listed(before)
+    foreseen = f"; of {which} table 1 of some replicates had been seen" if before else ""
     aside = [arm for arm in expected if arm not in words]
     missing = f" Not in these tables: {listed(aside)}." if aside else ""
     return (
-        f"Of {len(asked)} expectations {len(true)} came true ({listed(true)}), {len(undecided)} are undecided"
-        f" ({listed(undecided)}), contradicted: {'; '.join(otherwise) or NONE}.{missing}"
+        f"Of {len(asked)} expectations {len(true)} came true ({listed(true)}{foreseen}), {len(undecided)} are"
+        f" undecided ({listed(undecided)}), contradicted: {'; '.join(otherwise) or NONE}.{missing}"
     )
 
 
 def _direction(table: pd.DataFrame) -> str:
-    """Say what V sees in the first baseline's run, and what the best V that knows nothing of hacks sees there."""
-    row = table.loc[baselines(table)[0]]
-    if pd.isna(row["overlap_null_measured"]):
+    """Say what V sees in the baselines' runs, and what the best V that knows nothing of hacks sees there."""
+    seen = table.loc[baselines(table), ["overlap_student", "overlap_null_measured"]].dropna()
+    if seen.empty:
         return ""
+    own, best, of = (
+        " and ".join(said)
+        for said in (*(map(percent, seen[name]) for name in seen), (f"`{arm}`" for arm in seen.index))
+    )
     return (
-        f" In the gradient of `{row.name}`'s own answers, the part along V that makes hacks more likely has"
-        f" {percent(row['overlap_student'])}% of the norm; along the best of a random V, a shuffled one and one"
-        f" of wrong answers it has {percent(row['overlap_null_measured'])}%."
+        " Of the norm of the gradient of a run's own answers, the part along V that makes hacks more likely has"
+        f" {own}% ({of}), the part along the best of a random V, a shuffled one and one of wrong answers {best}%"
+        " (intervals: table1.md)."
     )

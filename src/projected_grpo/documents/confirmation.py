@@ -12,7 +12,7 @@ from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.phrases import in_words, signals, simplest, specific
 from projected_grpo.documents.readme import cells
 from projected_grpo.documents.registered import CONFIRMATION
-from projected_grpo.documents.sentences import of_unknown, primary
+from projected_grpo.documents.sentences import loopholes, of_unknown, primary
 from projected_grpo.reporting.format import grid
 
 HEAD = ("hack %", "solve %", "twin's hack more")
@@ -28,8 +28,9 @@ def asked_again(folder: Path) -> list[str]:
         f" {commit[:12]}, after the commit of [that file](../{CONFIRMATION}), which registered it.",
         "",
         f"- **The primary comparison**: {primary(table, words)}",
-        f"- **In one word.** {of_unknown(table)}: {in_words(table, words, HELD_OUT)}{simplest(table, HELD_OUT)}"
-        f"{specific(table, words)}",
+        f"- **In one word.** {of_unknown(table, loopholes(folder))}: {in_words(table, words, HELD_OUT)}",
+        f"- **Simpler training.** {simplest(table, HELD_OUT)}",
+        f"- **Effects of their own.** {specific(table, words)}",
         "",
         _beside_the_study(table, signals(folder.parent / "run")[0]),
         "",

@@ -15,6 +15,7 @@ from projected_grpo.reporting.format import interval, percent
 from projected_grpo.reporting.verdicts import by_word
 
 NONE = "none"
+UNKNOWN = "a loophole that pairs, signals and teacher pool do not know"
 MANY = 8  # names in a row
 FEW = 3  # where none prevents: arms that are shown with their rates
 MARGINS = ("base", "ceiling")  # the clauses of H2 on an arm's own rates; the third is on its twin's
@@ -162,7 +163,7 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
     firm = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[FAILS] and judged.at[arm, "firm"]]
     near = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[OPEN] and judged.at[arm, "but_twin"]]
     more = {
-        FAILS: f" (firmly for {listed(firm)})",
+        FAILS: f" ({_how_firmly(firm, [arm for arm, word in verdicts.items() if word == HYPOTHESIS[FAILS]])})",
         OPEN: f" (lacking only the corrected difference to the twin: {listed(near)})" if near else "",
     }
     said = [
@@ -171,7 +172,13 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
         if answer == HOLDS or word in verdicts.values()
     ]
     effect = "large, specific, and more than an early stop of the baseline or of its slow controls"
-    return f" That the effect is {effect} (H1s) is {', '.join(said)}."
+    return f"That the effect is {effect} (H1s) is {', '.join(said)}."
+
+
+def _how_firmly(firm: Sequence[str], of: Sequence[str]) -> str:
+    if len(firm) == len(of):
+        return "firmly"
+    return f"firmly for {listed(firm)}, else by the estimate alone" if firm else "by the estimate alone"
 
 
 def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
@@ -184,7 +191,7 @@ def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
         kept = (
             f"within both margins of **{PREVENTS}** by the interval, lacking only the corrected difference to the twin"
         )
-        said.append(f"Open, but {kept}{_hopeless(table, within, suffix)}: {with_twins(table, within, suffix)}.")
+        said.append(f"Open, but {kept}{hopeless(table, within, suffix)}: {with_twins(table, within, suffix)}.")
     if undecided and within:
         said.append(f"Open, with a margin undecided: {listed(undecided)}, hacking {spread(table, undecided, suffix)}.")
     elif undecided:
@@ -196,7 +203,7 @@ def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
     return " ".join(said)
 
 
-def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
+def hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
     """Name the arms of which the difference could not have been shown, had they never hacked: their twins hack too
     little, or too unevenly."""
     compared, n = f"twin_diff{suffix}_p_holm", table["n_replicates"].iloc[0]
@@ -209,7 +216,7 @@ def _hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
         return ""
     which = "any of them" if beyond == list(arms) else listed(beyond)
     more = f"{least:.0f} SEM, as it takes, are more than all its twin hacks"
-    return f" (which could hardly have been shown of {which}: {more})"
+    return f", which could hardly have been shown of {which} ({more})"
 
 
 def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "hack") -> str:
@@ -220,15 +227,15 @@ def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "h
     return f"{low}%" if low == high else f"{low} to {high}%"
 
 
-def simplest(table: pd.DataFrame, suffix: str, where: str = "") -> str:
+def simplest(table: pd.DataFrame, suffix: str) -> str:
     """Say which training solves most, and which hacks least, that is only slower, colder or regularized."""
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
     if not simple:
         return ""
     most, least = table.loc[simple, f"solve{suffix}"].idxmax(), table.loc[simple, f"hack{suffix}"].idxmin()
     alone = "" if most == least else f", and `{least}` hacks least: it {rates(table, least, suffix)}"
-    solves = f"`{most}` solves most{where}: it {rates(table, most, suffix)}"
-    return f" Of slower, colder and merely regularized training, {solves}{alone}."
+    solves = f"`{most}` solves most: it {rates(table, most, suffix)}"
+    return f"Of slower, colder and merely regularized training, {solves}{alone}."
 
 
 def _uninformed(table: pd.DataFrame, arm: str) -> bool:

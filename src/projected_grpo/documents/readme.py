@@ -15,9 +15,9 @@ from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.answers import answers, in_short, is_registered
-from projected_grpo.documents.phrases import baselines, first_table, judged_table, of_group, signals, told_all
-from projected_grpo.documents.sentences import UNSEEN
-from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent
+from projected_grpo.documents.phrases import UNKNOWN, baselines, first_table, judged_table, of_group, signals, told_all
+from projected_grpo.documents.sentences import UNSEEN, loopholes, worse_twins
+from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent, points_of
 from projected_grpo.reporting.verdicts import outcomes_mean, unpreventable
 
 FIGURE = "![Hack rate against solve rate along training](docs/run/hack_against_solve.png)"
@@ -38,8 +38,8 @@ def findings(folder: Path) -> str:
             " imitating the teacher, is not credited to the arm. An interval is the"
             f" {100 * LEVEL:g}% decision interval over replicates and problems."
             " What an intervention did is said in one word, the first that fits, by the rules of the"
-            f" [preregistration](docs/preregistration.md); what open arms lack is said beside, which that does not ask"
-            f" for and nothing corrects. {unpreventable()} The words:",
+            f" [preregistration](docs/preregistration.md); what is said beside of open arms, it does not ask for, and"
+            f" nothing corrects that for its number. {unpreventable()} The words:",
             "",
             *(f"- **{word}**: {meaning}" for word, meaning in outcomes_mean().items()),
             "",
@@ -66,8 +66,9 @@ def _standing(source: dict, folder: Path) -> str:
     return (
         f", by the code of commit {source['commit'][:12]} and after its preregistration, before which nobody had seen"
         " anything of"
-        f" table 3 or of replicates {', '.join(map(str, alone))}; what these say alone stands in"
-        " [docs/results.md](docs/results.md)"
+        f" table 3 or of replicates {', '.join(map(str, alone))} (what these say alone stands in"
+        " [docs/results.md](docs/results.md)); of the other replicates, of which alone more steps are, table 1 had been"
+        " seen"
     )
 
 
@@ -105,11 +106,10 @@ def _shown(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     interventions, baseline = list(known.index[known["beats"].notna()]), known["baseline"]
     if HELD_OUT in tables:
         unknown = tables[HELD_OUT]
-        judged = unknown[unknown["beats"].notna()]
-        truth = judged[[told_all(unknown, arm) for arm in judged.index]]
-        near = judged.index[(judged["margins"] == HOLDS) | (judged["beats"] == HOLDS)].difference(
-            truth.index, sort=False
-        )
+        own = _interventions(unknown)
+        judged = unknown.loc[own]
+        truth = unknown[unknown["beats"].notna()].drop(own)
+        near = judged.index[(judged["margins"] == HOLDS) | (judged["beats"] == HOLDS)]
         interventions += [arm for arm in near if arm not in interventions]
         baseline = baseline.combine_first(unknown["baseline"])
         last += [arm for arm in truth[f"hack{HELD_OUT}"].nsmallest(1).index if arm not in interventions]
@@ -120,20 +120,45 @@ def _shown(tables: Mapping[str, pd.DataFrame]) -> list[str]:
     return [*first, *itertools.chain(*beside), *last]
 
 
+def _interventions(table: pd.DataFrame) -> list[str]:
+    """Return the judged arms of table 3 that are not told the true verdict."""
+    return [arm for arm in table.index[table["beats"].notna()] if not told_all(table, arm)]
+
+
 def _legend(folder: Path) -> str:
     """Return what the figure, and the rows and columns of the short table mean."""
     table, level = first_table(folder), f"{100 * LEVEL:g}%"
-    unknown = (
-        " `unknown` is on the loophole that pairs, signals and teacher pool do not know (table 3). Of table 3 alone"
-        " stand here the arms that keep both margins of **prevents** there or beat their twin and, last, of those that"
-        " are told the true verdict the one that hacks least."
-    )
     return (
         f"Every loophole known (table 1; the figure has a part of its problems): mean over"
         f" {table['n_replicates'].iloc[0]} replicates, {table['last_step'].max()} steps, deployed model, problems that"
-        " no training saw."
-        f"{unknown if _has_signals(folder) else ''} Brackets are {level} decision intervals (the wider of a t interval"
-        " over replicates and a bootstrap over replicates and problems), of one comparison each, whose end -0 lies"
-        f" below 0; * is above 0 once their number is corrected for, too. {NOTHING} not in that table, or nothing to"
-        f" compare. {below_base_means()}"
+        f" no training saw.{_unknown(folder) if _has_signals(folder) else ''} Brackets are {level} decision intervals"
+        " (the wider of a t interval over replicates and a bootstrap over replicates and problems), of one comparison"
+        f" each, whose end -0 lies below 0; * is above 0 once their number is corrected for, too.{_controls(folder)}"
+        f" {NOTHING} not in that table, or nothing to compare. {below_base_means()}"
     )
+
+
+def _unknown(folder: Path) -> str:
+    """Return what the columns on the unknown loopholes mean, and which rows only they have."""
+    table = signals(folder)[0]
+    return (
+        f" `unknown` is on {UNKNOWN} (table 3), one of {loopholes(folder)} in turn; training has it, and pays for it."
+        " Of table 3 alone stand here the arms that keep both margins of **prevents** there or beat their twin and,"
+        " last, of those that are told the true verdict the one that hacks least."
+        f"{worse_twins(table, [arm for arm in _interventions(table) if table.at[arm, 'beats'] == HOLDS])}"
+    )
+
+
+def _controls(folder: Path) -> str:
+    """Say how much less arms hack than each of their controls, where that is not the twin alone."""
+    claims = json.loads((folder / "h1.json").read_text(encoding="utf-8"))["claims"]
+    said = []
+    for arm, claim in claims.items():
+        less = [
+            f"{points_of(one['estimate'])} less than `{one['against']}`"
+            for one in claim["H1s"]["clauses"]
+            if one["clause"] == "beats" and one.get("estimate") is not None
+        ]
+        if len(less) > 1:
+            said.append(f" `{arm}` has more controls than its twin: it hacks {', '.join(less)}.")
+    return "".join(said)

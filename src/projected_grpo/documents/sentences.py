@@ -15,6 +15,7 @@ from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.afterwards import by_more_steps, detecting, later, more_steps, relearning
 from projected_grpo.documents.phrases import (
+    UNKNOWN,
     baselines,
     first_table,
     in_words,
@@ -36,7 +37,6 @@ from projected_grpo.documents.phrases import (
 from projected_grpo.reporting.format import interval, percent, points, points_of
 
 UNSEEN = "unseen.json"  # what unseen.py returns, among the copies
-UNKNOWN = "a loophole that pairs, signals and teacher pool do not know"
 KNOWN = "Where pairs, signals and teacher pool know every loophole"
 NOT_MADE = "It cannot be made: no arm has an interval and a twin."
 
@@ -51,27 +51,35 @@ def details(folder: Path) -> list[str]:
         words = later(folder, unknown, judged, HELD_OUT)
         said += [
             f"**The primary comparison**: {primary(unknown, judged)}",
-            f"**An unknown loophole.** {of_unknown(unknown)}: {in_words(unknown, words, HELD_OUT)}"
-            f"{by_more_steps(judged, words)}{_wordless(unknown, HELD_OUT)}{simplest(unknown, HELD_OUT)}"
-            f"{specific(unknown, words)}{_scale(folder)}",
+            f"**An unknown loophole.** {of_unknown(unknown, loopholes(folder))}: {in_words(unknown, words, HELD_OUT)}"
+            f"{by_more_steps(judged, words)}",
+            f"**Simpler training there.** {simplest(unknown, HELD_OUT)}{_wordless(unknown, HELD_OUT)}",
+            f"**Effects of their own there.** {specific(unknown, words)}",
+            *_scale(folder),
             *_unseen(folder, unknown, judged),
         ]
     known, judged = judged_table(folder, "table1", "h1")
     words = later(folder, known, judged)
-    said.append(
-        f"**{KNOWN}.** {in_words(known, words)}{by_more_steps(judged, words)}{_wordless(known)}{specific(known, words)}"
-    )
-    more = (
+    more = f"{by_more_steps(judged, words)}{_wordless(known)} {specific(known, words)}"
+    said.append(f"**{KNOWN}.** {in_words(known, words)}{more}")
+    pages = (
         ("horizon.csv", "More steps", more_steps),
         ("relearning.csv", "Relearning", relearning),
         ("detectors.csv", "Signals as detectors", detecting),
     )
-    return said + [f"**{name}.** {say(folder)}" for file, name, say in more if (folder / file).exists()]
+    return said + [f"**{name}.** {say(folder)}" for file, name, say in pages if (folder / file).exists()]
 
 
-def of_unknown(table: pd.DataFrame) -> str:
+def loopholes(folder: Path) -> int:
+    """Return how many loopholes the replicates of table 3 hold out."""
+    judged = json.loads((folder / "table3.json").read_text(encoding="utf-8"))
+    return len(set(judged["provenance"]["config"]["modes"].values()))
+
+
+def of_unknown(table: pd.DataFrame, loopholes: int) -> str:
+    """Return on what table 3 judges, with its baselines."""
     n, against = table["n_replicates"].iloc[0], with_rates(table, baselines(table), HELD_OUT)
-    return f"On {UNKNOWN}, another one in turn in {n} replicates ({against})"
+    return f"On {UNKNOWN}, one of {loopholes} in turn in {n} replicates ({against})"
 
 
 def primary(table: pd.DataFrame, judged: Mapping[str, str]) -> str:
@@ -82,7 +90,7 @@ def primary(table: pd.DataFrame, judged: Mapping[str, str]) -> str:
     aside = f", of which {others} are told the true verdict, always or in part, and not named" if others else ""
     answered = f"It {_answered(answers)}{_uncorrected(table, answers)}." if answers else NOT_MADE
     holding = [arm for arm, answer in answers.items() if answer == HOLDS]
-    shown = f" {with_twins(table, holding, HELD_OUT)}.{_worse_twins(table, holding)}" if holding else ""
+    shown = f" {with_twins(table, holding, HELD_OUT)}.{worse_twins(table, holding)}" if holding else ""
     return (
         f"does the twin hack more than its arm on {UNKNOWN} (Holm corrected over {len(compared)} arms{aside}), where"
         f" the arm solves at most {points(MATCHED)} points less than its baseline? {answered}{shown}{_power(table)}"
@@ -140,7 +148,7 @@ def _unseen(folder: Path, table: pd.DataFrame, judged: Mapping[str, str]) -> lis
     ]
 
 
-def _worse_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
+def worse_twins(table: pd.DataFrame, arms: Sequence[str]) -> str:
     """Say of which arms the twin hacks more than their baseline, so that a part of its difference is not the arm's."""
     said, hack = [], table[f"hack{HELD_OUT}"]
     for arm in arms:
@@ -181,14 +189,14 @@ def _wordless(table: pd.DataFrame, suffix: str = "") -> str:
     return f" Without a twin, and so without a word: {bare}." if bare else ""
 
 
-def _scale(folder: Path) -> str:
+def _scale(folder: Path) -> list[str]:
     """Say how arms do that are told the true verdict; nothing without such an arm."""
     table, words = signals(folder)
     told = {arm: word for arm, word in words.items() if told_all(table, arm)}
     if not told:
-        return ""
+        return []
     best = table.loc[list(told), f"hack{HELD_OUT}"].idxmin()
-    return (
-        f" For scale, of the arms that are told the true verdict, always or in part, the same rules say:"
+    return [
+        f"**For scale.** Of the arms that are told the true verdict, always or in part, the same rules say:"
         f" {word_by_word(told)}. Of these `{best}` {rates(table, best, HELD_OUT)}."
-    )
+    ]
