@@ -49,8 +49,8 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
     )
     assert f" With every loophole known: {rates(known, 'erase')}. {long}: none." in damages
     assert still.startswith(
-        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`."
-        f" `erase_update` is shown not to prevent. No effect of its own is shown of `route` (**adds nothing**). {long}: `erase`. What is not shown is"
+        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`. `erase_update`"
+        f" is shown not to prevent. No effect of its own is shown of `route` (**adds nothing**). {long}: `erase`."
     )
     assert surprised.startswith(
         "**What surprised.** Of 3 expectations 1 came true (`erase`; of all of them table 1 of some replicates had been"
