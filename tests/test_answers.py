@@ -37,7 +37,7 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
     unknown.reset_index().to_csv(copy / "table3.csv", index=False)
     prevents, slows, damages, still, surprised = answers.answers(copy)
     long = "After 96 steps, every loophole known (3 replicates)"
-    asked = "The primary comparison there, that the twin hacks more (Holm corrected), holds for "
+    asked = "That the twin hacks more, the primary comparison (Holm corrected), is shown of "
     assert prevents.startswith(f"**What prevents.** On an unknown loophole: none. {asked}")
     assert prevents.endswith(
         f"; by the estimate the twin of 1 of 1 arms does. With every loophole known: none. {long}: none."
@@ -125,9 +125,10 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
         for arm, rate in (("erase", "hack"), ("erase", "solve"), ("erase_random", "hack"))
     )
     assert answers.in_short(copy).startswith(
-        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack {hack}, solve {solve}; twins,"
-        f" without information on hacks: hack {twin}). Beside them, {rates(table, 'base', '_held_out')};"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack {hack}, solve {solve}; its twin,"
+        f" without information on hacks: hack {twin}). That the twin hacks more, the primary comparison"
     )
+    assert f"\n\nBeside them, {rates(table, 'base', '_held_out')}; `vanilla` hacks" in answers.in_short(copy)
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
     assert answers.in_short(copy).startswith(
         f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` (hack"

@@ -42,18 +42,19 @@ def lead(folder):
 
 def test_the_readme_begins_with_what_the_confirmation_shows(again):
     judged(again, "table3.json", {"erase": "prevents", "erase_update": "open"})
-    twins = "twins, without information on hacks: hack 40.0%"
+    twin = "its twin, without information on hacks: hack 40.0%"
     assert lead(again).startswith(
-        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack 1.0%, solve 50.0%; {twins}). It is"
-        f" not shown of `erase_update` (hack 2.0%, solve 60.0%; {twins}). Beside them, `base` hacks"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack 1.0%, solve 50.0%; {twin}). It is"
+        f" not shown of `erase_update` (hack 2.0%, solve 60.0%; {twin}). That the twin hacks more, the"
     )
     said = answers.in_short(again.parent / "run")
-    assert said.endswith(
-        " which compares these 2 alone, on 3 new replicates; of the study before it, which had 1 arms and picked these,"
-        " nothing is shown to prevent."
+    assert (
+        " which compares these 2 arms alone, on 3 new replicates; of the study before it, which had 1 arms and picked"
+        " these, nothing is shown to prevent.\n\nBeside them, `base` hacks" in said
     )
     first = "On an unknown loophole (the confirmation): "
-    prevents, *_, still, _ = answers.answers(again.parent / "run")
+    prevents, *_, still, surprised = answers.answers(again.parent / "run")
+    assert " In the confirmation `erase` came true. " in surprised
     assert f"{first}`erase` hacks 1.0% and solves 50.0% (its twin" in prevents
     assert "On an unknown loophole (the study): none. " in prevents and f"{first}`erase_update`. " in still
 
@@ -62,7 +63,7 @@ def test_where_nothing_is_confirmed_it_says_so(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     assert lead(again).startswith(
         f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` and"
-        " `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; twins,"
+        " `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; their twins, without"
     )
 
 

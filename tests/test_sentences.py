@@ -127,7 +127,17 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
         r"undecided: `(erase|route)` hacks .*; `(route|erase)` h", known
     )
     assert known.endswith("supported for `erase`, falsified for `erase_update` (firmly), undecided for `route`.")
-    claims["route"]["H1s"]["clauses"][1]["answer"] = "holds"
+    claims["route"]["H1s"] = {"verdict": "falsified", "firm": False, "clauses": [{**twin, "clause": "early"}]}
+    claims["route"]["H1s"]["clauses"][0] |= {"answer": "fails", "against": "vanilla_slow"}
+    claims["erase_update"]["H1s"]["verdict"] = "supported"
+    judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
+    known = detail(copy, "Where pairs")
+    assert known.endswith(
+        "falsified for `route` (by the estimate alone: an early stop of `vanilla_slow` does as well)."
+    )
+    claims["route"]["H1s"] = {"verdict": "undecided", "firm": False, "clauses": [twin, {**twin, "answer": "holds"}]}
+    claims["route"]["H1s"]["clauses"][1]["clause"] = "early"
+    claims["erase_update"]["H1s"]["verdict"] = "falsified"
     judged(copy, "h1.json", dict.fromkeys(margins, "open"), claims=claims)
     known = detail(copy, "Where pairs")
     assert known.endswith("undecided for `route` (lacking only the corrected difference to the twin: `route`).")

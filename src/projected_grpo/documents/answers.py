@@ -30,6 +30,7 @@ from projected_grpo.documents.phrases import (
     judged_table,
     listed,
     simplest,
+    specific,
     spread,
     with_rates,
     with_twins,
@@ -69,7 +70,8 @@ def answers(folder: Path) -> list[str]:
         f"**What only slows.** {' '.join(map(_slows, found))}",
         f"**What only damages.** {' '.join(f'{one.where}: {_briefly(one, DAMAGES)}.' for one in found)}",
         f"**What remains open.** {' '.join(map(_open, found))}{_width(found)}",
-        f"**What surprised.** {_surprises(_study(folder), *_expected(folder))}{_direction(first_table(folder))}",
+        f"**What surprised.** {_surprises(_study(folder), *_expected(folder))}{_came_true(found[0], folder)}"
+        f"{_direction(first_table(folder))}",
     ]
 
 
@@ -88,20 +90,18 @@ def in_short(folder: Path) -> str:
     lacking = [arm for arm in first.words if arm not in prevent]
     base, last = (list(table.index[table["group"] == name]) for name in (BASE, CEILING))
     what = f"hacking on {UNKNOWN}" if suffix else "hacking"
-    said = [
-        f"**In short**: {_shown(prevent)} to prevent {what}{_with_twins(first, prevent)}.",
-        f"It is not shown of {'' if prevent else 'any of '}{listed(lacking)}{_with_twins(first, lacking)}."
-        if lacking
-        else "",
-        f"Beside them, {with_rates(table, [*base, *baselines(table), *last], suffix)}. {simplest(table, suffix)}",
-    ]
+    said = [f"**In short**: {_shown(prevent)} to prevent {what}{_with_twins(first, prevent)}."]
+    if lacking:
+        said.append(f"It is not shown of {'' if prevent else 'any of '}{listed(lacking)}{_with_twins(first, lacking)}.")
+    said += [*([f"{_primary(first)}."] if suffix else []), specific(table, first.words)]
     if _has_confirmation(folder):
         said.append(
             f"So says the [confirmation](docs/results.md#the-confirmation), which compares these {len(first.words)}"
-            f" alone, on {table['n_replicates'].iloc[0]} new replicates; of the study before it, which had"
+            f" arms alone, on {table['n_replicates'].iloc[0]} new replicates; of the study before it, which had"
             f" {len(study.words)} arms and picked these, {_shown(study.said(PREVENTS))} to prevent."
         )
-    return " ".join(filter(None, said))
+    beside = with_rates(table, [*base, *baselines(table), *last], suffix)
+    return f"{' '.join(filter(None, said))}\n\nBeside them, {beside}. {simplest(table, suffix)}"
 
 
 def _has_confirmation(folder: Path) -> bool:
@@ -144,15 +144,17 @@ def _shown(arms: Sequence[str]) -> str:
 def _prevents(one: Setting) -> str:
     """Say what prevents, with its twin, and what the primary comparison shows on unknown loopholes."""
     said = f"{one.where}: {with_twins(one.table, one.said(PREVENTS), one.suffix)}."
-    judged = one.table.loc[list(one.words)]
-    if not one.suffix or judged["primary"].isna().all():
+    if not one.suffix:
         return said
-    shown = listed([arm for arm, answer in judged["primary"].items() if answer == HOLDS], "none")
-    more = (judged[f"twin_diff{one.suffix}"] > 0).sum()
-    return (
-        f"{said} The primary comparison there, that the twin hacks more (Holm corrected), holds for {shown}; by the"
-        f" estimate the twin of {more} of {len(judged)} arms does."
-    )
+    more = one.table.loc[list(one.words), f"twin_diff{one.suffix}"] > 0
+    return f"{said} {_primary(one)}; by the estimate the twin of {more.sum()} of {len(more)} arms does."
+
+
+def _primary(one: Setting) -> str:
+    """Say of which arms the primary comparison holds."""
+    answers = one.table.loc[list(one.words), "primary"]
+    shown = "all" if len(answers) > 1 and answers.eq(HOLDS).all() else listed(answers.index[answers == HOLDS])
+    return f"That the twin hacks more, the primary comparison (Holm corrected), is shown of {shown}"
 
 
 def _slows(one: Setting) -> str:
@@ -185,7 +187,8 @@ def _with_twins(one: Setting, arms: Sequence[str]) -> str:
     if not arms:
         return ""
     twins = [twin for twin in one.table.loc[list(arms), "twin"] if twin in one.table.index]
-    hacks = f"; twins, without information on hacks: hack {spread(one.table, twins, one.suffix)}" if twins else ""
+    own = "its twin" if len(twins) == 1 else "their twins"
+    hacks = f"; {own}, without information on hacks: hack {spread(one.table, twins, one.suffix)}" if twins else ""
     return f" ({_ranges(one, arms)}{hacks})"
 
 
@@ -207,7 +210,8 @@ def _open(one: Setting) -> str:
     if beyond:
         said.append(f"{_shown(beyond)} not to prevent.")
     if own:
-        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {listed(own)}.")
+        whose = "all" if own == still and len(still) > 1 else listed(own)
+        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {whose}.")
     if adds:
         said.append(f"No effect of its own is shown of {listed(adds)} (**{NOTHING}**).")
     if unasked:
@@ -260,6 +264,16 @@ def _surprises(study: Sequence[Setting], expected: Mapping[str, str], seen: Sequ
     return (
         f"Of {len(asked)} expectations {len(true)} came true ({listed(true)}{foreseen}), {len(undecided)} are"
         f" undecided ({listed(undecided)}), contradicted: {'; '.join(otherwise) or NONE}.{missing}"
+    )
+
+
+def _came_true(first: Setting, folder: Path) -> str:
+    """Say what came out as expected in the confirmation alone."""
+    if not _has_confirmation(folder):
+        return ""
+    expected, _ = _expected(folder)
+    return (
+        f" In the confirmation {listed([arm for arm in expected if first.words.get(arm) == expected[arm]])} came true."
     )
 
 

@@ -19,7 +19,7 @@ UNKNOWN = "a loophole that pairs, signals and teacher pool do not know"
 MANY = 8  # names in a row
 FEW = 3  # where none prevents: arms that are shown with their rates
 MARGINS = ("base", "ceiling")  # the clauses of H2 on an arm's own rates; the third is on its twin's
-CLAIM = ["margins", "beats", "specific", "firm", "but_twin"]
+CLAIM = ["margins", "beats", "specific", "firm", "stopped", "but_twin"]
 
 
 def first_table(folder: Path) -> pd.DataFrame:
@@ -42,7 +42,8 @@ def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, 
 
     margins   whether H2's margins, to the base model's hack and to the honest ceiling's solve, hold
     beats     whether it hacks less than its twin, corrected
-    specific  the verdict H1s; firm: whether that is; but_twin: H1s lacks only the corrected difference to the twin
+    specific  the verdict H1s; firm: whether that is; stopped: the trainings of which an early stop does as well, as
+              code; but_twin: H1s lacks only the corrected difference to the twin
     """
     table = _by_arm(folder, name)
     judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
@@ -59,11 +60,13 @@ def _of_claim(claim: Mapping, twin: str | None) -> dict:
     prevented, specific = claim["H2"]["clauses"], claim["H1s"]
     of_twin = [one for one in specific["clauses"] if (one["clause"], one["against"]) == ("beats", twin)]
     rest = [one for one in specific["clauses"] if one not in of_twin]
+    stopped = [one for one in rest if (one["clause"], one["answer"]) == ("early", FAILS)]
     return {
         "margins": margins(claim),
         "beats": _answer(one for one in prevented if one["clause"] == "beats"),
         "specific": specific["verdict"],
         "firm": specific["firm"],
+        "stopped": " and ".join(f"`{one['against']}`" for one in stopped),
         "but_twin": (_answer(of_twin), _answer(rest)) == (OPEN, HOLDS),
     }
 
@@ -163,7 +166,7 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
     firm = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[FAILS] and judged.at[arm, "firm"]]
     near = [arm for arm, word in verdicts.items() if word == HYPOTHESIS[OPEN] and judged.at[arm, "but_twin"]]
     more = {
-        FAILS: f" ({_how_firmly(firm, [arm for arm, word in verdicts.items() if word == HYPOTHESIS[FAILS]])})",
+        FAILS: f" ({_how_firmly(firm, judged[judged['specific'] == HYPOTHESIS[FAILS]])})",
         OPEN: f" (lacking only the corrected difference to the twin: {listed(near)})" if near else "",
     }
     said = [
@@ -175,10 +178,13 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
     return f"That the effect is {effect} (H1s) is {', '.join(said)}."
 
 
-def _how_firmly(firm: Sequence[str], of: Sequence[str]) -> str:
-    if len(firm) == len(of):
+def _how_firmly(firm: Sequence[str], falsified: pd.DataFrame) -> str:
+    """Say of which arms it is firm; and of a single one, of what an early stop does as well."""
+    if len(firm) == len(falsified):
         return "firmly"
-    return f"firmly for {listed(firm)}, else by the estimate alone" if firm else "by the estimate alone"
+    said = f"firmly for {listed(firm)}, else by the estimate alone" if firm else "by the estimate alone"
+    stopped = falsified["stopped"].iloc[0] if len(falsified) == 1 else ""
+    return f"{said}: an early stop of {stopped} does as well" if stopped else said
 
 
 def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
