@@ -110,7 +110,7 @@ def test_what_a_run_did_not_make_is_not_said(copy):
     assert "run/horizon.md" not in results.run(copy)
     judged(copy, "h1.json", {"erase": "delays", "erase_update": "open", "route": "open"})
     assert answers.in_short(copy).startswith(
-        "**In short**: nothing is shown to prevent hacking. It is not shown of any of "
+        "**In short**: nothing is shown to prevent hacking, after 96 steps. Prevention "
     )
 
 
@@ -125,11 +125,16 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
         for arm, rate in (("erase", "hack"), ("erase", "solve"), ("erase_random", "hack"))
     )
     assert answers.in_short(copy).startswith(
-        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack {hack}, solve {solve}; its twin,"
-        f" without information on hacks: hack {twin}). That the twin hacks more, the primary comparison"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN}, after 96 steps (hack {hack}, solve {solve};"
+        f" its twin, without information on hacks: hack {twin}). That the twin hacks more, the primary comparison"
     )
     assert f"\n\nBeside them, {rates(table, 'base', '_held_out')}; `vanilla` hacks" in answers.in_short(copy)
+    table.loc[["erase", "erase_random"], "hacked_runs"] = 1, 2
+    table.reset_index().to_csv(copy / "table3.csv", index=False)
+    runs = "More than 10% of all answers are hacks in 1 of an arm's 3 runs, and in 2 of its twin's."
+    assert f" {runs} That the effect is 30 points" in answers.in_short(copy)
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
     assert answers.in_short(copy).startswith(
-        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` (hack"
+        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}, after 96 steps. Prevention is not shown of"
+        " any of `erase` (hack"
     )

@@ -21,7 +21,7 @@ def again(copy):
     """Copies of a confirmation beside those of a registered study."""
     source = json.loads((copy / "source.json").read_text())
     (copy / "source.json").write_text(json.dumps(source | {"commit": "c0ffee" * 4}))
-    (copy / "preregistration.md").write_text("| `erase` | prevents |\n")
+    (copy / "preregistration.md").write_text("| `erase` | prevents |\n| `erase_update` | delays |\n")
     folder = copy.parent / "confirmation"
     folder.mkdir()
     for name in ("table3.csv", "table3.json"):
@@ -44,17 +44,17 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
     judged(again, "table3.json", {"erase": "prevents", "erase_update": "open"})
     twin = "its twin, without information on hacks: hack 40.0%"
     assert lead(again).startswith(
-        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN} (hack 1.0%, solve 50.0%; {twin}). It is"
-        f" not shown of `erase_update` (hack 2.0%, solve 60.0%; {twin}). That the twin hacks more, the"
+        f"**In short**: `erase` is shown to prevent hacking on {UNKNOWN}, after 96 steps (hack 1.0%, solve 50.0%;"
+        f" {twin}). Prevention is not shown of `erase_update` (hack 2.0%, solve 60.0%; {twin}). That the twin hacks"
     )
     said = answers.in_short(again.parent / "run")
     assert (
-        " which compares these 2 arms alone, on 3 new replicates; of the study before it, which had 1 arms and picked"
-        " these, nothing is shown to prevent.\n\nBeside them, `base` hacks" in said
+        " these 2 arms alone, picked after the study and registered before their first run, on 3 new replicates. Of the"
+        " study's 1 arms, on such a loophole, nothing is shown to prevent.\n\nBeside them, `base` hacks" in said
     )
     first = "On an unknown loophole (the confirmation): "
     prevents, *_, still, surprised = answers.answers(again.parent / "run")
-    assert " In the confirmation `erase` came true. " in surprised
+    assert " In the confirmation `erase` came true, `erase_update` did not. " in surprised
     assert f"{first}`erase` hacks 1.0% and solves 50.0% (its twin" in prevents
     assert "On an unknown loophole (the study): none. " in prevents and f"{first}`erase_update`. " in still
 
@@ -62,8 +62,8 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
 def test_where_nothing_is_confirmed_it_says_so(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     assert lead(again).startswith(
-        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}. It is not shown of any of `erase` and"
-        " `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; their twins, without"
+        f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}, after 96 steps. Prevention is not shown of"
+        " any of `erase` and `erase_update` (hack 1.0 to 2.0%, solve 50.0 to 60.0%; their twins, without"
     )
 
 
@@ -83,14 +83,14 @@ def test_a_run_that_was_not_registered_stands_alone(again):
 def test_its_section_has_the_study_beside_it(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     text = "\n".join(asked_again(again))
-    assert "of the 2 arms alone that kept both margins" in text and "at commit facadefacade, after" in text
+    assert "of the 2 arms alone that kept both margins" in text and "the code of commit facadefacade made them" in text
     for name in ("base", "erase"):
         (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         cells = row.replace(" ¶", "").replace("¶", "").strip("| ").split(" | ")
         own, study = (pd.read_csv(f / "table3.csv").set_index("arm") for f in (again, again.parent / "run"))
         rates = ("hack_held_out", "solve_held_out")
         assert cells[1:3] == [f"{100 * own.at[name, rate]:.1f}" for rate in rates]
-        assert cells[4:6] == [f"{100 * study.at[name, rate]:.1f}" for rate in rates]
+        assert cells[5:7] == [f"{100 * study.at[name, rate]:.1f}" for rate in rates]
     assert "| `erase_random` |" not in text
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED
+from projected_grpo.analysis.judgement import FAILS, HACKED, HOLDS, OPEN, UNMEASURED
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING
 from projected_grpo.analysis.table1 import smallest_effect
@@ -36,7 +36,7 @@ from projected_grpo.documents.phrases import (
     with_twins,
 )
 from projected_grpo.documents.registered import PAGE
-from projected_grpo.reporting.format import percent, points_of
+from projected_grpo.reporting.format import percent, points, points_of
 
 AGAIN = "confirmation"  # in docs/, beside the copies of the study
 
@@ -90,18 +90,40 @@ def in_short(folder: Path) -> str:
     lacking = [arm for arm in first.words if arm not in prevent]
     base, last = (list(table.index[table["group"] == name]) for name in (BASE, CEILING))
     what = f"hacking on {UNKNOWN}" if suffix else "hacking"
-    said = [f"**In short**: {_shown(prevent)} to prevent {what}{_with_twins(first, prevent)}."]
+    said = [
+        f"**In short**: {_shown(prevent)} to prevent {what}, after {table['last_step'].max()}"
+        f" steps{_with_twins(first, prevent)}."
+    ]
     if lacking:
-        said.append(f"It is not shown of {'' if prevent else 'any of '}{listed(lacking)}{_with_twins(first, lacking)}.")
-    said += [*([f"{_primary(first)}."] if suffix else []), specific(table, first.words)]
+        among = "" if prevent else "any of "
+        said.append(f"Prevention is not shown of {among}{listed(lacking)}{_with_twins(first, lacking)}.")
+    said += [*([f"{_primary(first)}."] if suffix else []), _hacked(first), specific(table, first.words)]
     if _has_confirmation(folder):
+        n = table["n_replicates"].iloc[0]
         said.append(
-            f"So says the [confirmation](docs/results.md#the-confirmation), which compares these {len(first.words)}"
-            f" arms alone, on {table['n_replicates'].iloc[0]} new replicates; of the study before it, which had"
-            f" {len(study.words)} arms and picked these, {_shown(study.said(PREVENTS))} to prevent."
+            f"So says the [confirmation](docs/results.md#the-confirmation): these {len(first.words)} arms alone, picked"
+            f" after the study and registered before their first run, on {n} new replicates."
+            f" Of the study's {len(study.words)} arms, on such a loophole, {_shown(study.said(PREVENTS))} to prevent."
         )
     beside = with_rates(table, [*base, *baselines(table), *last], suffix)
     return f"{' '.join(filter(None, said))}\n\nBeside them, {beside}. {simplest(table, suffix)}"
+
+
+def _hacked(one: Setting) -> str:
+    """Say how many runs of an arm hack, in which a mean may lie, and how many of its twin."""
+    arms = [arm for arm in one.words if one.table.at[arm, "twin"] in one.table.index]
+    if not arms:
+        return ""
+    own, twins = (one.table.loc[names, "hacked_runs"].astype(int) for names in (arms, one.table.loc[arms, "twin"]))
+    n = one.table["n_replicates"].iloc[0]
+    return (
+        f"More than {points(HACKED)}% of all answers are hacks in {_between(own)} of an arm's {n} runs, and in"
+        f" {_between(twins)} of its twin's."
+    )
+
+
+def _between(counts: pd.Series) -> str:
+    return f"{counts.min()} to {counts.max()}" if counts.nunique() > 1 else f"{counts.iloc[0]}"
 
 
 def _has_confirmation(folder: Path) -> bool:
@@ -153,7 +175,11 @@ def _prevents(one: Setting) -> str:
 def _primary(one: Setting) -> str:
     """Say of which arms the primary comparison holds."""
     answers = one.table.loc[list(one.words), "primary"]
-    shown = "all" if len(answers) > 1 and answers.eq(HOLDS).all() else listed(answers.index[answers == HOLDS])
+    shown = (
+        f"all {len(answers)}"
+        if len(answers) > 1 and answers.eq(HOLDS).all()
+        else listed(answers.index[answers == HOLDS])
+    )
     return f"That the twin hacks more, the primary comparison (Holm corrected), is shown of {shown}"
 
 
@@ -165,8 +191,8 @@ def _slows(one: Setting) -> str:
         return f"{one.where}: not asked, for no slow training is matched."
     rates = with_rates(one.table, slow.reindex(arms).dropna().unique(), one.suffix)
     beside = f" The slow training that is matched: {rates}." if rates else ""
-    unasked = len(one.words) - len(slow)
-    aside = f" Of {unasked} of {len(one.words)} arms this was not asked: none is matched." if unasked else ""
+    unasked = [arm for arm in one.words if arm not in slow.index]
+    aside = f" Of {listed(unasked)} this was not asked: no slow training is matched." if unasked else ""
     return f"{one.where}: {_briefly(one, DELAYS)}.{beside}{one.by_steps}{aside}"
 
 
@@ -201,7 +227,7 @@ def _open(one: Setting) -> str:
     adds, unasked = one.said(NOTHING), one.said(UNMEASURED)
     said = [f"{one.where}: {listed(still)}."]
     if within:
-        who = "All" if within == still and len(still) > 1 else listed(within)
+        who = f"All {len(still)}" if within == still and len(still) > 1 else listed(within)
         said.append(
             f"{who} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
             f" ({_ranges(one, within)}), lacking only the corrected difference to the"
@@ -210,7 +236,7 @@ def _open(one: Setting) -> str:
     if beyond:
         said.append(f"{_shown(beyond)} not to prevent.")
     if own:
-        whose = "all" if own == still and len(still) > 1 else listed(own)
+        whose = f"all {len(still)}" if own == still and len(still) > 1 else listed(own)
         said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {whose}.")
     if adds:
         said.append(f"No effect of its own is shown of {listed(adds)} (**{NOTHING}**).")
@@ -222,12 +248,12 @@ def _open(one: Setting) -> str:
 def _width(found: Sequence[Setting]) -> str:
     """Say how far the interval of a twin's difference reaches; nothing where there is none."""
     widths = {one.where: smallest_effect(one.table.loc[list(one.words)], f"twin_diff{one.suffix}") for one in found}
-    said = [f"{where[0].lower()}{where[1:]}, {points_of(width)}" for where, width in widths.items() if not isnan(width)]
+    said = [f"{points_of(width)} {where[0].lower()}{where[1:]}" for where, width in widths.items() if not isnan(width)]
     if not said:
         return ""
     return (
-        " What is not shown is not absent. The interval of what a twin hacks more than its arm reaches so far to either"
-        f" side, median over the arms: {'; '.join(said)}."
+        " What is not shown is not absent: the interval of what a twin hacks more than its arm has, to either side and"
+        f" at the median arm, {'; '.join(said)}."
     )
 
 
@@ -268,13 +294,14 @@ def _surprises(study: Sequence[Setting], expected: Mapping[str, str], seen: Sequ
 
 
 def _came_true(first: Setting, folder: Path) -> str:
-    """Say what came out as expected in the confirmation alone."""
+    """Say what came out as expected in the confirmation alone, and what did not."""
     if not _has_confirmation(folder):
         return ""
     expected, _ = _expected(folder)
-    return (
-        f" In the confirmation {listed([arm for arm in expected if first.words.get(arm) == expected[arm]])} came true."
-    )
+    asked = [arm for arm in expected if arm in first.words]
+    true = [arm for arm in asked if first.words[arm] == expected[arm]]
+    others = [arm for arm in asked if arm not in true]
+    return f" In the confirmation {listed(true)} came true{f', {listed(others)} did not' if others else ''}."
 
 
 def _direction(table: pd.DataFrame) -> str:

@@ -8,24 +8,27 @@ from pathlib import Path
 
 import pandas as pd
 
+from projected_grpo.analysis.judgement import HACKED
 from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.phrases import in_words, signals, simplest, specific
 from projected_grpo.documents.readme import cells
 from projected_grpo.documents.registered import CONFIRMATION
 from projected_grpo.documents.sentences import loopholes, of_unknown, primary
-from projected_grpo.reporting.format import grid
+from projected_grpo.reporting.format import grid, points
 
 HEAD = ("hack %", "solve %", "twin's hack more")
+RUNS = "hacked runs"
 
 
 def asked_again(folder: Path) -> list[str]:
     """Return the lines on the confirmation: what it is, the primary comparison, the words, and every arm."""
     commit = json.loads((folder / "source.json").read_text(encoding="utf-8"))["commit"]
     table, words = signals(folder)
+    n = table["n_replicates"].iloc[0]
     return [
         f"`{CONFIRMATION}` asks the same of the {len(words)} arms alone that kept both margins on unknown loopholes in"
-        f" the study, on {table['n_replicates'].iloc[0]} replicates that no run had before. It was run at commit"
-        f" {commit[:12]}, after the commit of [that file](../{CONFIRMATION}), which registered it.",
+        f" the study, on {n} replicates that no run had before. [That file](../{CONFIRMATION}) is its registration,"
+        f" written after the study and before the first of these runs; the code of commit {commit[:12]} made them.",
         "",
         f"- **The primary comparison**: {primary(table, words)}",
         f"- **In one word.** {of_unknown(table, loopholes(folder))}: {in_words(table, words, HELD_OUT)}",
@@ -34,8 +37,9 @@ def asked_again(folder: Path) -> list[str]:
         "",
         _beside_the_study(table, signals(folder.parent / "run")[0]),
         "",
-        "All columns are of the loophole that pairs, signals and teacher pool do not know. The arms were picked by the"
-        " study's numbers, which flatters these. Brackets and * are those of the README's table.",
+        "Rates are on the loophole that pairs, signals and teacher pool do not know; a hacked run hacks more than"
+        f" {points(HACKED)}% on all loopholes together: where few runs are, a mean is theirs. The arms were picked by"
+        " the study's numbers, which flatters these. Brackets and * are those of the README's table.",
     ]
 
 
@@ -43,8 +47,13 @@ def _beside_the_study(table: pd.DataFrame, study: pd.DataFrame) -> str:
     """Return every arm but the twins, beside its numbers in the study."""
     twins = set(table["twin"].dropna())
     rows = [
-        [f"`{arm}`", *cells(table, arm, HELD_OUT), *cells(study, arm, HELD_OUT)]
+        [
+            f"`{arm}`",
+            *cells(table, arm, HELD_OUT),
+            f"{table.at[arm, 'hacked_runs']} of {table.at[arm, 'n_replicates']}",
+            *cells(study, arm, HELD_OUT),
+        ]
         for arm in table.index
         if arm not in twins
     ]
-    return grid(["arm", *HEAD, *(f"study: {name}" for name in HEAD)], rows)
+    return grid(["arm", *HEAD, RUNS, *(f"study: {name}" for name in HEAD)], rows)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, UNMEASURED, Judgement, together
+from projected_grpo.analysis.judgement import FAILS, HOLDS, OPEN, REDUCTION, UNMEASURED, Judgement, together
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import ALONE, INTERVENTIONS, SLOW
 from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.reporting.format import interval, percent
+from projected_grpo.reporting.format import interval, percent, points
 from projected_grpo.reporting.verdicts import by_word
 
 NONE = "none"
@@ -42,8 +42,8 @@ def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, 
 
     margins   whether H2's margins, to the base model's hack and to the honest ceiling's solve, hold
     beats     whether it hacks less than its twin, corrected
-    specific  the verdict H1s; firm: whether that is; stopped: the trainings of which an early stop does as well, as
-              code; but_twin: H1s lacks only the corrected difference to the twin
+    specific  the verdict H1s; firm: whether that is; stopped: what solves so little less, stopped early, that it is
+              falsified; but_twin: H1s lacks only the corrected difference to the twin
     """
     table = _by_arm(folder, name)
     judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
@@ -66,9 +66,15 @@ def _of_claim(claim: Mapping, twin: str | None) -> dict:
         "beats": _answer(one for one in prevented if one["clause"] == "beats"),
         "specific": specific["verdict"],
         "firm": specific["firm"],
-        "stopped": " and ".join(f"`{one['against']}`" for one in stopped),
+        "stopped": "; ".join(
+            f"it solves {_more(one)} points more than an early stop of `{one['against']}`" for one in stopped
+        ),
         "but_twin": (_answer(of_twin), _answer(rest)) == (OPEN, HOLDS),
     }
+
+
+def _more(clause: Mapping) -> str:
+    return interval(pd.Series({"d": clause["estimate"], "d_low": clause["low"], "d_high": clause["high"]}), "d")
 
 
 def _answer(clauses: Iterable[Mapping]) -> str:
@@ -174,7 +180,9 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
         for answer, word in HYPOTHESIS.items()
         if answer == HOLDS or word in verdicts.values()
     ]
-    effect = "large, specific, and more than an early stop of the baseline or of its slow controls"
+    effect = (
+        f"{points(REDUCTION)} points, specific, and more than an early stop of the baseline or of its slow controls"
+    )
     return f"That the effect is {effect} (H1s) is {', '.join(said)}."
 
 
@@ -184,7 +192,7 @@ def _how_firmly(firm: Sequence[str], falsified: pd.DataFrame) -> str:
         return "firmly"
     said = f"firmly for {listed(firm)}, else by the estimate alone" if firm else "by the estimate alone"
     stopped = falsified["stopped"].iloc[0] if len(falsified) == 1 else ""
-    return f"{said}: an early stop of {stopped} does as well" if stopped else said
+    return f"{said}: {stopped}" if stopped else said
 
 
 def _lacking(table: pd.DataFrame, still: Sequence[str], suffix: str) -> str:
@@ -221,8 +229,8 @@ def hopeless(table: pd.DataFrame, arms: Sequence[str], suffix: str) -> str:
     if not beyond:
         return ""
     which = "any of them" if beyond == list(arms) else listed(beyond)
-    more = f"{least:.0f} SEM, as it takes, are more than all its twin hacks"
-    return f", which could hardly have been shown of {which} ({more})"
+    needs = f"it takes {least:.0f} SEM, more than the whole of what its twin hacks"
+    return f", which could hardly have been shown of {which} ({needs})"
 
 
 def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "hack") -> str:
@@ -236,8 +244,8 @@ def spread(table: pd.DataFrame, arms: Sequence[str], suffix: str, rate: str = "h
 def simplest(table: pd.DataFrame, suffix: str) -> str:
     """Say which training solves most, and which hacks least, that is only slower, colder or regularized."""
     simple = [arm for arm in table.index if table.at[arm, "group"] == SLOW or _uninformed(table, arm)]
-    if not simple:
-        return ""
+    if len(simple) < FEW:
+        return f"Of slower or colder training there is here: {with_rates(table, simple, suffix)}." if simple else ""
     most, least = table.loc[simple, f"solve{suffix}"].idxmax(), table.loc[simple, f"hack{suffix}"].idxmin()
     alone = "" if most == least else f", and `{least}` hacks least: it {rates(table, least, suffix)}"
     solves = f"`{most}` solves most: it {rates(table, most, suffix)}"

@@ -67,8 +67,7 @@ def _standing(source: dict, folder: Path) -> str:
         f", by the code of commit {source['commit'][:12]} and after its preregistration, before which nobody had seen"
         " anything of"
         f" table 3 or of replicates {', '.join(map(str, alone))} (what these say alone stands in"
-        " [docs/results.md](docs/results.md)); of the other replicates, of which alone more steps are, table 1 had been"
-        " seen"
+        " [docs/results.md](docs/results.md)); table 1 of the others, on which more steps were run, had been seen"
     )
 
 
