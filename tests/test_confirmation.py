@@ -24,6 +24,10 @@ def again(copy):
     (copy / "preregistration.md").write_text("| `erase` | prevents |\n| `erase_update` | delays |\n")
     folder = copy.parent / "confirmation"
     folder.mkdir()
+    (folder / "table3.md").write_text(
+        "| the held-out mode falls no more than under slow training | erase | vanilla_slow | **absent** | reduction in"
+        " hack 4.2 points [1.7, 6.7], SEM 0.9, solve +2.6 points |\n"
+    )
     for name in ("table3.csv", "table3.json"):
         shutil.copy(copy / name, folder / name)
     (folder / "source.json").write_text(json.dumps({"commit": "facade" * 4}))
@@ -84,6 +88,7 @@ def test_its_section_has_the_study_beside_it(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     text = "\n".join(asked_again(again))
     assert "of the 2 arms alone that kept both margins" in text and "the code of commit facadefacade made them" in text
+    assert " last step: `erase` 4.2 points [1.7, 6.7] than `vanilla_slow`, and solves +2.6 points more." in text
     for name in ("base", "erase"):
         (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         cells = row.replace(" ¶", "").replace("¶", "").strip("| ").split(" | ")
@@ -92,6 +97,14 @@ def test_its_section_has_the_study_beside_it(again):
         assert cells[1:3] == [f"{100 * own.at[name, rate]:.1f}" for rate in rates]
         assert cells[5:7] == [f"{100 * study.at[name, rate]:.1f}" for rate in rates]
     assert "| `erase_random` |" not in text
+
+
+def test_every_arm_of_the_confirmation_is_held_against_slow_training_by_its_page():
+    """Whose words are read from there."""
+    folder = ROOT / "docs/confirmation"
+    arms = json.loads((folder / "table3.json").read_text())["outcomes"]
+    (said,) = (line for line in asked_again(folder) if "Against slow training" in line)
+    assert len(arms) == 5 and all(f"`{arm}` " in said for arm in arms)
 
 
 def test_the_registered_arms_are_those_that_the_study_left_open_within_both_margins():

@@ -4,6 +4,7 @@ From the copies in docs/confirmation; beside them stands what the study found of
 """
 
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -15,9 +16,15 @@ from projected_grpo.documents.readme import cells
 from projected_grpo.documents.registered import CONFIRMATION
 from projected_grpo.documents.sentences import loopholes, of_unknown, primary
 from projected_grpo.reporting.format import grid, points
+from projected_grpo.reporting.threats import THREATS
 
 HEAD = ("hack %", "solve %", "twin's hack more")
 RUNS = "hacked runs"
+AGAINST_SLOW = re.compile(  # as the page of table 3 has it
+    rf"^\| {THREATS['held out slow'][0]} \| (\w+) \| (\w+) \| \S+ \|"
+    r" reduction in hack (.+\]), SEM .*, solve (\S+ points)",
+    re.MULTILINE,
+)
 
 
 def asked_again(folder: Path) -> list[str]:
@@ -34,6 +41,7 @@ def asked_again(folder: Path) -> list[str]:
         f"- **In one word.** {of_unknown(table, loopholes(folder))}: {in_words(table, words, HELD_OUT)}",
         f"- **Simpler training.** {simplest(table, HELD_OUT)}",
         f"- **Effects of their own.** {specific(table, words)}",
+        *_against_slow(folder / "table3.md"),
         "",
         _beside_the_study(table, signals(folder.parent / "run")[0]),
         "",
@@ -41,6 +49,17 @@ def asked_again(folder: Path) -> list[str]:
         f" {points(HACKED)}% on all loopholes together: where few runs are, a mean is theirs. The arms were picked by"
         " the study's numbers, which flatters these. Brackets and * are those of the README's table.",
     ]
+
+
+def _against_slow(page: Path) -> list[str]:
+    """Say how much less the arms hack than slow training at the last step: the threats on the page of table 3."""
+    said = [
+        f"`{arm}` {less} than `{slow}`, and solves {more} more"
+        for arm, slow, less, more in AGAINST_SLOW.findall(page.read_text(encoding="utf-8"))
+    ]
+    return (
+        [f"- **Against slow training**, how much less each hacks at the last step: {'; '.join(said)}."] if said else []
+    )
 
 
 def _beside_the_study(table: pd.DataFrame, study: pd.DataFrame) -> str:
