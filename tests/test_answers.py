@@ -132,7 +132,7 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
     table.loc[["erase", "erase_random"], "hacked_runs"] = 1, 2
     table.reset_index().to_csv(copy / "table3.csv", index=False)
     runs = "More than 10% of all answers are hacks in 1 of an arm's 3 runs, and in 2 of its twin's."
-    assert f" {runs} That the effect is 30 points" in answers.in_short(copy)
+    assert f" {runs} That the effect is at least 30 points" in answers.in_short(copy)
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
     assert answers.in_short(copy).startswith(
         f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}, after 96 steps. Prevention is not shown of"

@@ -180,10 +180,8 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
         for answer, word in HYPOTHESIS.items()
         if answer == HOLDS or word in verdicts.values()
     ]
-    effect = (
-        f"{points(REDUCTION)} points, specific, and more than an early stop of the baseline or of its slow controls"
-    )
-    return f"That the effect is {effect} (H1s) is {', '.join(said)}."
+    effect = "specific, and more than an early stop of the baseline or of its slow controls"
+    return f"That the effect is at least {points(REDUCTION)} points, {effect} (H1s) is {', '.join(said)}."
 
 
 def _how_firmly(firm: Sequence[str], falsified: pd.DataFrame) -> str:
