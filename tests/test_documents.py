@@ -2,13 +2,14 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 
-from projected_grpo.documents import answers, readme, results
+from projected_grpo.documents import expected, readme, results
 from projected_grpo.documents.blocks import copy_results, replace_block
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import verdict_lines
@@ -53,10 +54,10 @@ def test_rewriting_needs_the_markers():
 
 
 def test_the_preregistered_expectations_are_read_from_their_page():
-    expected = answers.expectations((ROOT / "docs/preregistration.md").read_text())
+    words = expected.expectations((ROOT / "docs/preregistration.md").read_text())
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    assert len(expected) == 8 and expected["probe_drop"] == "prevents" and expected["detector_drop"] == "adds nothing"
-    assert expected.keys() <= config["arms"].keys()
+    assert len(words) == 8 and words["probe_drop"] == "prevents" and words["detector_drop"] == "adds nothing"
+    assert words.keys() <= config["arms"].keys()
 
 
 def test_the_config_has_the_doses_and_slow_controls_that_the_rule_chose():
@@ -163,3 +164,37 @@ def test_the_cost_counts_every_job(tmp_path):
         path.parent.mkdir(parents=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0:00:00\n")
     assert results.cost(tmp_path) == {"jobs": 2, "hours": pytest.approx(0.75)}
+
+
+@pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])
+def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(whole, tmp_path, monkeypatch, preset):
+    """However its preset is written; with the page of that commit, whatever today's says."""
+    made, root = tmp_path / "made", tmp_path / "root"
+    shutil.copytree(whole, made)
+    (made / "table1.md").write_text("table 1")
+    (made / "figures").mkdir()
+    (made / "figures/hack_against_solve.png").touch()
+    table = pd.read_csv(made / "table1.csv")
+    for name, replicates in (("config.yaml", [1]), ("presets/study.yaml", list(range(table["n_replicates"].iloc[0])))):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(yaml.safe_dump({"replicates": replicates}))
+    (root / "docs").mkdir()
+    (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
+    (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
+    (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
+    monkeypatch.setattr(results, "registered_commit", lambda folder, preset: "1234567890abcdef")
+    monkeypatch.setattr(results, "unseen_replicates", lambda folder, preset: [2])
+    words = ("outcomes", "primary", "twins", "margins", "known")
+    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, **{key: {} for key in words}})
+    monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
+    monkeypatch.setattr(results, "pack", lambda made, rows, replicates: rows.mkdir())
+    path = str(root / "presets/study.yaml") if preset == "absolute" else preset
+    results.main("run", made, path, root)
+    page = (root / "docs/results.md").read_text()
+    assert (
+        "This is `presets/study.yaml`, run whole" in page and "It was run by the code of commit 1234567890ab," in page
+    )
+    assert "Of 1 expectations " in page and "On replicates 2 alone" in page
+    front = (root / "README.md").read_text()
+    assert "by the code of commit 1234567890ab and after its preregistration, before which nobody had seen" in front
+    assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone

@@ -3,12 +3,9 @@
 import dataclasses
 import json
 import re
-import shutil
 from pathlib import Path
 
 import pandas as pd
-import pytest
-import yaml
 from synthetic_run import judged
 from synthetic_study import MODES, with_signals, write_run
 
@@ -18,8 +15,8 @@ from projected_grpo.analysis.table3 import table3
 from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.documents import results, sentences
-from projected_grpo.documents.blocks import replace_block
 from projected_grpo.documents.unseen import unseen
+from projected_grpo.reporting.checks import CHECKS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -254,7 +251,7 @@ def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
         " and 0.50."
     )
     assert detail(copy, "Signals as detectors").endswith(said)
-    row = "| it detects exploits among single rollouts | {}, {} modes | **{}** | 0.8 |\n"
+    row = f"| {CHECKS['detects'][0]} | {{}}, {{}} modes | **{{}}** | 0.8 |\n"
     answers = [("probe", "known", "holds"), ("probe", "held out", "fails"), ("hack", "held out", "open")]
     (copy / "checks.md").write_text("".join(row.format(*answer) for answer in answers))
     assert detail(copy, "Signals as detectors").endswith(
@@ -266,37 +263,3 @@ def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):
 def test_what_signals_find_is_held_against_the_checks_of_the_run():
     """Whose words are read from their page."""
     assert "by the interval, " in detail(ROOT / "docs/run", "Signals as detectors")
-
-
-@pytest.mark.parametrize("preset", ["presets/study.yaml", "./presets/study.yaml", "absolute"])
-def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(whole, tmp_path, monkeypatch, preset):
-    """However its preset is written; with the page of that commit, whatever today's says."""
-    made, root = tmp_path / "made", tmp_path / "root"
-    shutil.copytree(whole, made)
-    (made / "table1.md").write_text("table 1")
-    (made / "figures").mkdir()
-    (made / "figures/hack_against_solve.png").touch()
-    table = pd.read_csv(made / "table1.csv")
-    for name, replicates in (("config.yaml", [1]), ("presets/study.yaml", list(range(table["n_replicates"].iloc[0])))):
-        (root / name).parent.mkdir(exist_ok=True)
-        (root / name).write_text(yaml.safe_dump({"replicates": replicates}))
-    (root / "docs").mkdir()
-    (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
-    (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
-    (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
-    monkeypatch.setattr(results, "registered_commit", lambda folder, preset: "1234567890abcdef")
-    monkeypatch.setattr(results, "unseen_replicates", lambda folder, preset: [2])
-    words = ("outcomes", "primary", "twins", "margins", "known")
-    monkeypatch.setattr(results, "unseen", lambda folder, n: {"replicates": n, **{key: {} for key in words}})
-    monkeypatch.setattr(results, "page_at", lambda folder, commit: "| `erase` | prevents |\n")
-    monkeypatch.setattr(results, "pack", lambda made, rows, replicates: rows.mkdir())
-    path = str(root / "presets/study.yaml") if preset == "absolute" else preset
-    results.main("run", made, path, root)
-    page = (root / "docs/results.md").read_text()
-    assert (
-        "This is `presets/study.yaml`, run whole" in page and "It was run by the code of commit 1234567890ab," in page
-    )
-    assert "Of 1 expectations " in page and "On replicates 2 alone" in page
-    front = (root / "README.md").read_text()
-    assert "by the code of commit 1234567890ab and after its preregistration, before which nobody had seen" in front
-    assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone

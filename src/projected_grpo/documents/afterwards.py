@@ -21,10 +21,11 @@ from projected_grpo.documents.phrases import (
     outcomes_in,
     with_rates,
 )
+from projected_grpo.reporting.checks import CHECKS
 from projected_grpo.reporting.format import percent
 
 QUALITY = ("recall", "false_positives")
-ABOVE = re.compile(r"^\| it detects exploits .* \| (\w+), held out modes \| \*\*(\w+)\*\* \|", re.MULTILINE)
+ABOVE = re.compile(rf"^\| {CHECKS['detects'][0]} \| (\w+), held out modes \| \*\*(\w+)\*\* \|", re.MULTILINE)
 SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
 

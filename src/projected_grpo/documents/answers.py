@@ -3,8 +3,6 @@
 From the copies in docs/run; where that is the registered study, from those of its confirmation too.
 """
 
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan
@@ -19,6 +17,7 @@ from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.analysis.verdicts import HYPOTHESIS
 from projected_grpo.documents.afterwards import by_more_steps, later
+from projected_grpo.documents.expected import came_true, is_registered, preregistered, surprises
 from projected_grpo.documents.phrases import (
     FEW,
     NONE,
@@ -35,7 +34,6 @@ from projected_grpo.documents.phrases import (
     with_rates,
     with_twins,
 )
-from projected_grpo.documents.registered import PAGE
 from projected_grpo.reporting.format import percent, points, points_of
 
 AGAIN = "confirmation"  # in docs/, beside the copies of the study
@@ -57,11 +55,6 @@ class Setting:
         return [arm for arm, said in self.words.items() if said == word]
 
 
-def is_registered(folder: Path) -> bool:
-    """Whether the run is the preregistered study."""
-    return "commit" in json.loads((folder / "source.json").read_text(encoding="utf-8"))
-
-
 def answers(folder: Path) -> list[str]:
     """Return what prevents, only slows, only damages, is open or adds nothing, and what was not expected."""
     found = _settings(folder)
@@ -70,16 +63,15 @@ def answers(folder: Path) -> list[str]:
         f"**What only slows.** {' '.join(map(_slows, found))}",
         f"**What only damages.** {' '.join(f'{one.where}: {_briefly(one, DAMAGES)}.' for one in found)}",
         f"**What remains open.** {' '.join(map(_open, found))}{_width(found)}",
-        f"**What surprised.** {_surprises(_study(folder), *_expected(folder))}{_came_true(found[0], folder)}"
-        f"{_direction(first_table(folder))}",
+        f"**What surprised.** {_surprises(folder, found[0])}{_direction(first_table(folder))}",
     ]
 
 
-def expectations(page: str) -> dict[str, str]:
-    """Return {arm: the word that was expected of it} of the table in docs/preregistration.md."""
-    return dict(
-        re.findall(rf"^\| `(\w+)` \| ({'|'.join((PREVENTS, DELAYS, DAMAGES, NOTHING))}) \|$", page, re.MULTILINE)
-    )
+def _surprises(folder: Path, first: Setting) -> str:
+    """Hold the study against what was expected of it, and the confirmation, where it comes `first`."""
+    expected, seen = preregistered(folder)
+    said = surprises([one.words for one in _study(folder)], expected, seen)
+    return f"{said}{came_true(first.words, expected) if _has_confirmation(folder) else ''}"
 
 
 def in_short(folder: Path) -> str:
@@ -175,12 +167,13 @@ def _prevents(one: Setting) -> str:
 def _primary(one: Setting) -> str:
     """Say of which arms the primary comparison holds."""
     answers = one.table.loc[list(one.words), "primary"]
-    shown = (
-        f"all {len(answers)}"
-        if len(answers) > 1 and answers.eq(HOLDS).all()
-        else listed(answers.index[answers == HOLDS])
-    )
+    shown = _of_these(list(answers.index[answers == HOLDS]), list(answers.index))
     return f"That the twin hacks more, the primary comparison (Holm corrected), is shown of {shown}"
+
+
+def _of_these(arms: Sequence[str], these: Sequence[str]) -> str:
+    """Return some of these arms by name, or how many they are where they are all of several."""
+    return f"all {len(these)}" if arms == these and len(these) > 1 else listed(arms)
 
 
 def _slows(one: Setting) -> str:
@@ -227,17 +220,16 @@ def _open(one: Setting) -> str:
     adds, unasked = one.said(NOTHING), one.said(UNMEASURED)
     said = [f"{one.where}: {listed(still)}."]
     if within:
-        who = f"All {len(still)}" if within == still and len(still) > 1 else listed(within)
+        who = _of_these(within, still)
         said.append(
-            f"{who} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
+            f"{who[0].upper()}{who[1:]} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
             f" ({_ranges(one, within)}), lacking only the corrected difference to the"
             f" twin{hopeless(table, within, one.suffix)}."
         )
     if beyond:
         said.append(f"{_shown(beyond)} not to prevent.")
     if own:
-        whose = f"all {len(still)}" if own == still and len(still) > 1 else listed(own)
-        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {whose}.")
+        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {_of_these(own, still)}.")
     if adds:
         said.append(f"No effect of its own is shown of {listed(adds)} (**{NOTHING}**).")
     if unasked:
@@ -255,53 +247,6 @@ def _width(found: Sequence[Setting]) -> str:
         " What is not shown is not absent: the interval of what a twin hacks more than its arm has, to either side and"
         f" at the median arm, {'; '.join(said)}."
     )
-
-
-def _expected(folder: Path) -> tuple[dict[str, str], list[str]]:
-    """Return what the preregistration among the copies expected of arms, and of which of them table 1 had been seen on
-    other replicates; nothing was expected of another run."""
-    if not is_registered(folder):
-        return {}, []
-    page = (folder / Path(PAGE).name).read_text(encoding="utf-8")
-    before = re.search(r"; of ((?:`\w+`(?:, | and )?)+) table 1", page)
-    return expectations(page), re.findall(r"`(\w+)`", before[1]) if before else []
-
-
-def _surprises(study: Sequence[Setting], expected: Mapping[str, str], seen: Sequence[str]) -> str:
-    """Hold the outcomes against what was expected: on unknown loopholes, and of what is not asked there, on known."""
-    if not expected:
-        return "The preregistration is of a larger study: this run is not held against it."
-    first, *others = study
-    words = {arm: word for one in reversed(study) for arm, word in one.words.items()}
-    asked = {arm: word for arm, word in expected.items() if arm in words}
-    undecided = [arm for arm in asked if words[arm] in (OPEN, UNMEASURED)]
-    true = [arm for arm, word in asked.items() if words[arm] == word]
-    otherwise = [
-        f"`{arm}` (expected: {word}; found: {words[arm]}"
-        f"{', every loophole known' if others and arm not in first.words else ''})"
-        for arm, word in asked.items()
-        if arm not in (*undecided, *true)
-    ]
-    before = [arm for arm in true if arm in seen]
-    which = "all of them" if before == true else listed(before)
-    foreseen = f"; of {which} table 1 of some replicates had been seen" if before else ""
-    aside = [arm for arm in expected if arm not in words]
-    missing = f" Not in these tables: {listed(aside)}." if aside else ""
-    return (
-        f"Of {len(asked)} expectations {len(true)} came true ({listed(true)}{foreseen}), {len(undecided)} are"
-        f" undecided ({listed(undecided)}), contradicted: {'; '.join(otherwise) or NONE}.{missing}"
-    )
-
-
-def _came_true(first: Setting, folder: Path) -> str:
-    """Say what came out as expected in the confirmation alone, and what did not."""
-    if not _has_confirmation(folder):
-        return ""
-    expected, _ = _expected(folder)
-    asked = [arm for arm in expected if arm in first.words]
-    true = [arm for arm in asked if first.words[arm] == expected[arm]]
-    others = [arm for arm in asked if arm not in true]
-    return f" In the confirmation {listed(true)} came true{f', {listed(others)} did not' if others else ''}."
 
 
 def _direction(table: pd.DataFrame) -> str:

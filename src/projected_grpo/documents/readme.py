@@ -14,7 +14,8 @@ from projected_grpo.analysis.judgement import HOLDS
 from projected_grpo.analysis.statistics import LEVEL
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
 from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.documents.answers import answers, in_short, is_registered
+from projected_grpo.documents.answers import answers, in_short
+from projected_grpo.documents.expected import is_registered
 from projected_grpo.documents.phrases import UNKNOWN, baselines, first_table, judged_table, of_group, signals, told_all
 from projected_grpo.documents.sentences import UNSEEN, loopholes, worse_twins
 from projected_grpo.reporting.format import NOTHING, below_base, below_base_means, grid, interval, percent, points_of
@@ -65,8 +66,7 @@ def _standing(source: dict, folder: Path) -> str:
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
         f", by the code of commit {source['commit'][:12]} and after its preregistration, before which nobody had seen"
-        " anything of"
-        f" table 3 or of replicates {', '.join(map(str, alone))} (what these say alone stands in"
+        f" anything of table 3 or of replicates {', '.join(map(str, alone))} (what these say alone stands in"
         " [docs/results.md](docs/results.md)); table 1 of the others, on which more steps were run, had been seen"
     )
 
