@@ -1,4 +1,4 @@
-"""Export, on request: `snakemake results/replicate1/export/{arm}/README.md`.
+"""Export, on request: `snakemake -j1 results/replicate1/export/{arm}/README.md`.
 
 in   the base model, the run's trained knobs, held-out problems for the comparison; for the card, the run's evaluation
      and the verdicts of table 1, if that judges the arm

@@ -1,4 +1,4 @@
-"""Logs of Inspect, on request: `snakemake results/inspect/replicate1/{arm}/evaluation.eval`. Needs inspect_ai.
+"""Logs of Inspect, on request: `snakemake -j1 results/inspect/replicate1/{arm}/evaluation.eval`. Needs inspect_ai.
 
 in   a run's evaluation or its rollouts, and the problems that they answer
 out  {results}/inspect/replicate{n}/{arm}/evaluation.eval    the completions that the tables count

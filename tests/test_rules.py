@@ -1,6 +1,8 @@
-"""What every rule declares and every script begins with, read from their texts."""
+"""What every rule declares and every script begins with, read from their texts, and that a rule's threads count."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from workflow_harness import ROOT
@@ -44,3 +46,23 @@ def test_every_rules_file_opens_with_its_contract():
         assert head.startswith('"""')
         if path.name not in ("common.smk", "inputs.smk"):  # which have no rule
             assert "\nin " in head and "\nout " in head
+
+
+ALONE = """
+rule all:
+    input: "first", "second"
+
+rule alone:
+    output: "{job}"
+    threads: 2
+    shell: "mkdir running && sleep 1 && rmdir running && touch {output}"
+"""
+
+
+def test_jobs_of_two_threads_do_not_meet_on_two_cores(tmp_path):
+    (tmp_path / "Snakefile").write_text(ALONE)
+    profile = ["--workflow-profile", str(ROOT / "profiles/default")]
+    command = [sys.executable, "-m", "snakemake", "-j2", *profile]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert (tmp_path / "first").exists() and (tmp_path / "second").exists()

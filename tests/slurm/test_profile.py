@@ -15,7 +15,7 @@ LEAST_MB = 500
 
 
 def test_what_the_default_profile_says_holds_on_a_cluster_too():
-    own = {"cores", "resources", "max-jobs-per-timespan"}  # of this machine
+    own = {"resources", "max-jobs-per-timespan"}  # of this machine
     assert {key: PROFILE.get(key) for key in DEFAULT.keys() - own} == {
         key: value for key, value in DEFAULT.items() if key not in own
     }
