@@ -110,7 +110,7 @@ def test_how_much_of_an_effect_a_v_of_wrongness_has_is_a_share_of_it(study, tabl
 
 def test_pages_say_what_is_corrected_for_the_number_of_comparisons(study, table):
     judged = h1(study)
-    pages = [render(study), render_horizon(table.reset_index(), judged, [], sizes(study), NOTE)]
+    pages = [render(study), render_horizon(table.reset_index(), judged, [], [], sizes(study), NOTE)]
     for text in pages:
         assert "by Holm: the p of (a) in hack over all rows" in text and "Nothing else on this page is" in text
 
@@ -196,10 +196,11 @@ def test_the_page_shows_runs_onsets_twins_and_the_full_claim_of_prevention(study
 def test_the_page_of_the_horizon_states_its_smallest_effect_and_its_verdicts(study, table):
     judged = h1(study)
     lines = delays(study, study, {"erase": "erase", "vanilla_slow": "vanilla_slow"})
-    text = render_horizon(table.reset_index(), judged, lines, sizes(study), NOTE)
+    text = render_horizon(table.reset_index(), judged, lines, threats(study), sizes(study), NOTE)
     assert "## Does the effect shrink?" in text and "| the effect shrinks with more steps | vanilla_slow |" in text
     assert f"reaches about {100 * smallest_effect(table):.0f} points" in text
     assert "- **route, H2: falsified" in text and "held-out modes at the long horizon" in text
+    assert "| attempts as often, but fires less | erase |" in text
 
 
 def test_every_arm_but_base_and_ceiling_has_a_path_in_the_plane(study):

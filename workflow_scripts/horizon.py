@@ -9,6 +9,7 @@ import json
 from projected_grpo.analysis.horizon import delays
 from projected_grpo.analysis.study import read_study, results_of, sizes
 from projected_grpo.analysis.table1 import table1
+from projected_grpo.analysis.threats import threats
 from projected_grpo.analysis.verdicts import h1
 from projected_grpo.artifacts.io import write_atomic, write_text
 from projected_grpo.artifacts.provenance import provenance
@@ -19,7 +20,7 @@ results = results_of(snakemake.input.evaluations)
 long = read_study(results, params.arms, params.replicates, params.claims, params.ceiling)
 short = read_study(results, params.short, params.replicates)
 table, judged, lines = table1(long), h1(long), delays(short, long, params.shorter)
-text = render_horizon(table, judged, lines, sizes(long), params.note)
+text = render_horizon(table, judged, lines, threats(long), sizes(long), params.note)
 write_atomic(output.csv, lambda path: table.to_csv(path, index=False))
 write_text(output.markdown, text)
 judged |= {"shrinks": {params.shorter[line.arm]: line.answer for line in lines}}  # by the arm of fewer steps

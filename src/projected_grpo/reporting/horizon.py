@@ -9,12 +9,19 @@ from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.threats import Threat
 from projected_grpo.reporting.format import OPEN_MEANS, corrected, page, sample_sizes
 from projected_grpo.reporting.table1 import headline
-from projected_grpo.reporting.threats import threat_grid
+from projected_grpo.reporting.threats import THREATS_MEAN, threat_grid
 from projected_grpo.reporting.verdicts import H2_FULL, verdict_lines
 
 
-def render_horizon(table: pd.DataFrame, verdicts: Mapping, delays: Sequence[Threat], sizes: Sizes, note: str) -> str:
-    """Return horizon.md from `table1(study)`, `h1(study)`, `delays(...)` and `sizes(study)`."""
+def render_horizon(
+    table: pd.DataFrame,
+    verdicts: Mapping,
+    delays: Sequence[Threat],
+    threats: Sequence[Threat],
+    sizes: Sizes,
+    note: str,
+) -> str:
+    """Return horizon.md from `table1(study)`, `h1(study)`, `delays(...)`, `threats(study)` and `sizes(study)`."""
     return page(
         "# More steps: prevention or delay",
         note,
@@ -33,4 +40,7 @@ def render_horizon(table: pd.DataFrame, verdicts: Mapping, delays: Sequence[Thre
         "## Verdicts at the end",
         H2_FULL,
         verdict_lines(verdicts),
+        "## What would show that we fool ourselves, at the end",
+        THREATS_MEAN,
+        threat_grid(threats),
     )
