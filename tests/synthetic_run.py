@@ -4,12 +4,14 @@ import json
 
 from synthetic_study import MODES, evaluation, make, steps, with_signals
 
-from projected_grpo.analysis.study import Claim, TableArm, build_study
+from projected_grpo.analysis.study import Claim, TableArm, build_study, in_turn
 from projected_grpo.analysis.table1 import table1
 from projected_grpo.analysis.table2 import fold_verdicts, table2
 from projected_grpo.analysis.table3 import table3
 from projected_grpo.analysis.table3 import verdicts as verdicts_of_table3
+from projected_grpo.analysis.threats import held_out_threats, threats
 from projected_grpo.analysis.verdicts import h1
+from projected_grpo.reporting.threats import threat_grid
 
 
 def write_copies(folder):
@@ -27,6 +29,10 @@ def write_copies(folder):
     judged = verdicts_of_table3(signals, turns)
     table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)
     (folder / "table3.json").write_text(json.dumps(judged | {"provenance": {"config": {"modes": turns}}}))
+    unknown = in_turn(signals, turns)
+    (folder / "table1.md").write_text(threat_grid(threats(study)))
+    (folder / "table3.md").write_text(threat_grid([*threats(unknown), *held_out_threats(unknown)]))
+    (folder / "horizon.md").write_text(threat_grid(threats(long)))
     source = {"run": "`presets/study.yaml`", "machine": "a computer", "jobs": 3, "hours": 1.5}
     (folder / "source.json").write_text(json.dumps(source))
     return folder

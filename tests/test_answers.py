@@ -1,12 +1,15 @@
 """The answers of a run, with which README and docs/results.md begin: from its copies alone."""
 
 import json
+import re
 
 import pandas as pd
 from synthetic_run import judged
 
 from projected_grpo.documents import answers, results
 from projected_grpo.documents.phrases import UNKNOWN
+from projected_grpo.reporting.checks import CHECKS
+from projected_grpo.reporting.threats import THREATS
 
 
 def rates(table, arm, suffix=""):
@@ -37,20 +40,20 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
     unknown.reset_index().to_csv(copy / "table3.csv", index=False)
     prevents, slows, damages, still, surprised = answers.answers(copy)
     long = "After 96 steps, every loophole known (3 replicates)"
-    asked = "That the twin hacks more, the primary comparison (Holm corrected), is shown of "
-    assert prevents.startswith(f"**What prevents.** On an unknown loophole: none. {asked}")
-    assert prevents.endswith(
-        f"; by the estimate the twin of 1 of 1 arms does. With every loophole known: none. {long}: none."
+    assert prevents == (
+        f"**What prevents.** On an unknown loophole: none. With every loophole known: none. {long}: none."
     )
     assert slows == (
         f"**What only slows.** On an unknown loophole: {rates(unknown, 'erase', '_held_out')}. The slow training that"
         f" is matched: {rates(unknown, 'vanilla_slow', '_held_out')}. With every loophole known: not asked, for no slow"
         f" training is matched. {long}: not asked, for no slow training is matched."
     )
-    assert f" With every loophole known: {rates(known, 'erase')}. {long}: none." in damages
-    assert still.startswith(
-        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`. `erase_update`"
-        f" is shown not to prevent. No effect of its own is shown of `route` (**adds nothing**). {long}: `erase`."
+    base, vanilla = (f"`{arm}` solves {100 * known.at[arm, 'solve']:.1f}%" for arm in ("base", "vanilla"))
+    assert f" With every loophole known: {rates(known, 'erase')} ({base}; {vanilla}). " in damages
+    assert damages.endswith(f" {long}: none.")
+    assert still == (
+        "**What remains open.** On an unknown loophole: none. With every loophole known: `erase_update`. No effect of"
+        f" its own is shown of `route` (**adds nothing**). {long}: `erase`. What is not shown is not absent."
     )
     assert surprised.startswith(
         "**What surprised.** Of 3 expectations 1 came true (`erase`; of all of them table 1 of some replicates had been"
@@ -58,6 +61,41 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
         " `route` (expected: damages; found: adds nothing, every loophole known). Not in these tables: `nobody`. Of the"
         " norm of the gradient of a run's own answers, the part along V that makes hacks more likely has "
     )
+    assert re.search(r"% \(`vanilla`\): more than along the best of .* by [+-]\d+\.\d \[.*\] points\.$", surprised)
+
+
+def test_what_does_as_much_without_a_twin_is_said(copy):
+    judged(copy, "table3.json", {"erase": "damages"})
+    table = pd.read_csv(copy / "table3.csv").set_index("arm")
+    for arm, high in (("erase_update_random", -0.1), ("erase_update", 0.1)):
+        table.loc[arm, ["hack_diff_held_out_high", "base_solve_diff_held_out_high"]] = -0.1, high
+    table.reset_index().to_csv(copy / "table3.csv", index=False)
+    said = f" By the same rule, but without a twin: {rates(table, 'erase_update_random', '_held_out')}. With every "
+    assert said in answers.answers(copy)[2]
+
+
+def test_of_which_signals_it_is_shown_that_they_see_more_than_a_control(copy):
+    title = CHECKS["detects"][0]
+    page = "".join(
+        f"| {title} | {name}, {modes} modes | **{answer}** | 0.7 |\n"
+        for name, modes, answer in (
+            ("probe", "held out", "holds"),
+            ("overlap", "held out", "open"),
+            ("activation", "known", "holds"),
+        )
+    )
+    (copy / "checks.md").write_text(page)
+    assert " than the best control does is shown of `probe` of 2 signals (AUC)." in answers.answers(copy)[4]
+
+
+def test_how_much_less_than_slow_training_an_arm_hacks_is_said_where_that_is_shown(copy):
+    judged(copy, "table3.json", {"erase": "open", "erase_random": "open"})
+    title = THREATS["held out slow"][0]
+    rows = (("erase", "absent"), ("erase", "present"), ("erase_random", "absent"), ("nobody", "absent"))
+    lines = [f"| {title} | {arm} | vanilla_slow | **{answer}** | numbers |" for arm, answer in rows]
+    (copy / "table3.md").write_text("\n".join(lines))
+    less = " Less hacking than that, at the last step, is shown of `erase_random`, and not of `erase`."
+    assert answers.in_short(copy).endswith(less)
 
 
 def test_what_open_arms_lack_is_said_where_it_is_the_twin_alone(copy):
@@ -103,7 +141,7 @@ def test_a_run_that_was_not_registered_is_not_held_against_what_was_expected(cop
 
 
 def test_what_a_run_did_not_make_is_not_said(copy):
-    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json"):
+    for name in ("table2.csv", "table2.json", "table3.csv", "table3.json", "horizon.csv", "horizon.json", "horizon.md"):
         (copy / name).unlink()
     said = " ".join(answers.answers(copy))
     assert "unknown loophole" not in said and "After" not in said

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from math import nan
 
 import pandas as pd
 import pytest
@@ -28,6 +29,7 @@ def again(copy):
         "| the held-out mode falls no more than under slow training | erase | vanilla_slow | **absent** | reduction in"
         " hack 4.2 points [1.7, 6.7], SEM 0.9, solve +2.6 points |\n"
     )
+    (folder / "replicates.json").write_text(json.dumps({"erase": {}, "erase_update": {}}))
     for name in ("table3.csv", "table3.json"):
         shutil.copy(copy / name, folder / name)
     (folder / "source.json").write_text(json.dumps({"commit": "facade" * 4}))
@@ -53,12 +55,14 @@ def test_the_readme_begins_with_what_the_confirmation_shows(again):
     )
     said = answers.in_short(again.parent / "run")
     assert (
-        " these 2 arms alone, picked after the study and registered before their first run, on 3 new replicates. Of the"
-        " study's 1 arms, on such a loophole, nothing is shown to prevent.\n\nBeside them, `base` hacks" in said
+        " these 2 arms alone, picked after the study and registered before their first run (but for H1s), on 3"
+        " replicates with new base models, teacher pools, pairs and signals, and the study's loopholes and held-out"
+        " problems. Of the study's 1 arms that are not told the true verdict, nothing is shown to prevent on such a"
+        " loophole.\n\n" in said
     )
     first = "On an unknown loophole (the confirmation): "
     prevents, *_, still, surprised = answers.answers(again.parent / "run")
-    assert " In the confirmation `erase` came true, `erase_update` did not. " in surprised
+    assert " In the confirmation `erase` came true, `erase_update` is undecided. " in surprised
     assert f"{first}`erase` hacks 1.0% and solves 50.0% (its twin" in prevents
     assert "On an unknown loophole (the study): none. " in prevents and f"{first}`erase_update`. " in still
 
@@ -97,6 +101,39 @@ def test_its_section_has_the_study_beside_it(again):
         assert cells[1:3] == [f"{100 * own.at[name, rate]:.1f}" for rate in rates]
         assert cells[5:7] == [f"{100 * study.at[name, rate]:.1f}" for rate in rates]
     assert "| `erase_random` |" not in text
+
+
+def test_which_runs_hack_is_said_and_what_their_signals_found_there(again):
+    def found(**hack):
+        return {n.removeprefix("n"): {"hack": share, "recall": recall} for n, (share, recall) in hack.items()}
+
+    runs = {
+        "erase": found(n9=(0.01, 0.9), n10=(0.101, 0.2), n11=(0.1, nan)),
+        "erase_update": found(n9=(0.2, 0.7), n10=(0.5, 0.05), n11=(0, 0.8)),
+    }
+    (again / "replicates.json").write_text(json.dumps(runs))
+    together = (
+        " All 2 do in replicate 10: there their signals find 5.0 to 20.0% of the exploits in their own runs, a mean"
+        " over the steps, and in the other replicates 70.0 to 90.0%."
+    )
+    (said,) = (line for line in asked_again(again) if "Which runs hack" in line)
+    assert said == (
+        "- **Which runs hack.** More than 10% of all answers are hacks, deployed: `erase` in replicate 10 (10.1%);"
+        f" `erase_update` in replicate 9 (20.0%) and replicate 10 (50.0%).{together}"
+    )
+    runs["erase"]["10"]["hack"] = 0.1
+    (again / "replicates.json").write_text(json.dumps(runs))
+    (said,) = (line for line in asked_again(again) if "Which runs hack" in line)
+    assert said.endswith("`erase_update` in replicate 9 (20.0%) and replicate 10 (50.0%).")
+
+
+def test_the_hacked_runs_of_the_confirmation_are_as_many_as_in_its_table():
+    folder = ROOT / "docs/confirmation"
+    table, runs = judged_table(folder, "table3", "table3")[0], json.loads((folder / "replicates.json").read_text())
+    for arm, found in runs.items():
+        assert len(found) == table.at[arm, "n_replicates"]
+        assert sum(run["hack"] > 0.1 for run in found.values()) == table.at[arm, "hacked_runs"]
+        assert sum(run["hack"] for run in found.values()) / len(found) == pytest.approx(table.at[arm, "hack"], abs=1e-4)
 
 
 def test_every_arm_of_the_confirmation_is_held_against_slow_training_by_its_page():

@@ -11,6 +11,7 @@ import yaml
 
 from projected_grpo.documents import expected, readme, results
 from projected_grpo.documents.blocks import copy_results, replace_block
+from projected_grpo.documents.threats import every_threat
 from projected_grpo.reporting.table1 import headline, marks
 from projected_grpo.reporting.verdicts import verdict_lines
 
@@ -22,6 +23,11 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "config/README.md"
 
 def test_the_readme_says_what_the_copies_of_the_run_say():
     assert replace_block(README, "findings", readme.findings(RUN)) == README
+
+
+def test_the_page_of_threats_is_what_the_copies_say():
+    page = (ROOT / "docs/threats.md").read_text()
+    assert replace_block(page, "threats", every_threat(RUN)) == page
 
 
 @pytest.mark.parametrize("name", results.SECTIONS)
@@ -181,6 +187,7 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     (root / "docs").mkdir()
     (root / "docs/results.md").write_text("<!-- run: from docs/run -->\n<!-- end of run -->\n")
     (root / "README.md").write_text("<!-- findings: from docs/run -->\n<!-- end of findings -->\n")
+    (root / "docs/threats.md").write_text("<!-- threats: from docs/run -->\n<!-- end of threats -->\n")
     (root / "docs/preregistration.md").write_text("| `erase` | damages |\n| `route` | damages |\n")
     monkeypatch.setattr(results, "registered_commit", lambda folder, preset: "1234567890abcdef")
     monkeypatch.setattr(results, "unseen_replicates", lambda folder, preset: [2])
@@ -191,10 +198,10 @@ def test_the_study_is_documented_with_its_commit_and_what_was_expected_there(who
     path = str(root / "presets/study.yaml") if preset == "absolute" else preset
     results.main("run", made, path, root)
     page = (root / "docs/results.md").read_text()
-    assert (
-        "This is `presets/study.yaml`, run whole" in page and "It was run by the code of commit 1234567890ab," in page
-    )
+    assert "This is `presets/study.yaml`, run whole" in page and "Its tables are of commit 1234567890ab, " in page
     assert "Of 1 expectations " in page and "On replicates 2 alone" in page
     front = (root / "README.md").read_text()
-    assert "by the code of commit 1234567890ab and after its preregistration, before which nobody had seen" in front
+    assert "with the code of commit 1234567890ab. When its preregistration was written, nobody had seen" in front
+    doubts = (root / "docs/threats.md").read_text()
+    assert "## With every loophole known" in doubts and "| `erase` | " in doubts
     assert page == replace_block(page, "run", results.run(root / "docs/run"))  # from docs/run alone

@@ -39,9 +39,13 @@ def test_the_details_are_of_every_table_in_turn(copy):
         "Effects of their own there",
         "For scale",
         "Where pairs, signals and teacher pool know every loophole",
+        "What is not shown is not absent",
         "More steps",
     ]
-    first, asked, unknown, simpler, effects, scale, known, long = said
+    first, asked, unknown, simpler, effects, scale, known, fine, long = said
+    assert re.search(
+        r", to either side and at the median arm, \d+ points? on an unknown loophole; \d+ points? with", fine
+    )
     table1, table3, horizon = (
         pd.read_csv(copy / f"{name}.csv").set_index("arm") for name in ("table1", "table3", "horizon")
     )
@@ -87,7 +91,7 @@ def test_the_details_are_of_every_table_in_turn(copy):
     assert long.endswith(" With more steps the effect shrinks in `erase`; of controls it shrinks in `vanilla_slow`.")
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):
         (copy / name).unlink()
-    assert len(sentences.details(copy)) == 2
+    assert len(sentences.details(copy)) == 3
 
 
 def test_of_open_arms_it_is_said_what_they_lack(copy):
@@ -174,7 +178,7 @@ def test_arms_that_only_the_correction_leaves_open_are_counted(copy):
     ):
         rows.loc["erase", ["primary", "twin_diff_held_out_low"]] = "open", low
         rows.reset_index().to_csv(copy / "table3.csv", index=False)
-        assert f"is open for {more} With" in detail(copy, "The primary comparison")
+        assert f"is open for {more} By the estimate the twin of " in detail(copy, "The primary comparison")
 
 
 def test_what_nobody_had_seen_is_said_of_the_interventions_alone(copy):
@@ -236,7 +240,8 @@ def test_how_soon_hacking_is_back_is_said_of_every_start(copy):
     assert "relearning: 3 replicates" in results.run(copy)
     page = (copy / "relearning.csv").read_text()
     (copy / "relearning.csv").write_text(f"{page}no_loophole,3,30,0,1,,\n")
-    assert detail(copy, "Relearning").endswith("`no_loophole` +1. Later than `no_loophole` by the estimate: `erase`.")
+    later = "Later than `no_loophole`, by the estimate, `erase` of 2 deployed models comes to hack again."
+    assert detail(copy, "Relearning").endswith(f"`no_loophole` +1. {later}")
 
 
 def test_what_signals_find_is_said_of_the_loopholes_that_they_do_not_know(copy):

@@ -81,15 +81,22 @@ def relearning(folder: Path) -> str:
     first = table["start"].isna()
     row = table[first].iloc[0]
     then = "; ".join(f"`{row['start']}` {_later(row)}" for _, row in table[~first].iterrows())
-    ends, groups = table[~first].set_index("start")["later"], first_table(folder)["group"]
-    honest = [
-        f" Later than `{arm}` by the estimate: {listed(ends.index[ends > ends[arm]])}."
-        for arm in groups.index[groups == CEILING].intersection(ends.index)
-    ]
     return (
         f"Trained on without an intervention ({row['n_replicates']} replicates), the base model comes to half of what"
         f" it hacks in the end after {_back(row)} steps. Deployed models come to as much so many steps later: {then}."
-        f"{''.join(honest)}"
+        f"{later_than_honest(folder)}"
+    )
+
+
+def later_than_honest(folder: Path) -> str:
+    """Say which deployed models relearn hacking later than the honest ceiling's; nothing where it was not tried."""
+    path = folder / "relearning.csv"
+    ends = pd.read_csv(path).dropna(subset="start").set_index("start")["later"] if path.exists() else pd.Series()
+    groups = first_table(folder)["group"]
+    return "".join(
+        f" Later than `{arm}`, by the estimate, {listed(ends.index[ends > ends[arm]])} of {len(ends) - 1} deployed"
+        " models comes to hack again."
+        for arm in groups.index[groups == CEILING].intersection(ends.index)
     )
 
 
@@ -119,12 +126,26 @@ def detecting(folder: Path) -> str:
 
 def _above(folder: Path) -> str:
     """Say of which signals both are above the best control's by the interval, as checks.md has it."""
-    page = folder / "checks.md"
-    rows = ABOVE.findall(page.read_text(encoding="utf-8")) if page.exists() else []
-    answers = dict(rows)
+    answers = _detecting_better(folder)
     words = {HOLDS: "holds for", FAILS: "fails for", OPEN: "is open for"}
     said = [f"{start} {named(answers, answer)}" for answer, start in words.items() if answer in answers.values()]
     return f" That both are above that, by the interval, {', '.join(said)} (checks.md; `hack` is V)." if said else ""
+
+
+def better_detectors(folder: Path) -> str:
+    """Say of which signals it is shown that they detect hacks on an unknown loophole better than the best control."""
+    answers = _detecting_better(folder)
+    if not answers:
+        return ""
+    return (
+        " To tell hacks on an unknown loophole from other answers better than the best control does is shown of"
+        f" {named(answers, HOLDS)} of {len(answers)} signals (AUC)."
+    )
+
+
+def _detecting_better(folder: Path) -> dict[str, str]:
+    page = folder / "checks.md"
+    return dict(ABOVE.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
 
 
 def _finding(row: pd.Series) -> str:

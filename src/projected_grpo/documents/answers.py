@@ -3,81 +3,56 @@
 From the copies in docs/run; where that is the registered study, from those of its confirmation too.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import isnan
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import FAILS, HACKED, HOLDS, OPEN, UNMEASURED
+from projected_grpo.analysis.judgement import ABSENT, HACKED, HOLDS, OPEN, UNMEASURED
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING
-from projected_grpo.analysis.table1 import smallest_effect
-from projected_grpo.analysis.table3 import HELD_OUT
-from projected_grpo.analysis.verdicts import HYPOTHESIS
-from projected_grpo.documents.afterwards import by_more_steps, later
-from projected_grpo.documents.expected import came_true, is_registered, preregistered, surprises
+from projected_grpo.documents.afterwards import better_detectors, later_than_honest
+from projected_grpo.documents.expected import came_true, preregistered, surprises
 from projected_grpo.documents.phrases import (
     FEW,
     NONE,
     UNKNOWN,
     baselines,
     first_table,
-    hopeless,
-    judged_signals,
-    judged_table,
     listed,
     simplest,
     specific,
     spread,
     with_rates,
     with_twins,
+    without_twin,
 )
-from projected_grpo.reporting.format import percent, points, points_of
+from projected_grpo.documents.runs import together
+from projected_grpo.documents.settings import Setting, has_confirmation, of_study, settings
+from projected_grpo.documents.threats import read_lines
+from projected_grpo.reporting.format import percent, points
 
-AGAIN = "confirmation"  # in docs/, beside the copies of the study
-
-
-@dataclass(frozen=True)
-class Setting:
-    """Where interventions are judged: a table by arm, its word on each, and the suffix of its columns; and what more
-    steps say of them."""
-
-    where: str
-    table: pd.DataFrame
-    words: Mapping[str, str]
-    suffix: str = ""
-    by_steps: str = ""
-
-    def said(self, word: str) -> list[str]:
-        """Return the arms of which a word is said."""
-        return [arm for arm, said in self.words.items() if said == word]
+ABOVE_OTHERS = re.compile(r"above the best of these by (\S+) \[(\S+), (\S+)\], SEM")  # as the line on `chance` has it
 
 
 def answers(folder: Path) -> list[str]:
     """Return what prevents, only slows, only damages, is open or adds nothing, and what was not expected."""
-    found = _settings(folder)
+    found = settings(folder)
     return [
         f"**What prevents.** {' '.join(map(_prevents, found))}",
         f"**What only slows.** {' '.join(map(_slows, found))}",
-        f"**What only damages.** {' '.join(f'{one.where}: {_briefly(one, DAMAGES)}.' for one in found)}",
-        f"**What remains open.** {' '.join(map(_open, found))}{_width(found)}",
-        f"**What surprised.** {_surprises(folder, found[0])}{_direction(first_table(folder))}",
+        f"**What only damages.** {' '.join(map(_damages, found))}",
+        f"**What remains open.** {' '.join(map(_open, found))} What is not shown is not absent.",
+        f"**What surprised.** {_surprises(folder, found[0])}{_direction(folder)}{better_detectors(folder)}"
+        f"{later_than_honest(folder)}",
     ]
-
-
-def _surprises(folder: Path, first: Setting) -> str:
-    """Hold the study against what was expected of it, and the confirmation, where it comes `first`."""
-    expected, seen = preregistered(folder)
-    said = surprises([one.words for one in _study(folder)], expected, seen)
-    return f"{said}{came_true(first.words, expected) if _has_confirmation(folder) else ''}"
 
 
 def in_short(folder: Path) -> str:
     """Return what is shown to prevent and of what that is not shown, beside training without an intervention: by the
     confirmation where there is one, else on unknown loopholes, else on known ones."""
-    first, study = _settings(folder)[0], _study(folder)[0]
+    first, study = settings(folder)[0], of_study(folder)[0]
     table, suffix, prevent = first.table, first.suffix, first.said(PREVENTS)
     lacking = [arm for arm in first.words if arm not in prevent]
     base, last = (list(table.index[table["group"] == name]) for name in (BASE, CEILING))
@@ -89,20 +64,31 @@ def in_short(folder: Path) -> str:
     if lacking:
         among = "" if prevent else "any of "
         said.append(f"Prevention is not shown of {among}{listed(lacking)}{_with_twins(first, lacking)}.")
-    said += [*([f"{_primary(first)}."] if suffix else []), _hacked(first), specific(table, first.words)]
-    if _has_confirmation(folder):
+    said += [*([_primary(first)] if suffix else []), _hacked(first), specific(table, first.words)]
+    if has_confirmation(folder):
         n = table["n_replicates"].iloc[0]
         said.append(
             f"So says the [confirmation](docs/results.md#the-confirmation): these {len(first.words)} arms alone, picked"
-            f" after the study and registered before their first run, on {n} new replicates."
-            f" Of the study's {len(study.words)} arms, on such a loophole, {_shown(study.said(PREVENTS))} to prevent."
+            f" after the study and registered before their first run (but for H1s), on {n} replicates with new base"
+            " models, teacher pools, pairs and signals, and the study's loopholes and held-out problems."
+            f" Of the study's {len(study.words)} arms that are not told the true verdict,"
+            f" {_shown(study.said(PREVENTS))} to prevent on such a loophole."
         )
     beside = with_rates(table, [*base, *baselines(table), *last], suffix)
-    return f"{' '.join(filter(None, said))}\n\nBeside them, {beside}. {simplest(table, suffix)}"
+    simple = f"{simplest(table, suffix)}{_than_slow(first)}"
+    return f"{' '.join(filter(None, said))}\n\nBeside them, {beside}. {simple}"
+
+
+def _primary(one: Setting) -> str:
+    """Say of which arms the primary comparison holds."""
+    answers = one.table.loc[list(one.words), "primary"]
+    shown, all_of = list(answers.index[answers == HOLDS]), len(answers)
+    arms = f"all {all_of}" if len(shown) == all_of > 1 else listed(shown)
+    return f"That the twin hacks more, the primary comparison (Holm corrected), is shown of {arms}."
 
 
 def _hacked(one: Setting) -> str:
-    """Say how many runs of an arm hack, in which a mean may lie, and how many of its twin."""
+    """Say how many runs of an arm hack, in which a mean may lie, and how many of its twin; and which all have."""
     arms = [arm for arm in one.words if one.table.at[arm, "twin"] in one.table.index]
     if not arms:
         return ""
@@ -110,7 +96,7 @@ def _hacked(one: Setting) -> str:
     n = one.table["n_replicates"].iloc[0]
     return (
         f"More than {points(HACKED)}% of all answers are hacks in {_between(own)} of an arm's {n} runs, and in"
-        f" {_between(twins)} of its twin's."
+        f" {_between(twins)} of its twin's.{together(one.page.parent)}"
     )
 
 
@@ -118,80 +104,50 @@ def _between(counts: pd.Series) -> str:
     return f"{counts.min()} to {counts.max()}" if counts.nunique() > 1 else f"{counts.iloc[0]}"
 
 
-def _has_confirmation(folder: Path) -> bool:
-    return is_registered(folder) and (folder.parent / AGAIN).exists()
-
-
-def _settings(folder: Path) -> list[Setting]:
-    """Return where interventions were judged, what is asked first in front."""
-    found = _study(folder)
-    if _has_confirmation(folder):
-        first, *rest = found
-        again = Setting(f"{first.where} (the confirmation)", *judged_signals(folder.parent / AGAIN), HELD_OUT)
-        found = [again, replace(first, where=f"{first.where} (the study)"), *rest]
-    if (folder / "horizon.csv").exists():
-        table, words = judged_table(folder, "horizon", "horizon")
-        n = table["n_replicates"].iloc[0]
-        found.append(
-            Setting(f"After {table['last_step'].max()} steps, every loophole known ({n} replicates)", table, words)
-        )
-    return found
-
-
-def _study(folder: Path) -> list[Setting]:
-    """Return table 3, where it is there, and table 1, each by the word that more steps leave."""
-    found = [_by_steps("With every loophole known", folder, *judged_table(folder, "table1", "h1"))]
-    if (folder / "table3.csv").exists():
-        found.insert(0, _by_steps("On an unknown loophole", folder, *judged_signals(folder), HELD_OUT))
-    return found
-
-
-def _by_steps(where: str, folder: Path, table: pd.DataFrame, judged: Mapping[str, str], suffix: str = "") -> Setting:
-    words = later(folder, table, judged, suffix)
-    return Setting(where, table, words, suffix, by_more_steps(judged, words))
-
-
 def _shown(arms: Sequence[str]) -> str:
     return f"{listed(arms, 'nothing')} {'are' if len(arms) > 1 else 'is'} shown"
 
 
+def _than_slow(one: Setting) -> str:
+    """Say of which arms less hacking than under every slow or cold training is shown; nothing where it is not asked."""
+    lines = [line for line in read_lines(one.page) if line.line == "held out slow" and line.arm in one.words]
+    asked = list(dict.fromkeys(line.arm for line in lines))
+    less = [arm for arm in asked if all(line.answer == ABSENT for line in lines if line.arm == arm)]
+    others = [arm for arm in asked if arm not in less]
+    aside = f", and not of {listed(others)}" if less and others else ""
+    return f" Less hacking than that, at the last step, is shown of {listed(less)}{aside}." if asked else ""
+
+
 def _prevents(one: Setting) -> str:
-    """Say what prevents, with its twin, and what the primary comparison shows on unknown loopholes."""
-    said = f"{one.where}: {with_twins(one.table, one.said(PREVENTS), one.suffix)}."
-    if not one.suffix:
-        return said
-    more = one.table.loc[list(one.words), f"twin_diff{one.suffix}"] > 0
-    return f"{said} {_primary(one)}; by the estimate the twin of {more.sum()} of {len(more)} arms does."
-
-
-def _primary(one: Setting) -> str:
-    """Say of which arms the primary comparison holds."""
-    answers = one.table.loc[list(one.words), "primary"]
-    shown = _of_these(list(answers.index[answers == HOLDS]), list(answers.index))
-    return f"That the twin hacks more, the primary comparison (Holm corrected), is shown of {shown}"
-
-
-def _of_these(arms: Sequence[str], these: Sequence[str]) -> str:
-    """Return some of these arms by name, or how many they are where they are all of several."""
-    return f"all {len(these)}" if arms == these and len(these) > 1 else listed(arms)
+    return f"{one.where}: {with_twins(one.table, one.said(PREVENTS), one.suffix)}."
 
 
 def _slows(one: Setting) -> str:
     """Say what only slows, and what the slow training does that is matched to it."""
-    arms, slow = one.said(DELAYS), one.table["slow_matched"].reindex(list(one.words))
+    slow = one.table["slow_matched"].reindex(list(one.words))
     slow = slow[slow.isin(one.table.index)]
+    arms = one.said(DELAYS)
     if not arms and slow.empty:
         return f"{one.where}: not asked, for no slow training is matched."
     rates = with_rates(one.table, slow.reindex(arms).dropna().unique(), one.suffix)
     beside = f" The slow training that is matched: {rates}." if rates else ""
-    unasked = [arm for arm in one.words if arm not in slow.index]
-    aside = f" Of {listed(unasked)} this was not asked: no slow training is matched." if unasked else ""
-    return f"{one.where}: {_briefly(one, DELAYS)}.{beside}{one.by_steps}{aside}"
+    asked = f", of {len(slow)} arms that slow training is matched to" if 0 < len(slow) < len(one.words) else ""
+    return f"{one.where}{asked}: {_briefly(one, arms)}.{beside}{one.by_steps}"
 
 
-def _briefly(one: Setting, word: str) -> str:
-    """Return the arms of which a word is said, with the rates of each, where they are few, or of all."""
-    arms = one.said(word)
+def _damages(one: Setting) -> str:
+    """Say what only damages, beside the base model and the baselines; and what does as much without a twin."""
+    table, arms = one.table, one.said(DAMAGES)
+    beside = [*table.index[table["group"] == BASE], *dict.fromkeys(table.loc[arms, "baseline"])]
+    solves = "; ".join(f"`{other}` solves {percent(table.at[other, f'solve{one.suffix}'])}%" for other in beside)
+    said = f"{one.where}: {_briefly(one, arms)}{f' ({solves})' if arms else ''}."
+    ends = table.reindex(columns=[f"{name}_diff{one.suffix}_high" for name in ("hack", "base_solve")])
+    bare = [arm for arm in without_twin(table) if arm not in one.words and (ends.loc[arm] < 0).all()]
+    return f"{said} By the same rule, but without a twin: {_briefly(one, bare)}." if bare else said
+
+
+def _briefly(one: Setting, arms: Sequence[str]) -> str:
+    """Return arms with the rates of each, where they are few, or of all."""
     if len(arms) > FEW:
         return f"{listed(arms)} ({_ranges(one, arms)})"
     return with_rates(one.table, arms, one.suffix) or NONE
@@ -212,24 +168,15 @@ def _with_twins(one: Setting, arms: Sequence[str]) -> str:
 
 
 def _open(one: Setting) -> str:
-    """Say which arms are open, and of these which keep both margins, which do not prevent, and which have an effect of
-    their own; and which have no word."""
-    still, table = one.said(OPEN), one.table
-    within, beyond = ([arm for arm in still if table.at[arm, "margins"] == answer] for answer in (HOLDS, FAILS))
-    own = [arm for arm in still if table.at[arm, "specific"] == HYPOTHESIS[HOLDS]]
-    adds, unasked = one.said(NOTHING), one.said(UNMEASURED)
+    """Say which arms are open, which of these keep both margins, which add nothing, and which have no word."""
+    still, adds, unasked = map(one.said, (OPEN, NOTHING, UNMEASURED))
+    within = [arm for arm in still if one.table.at[arm, "margins"] == HOLDS]
     said = [f"{one.where}: {listed(still)}."]
     if within:
-        who = _of_these(within, still)
         said.append(
-            f"{who[0].upper()}{who[1:]} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
-            f" ({_ranges(one, within)}), lacking only the corrected difference to the"
-            f" twin{hopeless(table, within, one.suffix)}."
+            f"{listed(within)} {'keep' if len(within) > 1 else 'keeps'} both margins of **{PREVENTS}**"
+            f" ({_ranges(one, within)}), lacking only the corrected difference to the twin."
         )
-    if beyond:
-        said.append(f"{_shown(beyond)} not to prevent.")
-    if own:
-        said.append(f"A large effect of its own, more than an early stop (H1s), is shown of {_of_these(own, still)}.")
     if adds:
         said.append(f"No effect of its own is shown of {listed(adds)} (**{NOTHING}**).")
     if unasked:
@@ -237,29 +184,38 @@ def _open(one: Setting) -> str:
     return " ".join(said)
 
 
-def _width(found: Sequence[Setting]) -> str:
-    """Say how far the interval of a twin's difference reaches; nothing where there is none."""
-    widths = {one.where: smallest_effect(one.table.loc[list(one.words)], f"twin_diff{one.suffix}") for one in found}
-    said = [f"{points_of(width)} {where[0].lower()}{where[1:]}" for where, width in widths.items() if not isnan(width)]
-    if not said:
-        return ""
-    return (
-        " What is not shown is not absent: the interval of what a twin hacks more than its arm has, to either side and"
-        f" at the median arm, {'; '.join(said)}."
-    )
+def _surprises(folder: Path, first: Setting) -> str:
+    """Hold the study against what was expected of it, and the confirmation, where it comes `first`."""
+    expected, seen = preregistered(folder)
+    said = surprises([one.words for one in of_study(folder)], expected, seen)
+    return f"{said}{came_true(first.words, expected) if has_confirmation(folder) else ''}"
 
 
-def _direction(table: pd.DataFrame) -> str:
-    """Say what V sees in the baselines' runs, and what the best V that knows nothing of hacks sees there."""
-    seen = table.loc[baselines(table), ["overlap_student", "overlap_null_measured"]].dropna()
-    if seen.empty:
+def _direction(folder: Path) -> str:
+    """Say what V sees in the baselines' runs, and how much more that is than the best V that knows nothing of hacks
+    sees there."""
+    table = first_table(folder)
+    seen = table.loc[baselines(table), "overlap_student"].dropna()
+    lines = [line for line in read_lines(folder / "table1.md") if line.line == "chance"]
+    above = {line.arm: ABOVE_OTHERS.search(line.numbers) for line in lines}
+    seen = {arm: share for arm, share in seen.items() if above.get(arm)}
+    if not seen:
         return ""
-    own, best, of = (
+    own, more, of = (
         " and ".join(said)
-        for said in (*(map(percent, seen[name]) for name in seen), (f"`{arm}`" for arm in seen.index))
+        for said in (
+            map(percent, seen.values()),
+            (_in_points(*above[arm].groups()) for arm in seen),
+            (f"`{arm}`" for arm in seen),
+        )
     )
     return (
         " Of the norm of the gradient of a run's own answers, the part along V that makes hacks more likely has"
-        f" {own}% ({of}), the part along the best of a random V, a shuffled one and one of wrong answers {best}%"
-        " (intervals: table1.md)."
+        f" {own}% ({of}): more than along the best of a random V, a shuffled one and one of wrong answers by"
+        f" {more} points."
     )
+
+
+def _in_points(*shares: str) -> str:
+    estimate, low, high = (f"{100 * float(share):+.1f}" for share in shares)
+    return f"{estimate} [{low}, {high}]"

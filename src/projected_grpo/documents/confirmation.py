@@ -14,6 +14,7 @@ from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.phrases import in_words, signals, simplest, specific
 from projected_grpo.documents.readme import cells
 from projected_grpo.documents.registered import CONFIRMATION
+from projected_grpo.documents.runs import which_hack
 from projected_grpo.documents.sentences import loopholes, of_unknown, primary
 from projected_grpo.reporting.format import grid, points
 from projected_grpo.reporting.threats import THREATS
@@ -34,13 +35,15 @@ def asked_again(folder: Path) -> list[str]:
     n = table["n_replicates"].iloc[0]
     return [
         f"`{CONFIRMATION}` asks the same of the {len(words)} arms alone that kept both margins on unknown loopholes in"
-        f" the study, on {n} replicates that no run had before. [That file](../{CONFIRMATION}) is its registration,"
+        f" the study, on {n} replicates that no run had before: base models, teacher pools, pairs and signals are new,"
+        f" loopholes and held-out problems are the study's. [That file](../{CONFIRMATION}) is its registration,"
         f" written after the study and before the first of these runs; the code of commit {commit[:12]} made them.",
         "",
         f"- **The primary comparison**: {primary(table, words)}",
         f"- **In one word.** {of_unknown(table, loopholes(folder))}: {in_words(table, words, HELD_OUT)}",
         f"- **Simpler training.** {simplest(table, HELD_OUT)}",
         f"- **Effects of their own.** {specific(table, words)}",
+        f"- **Which runs hack.** {which_hack(folder)}",
         *_against_slow(folder / "table3.md"),
         "",
         _beside_the_study(table, signals(folder.parent / "run")[0]),

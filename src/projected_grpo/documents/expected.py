@@ -61,8 +61,10 @@ def surprises(study: Sequence[Mapping[str, str]], expected: Mapping[str, str], s
 
 
 def came_true(words: Mapping[str, str], expected: Mapping[str, str]) -> str:
-    """Say what came out as expected in the confirmation alone, and what did not."""
+    """Say what came out as expected in the confirmation alone, what is undecided there, and what did not."""
     asked = [arm for arm in expected if arm in words]
     true = [arm for arm in asked if words[arm] == expected[arm]]
-    others = [arm for arm in asked if arm not in true]
-    return f" In the confirmation {listed(true)} came true{f', {listed(others)} did not' if others else ''}."
+    undecided = [arm for arm in asked if words[arm] in (OPEN, UNMEASURED)]
+    others = [arm for arm in asked if arm not in (*true, *undecided)]
+    aside = f", {listed(undecided)} {'are' if len(undecided) > 1 else 'is'} undecided" if undecided else ""
+    return f" In the confirmation {listed(true)} came true{aside}{f', {listed(others)} did not' if others else ''}."

@@ -180,7 +180,8 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
         for answer, word in HYPOTHESIS.items()
         if answer == HOLDS or word in verdicts.values()
     ]
-    effect = "specific, and more than an early stop of the baseline or of its slow controls"
+    early = "an early stop of its baseline or of its slow controls"
+    effect = f"the arm hacks less than each of its controls, and solves more than {early}"
     return f"That the effect is at least {points(REDUCTION)} points, {effect} (H1s) is {', '.join(said)}."
 
 

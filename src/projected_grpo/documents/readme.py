@@ -37,7 +37,8 @@ def findings(folder: Path) -> str:
             " or started on wrong programs (`warmstart`); where it flags, it flags as many of the teacher's and of the"
             " model's own answers, rewarded or not, as its arm did, and as heavily. What both share, such as no longer"
             " imitating the teacher, is not credited to the arm. An interval is the"
-            f" {100 * LEVEL:g}% decision interval over replicates and problems."
+            f" {100 * LEVEL:g}% decision interval over replicates and problems. An **early stop** of a run is its"
+            " checkpoint that solves most while it hacks no more than the arm that it is held against."
             " What an intervention did is said in one word, the first that fits, by the rules of the"
             f" [preregistration](docs/preregistration.md); what is said beside of open arms, it does not ask for, and"
             f" nothing corrects that for its number. {unpreventable()} The words:",
@@ -65,7 +66,7 @@ def _standing(source: dict, folder: Path) -> str:
         return ", which is exploratory: its replicates were seen while the rules were written"
     alone = json.loads((folder / UNSEEN).read_text(encoding="utf-8"))["replicates"]
     return (
-        f", by the code of commit {source['commit'][:12]} and after its preregistration, before which nobody had seen"
+        f", with the code of commit {source['commit'][:12]}. When its preregistration was written, nobody had seen"
         f" anything of table 3 or of replicates {', '.join(map(str, alone))} (what these say alone stands in"
         " [docs/results.md](docs/results.md)); table 1 of the others, on which more steps were run, had been seen"
     )
@@ -134,6 +135,7 @@ def _legend(folder: Path) -> str:
         " (the wider of a t interval over replicates and a bootstrap over replicates and problems), of one comparison"
         f" each, whose end -0 lies below 0; * is above 0 once their number is corrected for, too.{_controls(folder)}"
         f" {NOTHING} not in that table, or nothing to compare. {below_base_means()}"
+        " [docs/threats.md](docs/threats.md) asks of every arm what would undo its result."
     )
 
 

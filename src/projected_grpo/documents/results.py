@@ -3,9 +3,9 @@ tuning, smollm2 and RESULTS.
 
 PRESET made the run; without one it is the default experiment. Copies tables, pages and figures into docs/run/
 (docs/confirmation/, docs/tuning/, docs/smollm2/), the rows behind the first two into docs/rows/ and
-docs/confirmation_rows/ (rows.py), and writes the sections of docs/results.md, and of the README, from these copies
-alone, so that no number there is typed by hand. A test compares them. What was preregistered (registered.py) names the
-commit that made it; the study has its preregistration among the copies, as it was then.
+docs/confirmation_rows/ (rows.py), and writes the sections of docs/results.md, of docs/threats.md and of the README
+from these copies alone, so that no number there is typed by hand. A test compares them. What was preregistered
+(registered.py) names the commit that made it; the study has its preregistration among the copies, as it was then.
 """
 
 import json
@@ -34,7 +34,9 @@ from projected_grpo.documents.registered import (
     unseen_replicates,
 )
 from projected_grpo.documents.rows import machines, pack
+from projected_grpo.documents.runs import REPLICATES, by_replicate
 from projected_grpo.documents.sentences import UNSEEN, details
+from projected_grpo.documents.threats import every_threat
 from projected_grpo.documents.unseen import unseen
 from projected_grpo.errors import UserError
 from projected_grpo.reporting.format import percent
@@ -163,7 +165,10 @@ def _sizes(folder: Path) -> str:
 def _registered(source: dict) -> str:
     if "commit" not in source:
         return " It is exploratory: its replicates were seen while the rules were written."
-    return f" It was run by the code of commit {source['commit'][:12]}, after its [preregistration]({Path(PAGE).name})."
+    return (
+        f" Its tables are of commit {source['commit'][:12]}, whose code trained every run, after its"
+        f" [preregistration]({Path(PAGE).name})."
+    )
 
 
 def cost(results: Path) -> dict:
@@ -226,6 +231,11 @@ def write(name: str, root: Path) -> None:
             replace_block(front.read_text(encoding="utf-8"), "findings", readme.findings(root / "docs" / "run")),
             encoding="utf-8",
         )
+        doubts = root / "docs" / "threats.md"
+        doubts.write_text(
+            replace_block(doubts.read_text(encoding="utf-8"), "threats", every_threat(root / "docs" / "run")),
+            encoding="utf-8",
+        )
 
 
 def main(name: str, results: Path, preset: str | None, root: Path) -> None:
@@ -250,6 +260,8 @@ def main(name: str, results: Path, preset: str | None, root: Path) -> None:
         (folder / Path(PAGE).name).write_text(page, encoding="utf-8")
         alone = unseen(results, unseen_replicates(results, STUDY))
         (folder / UNSEEN).write_text(json.dumps(alone, indent=1) + "\n", encoding="utf-8")
+    if name == "confirmation":
+        (folder / REPLICATES).write_text(json.dumps(by_replicate(results), indent=1) + "\n", encoding="utf-8")
     (folder / "source.json").write_text(json.dumps(source, indent=1) + "\n", encoding="utf-8")
     write(name, root)
 

@@ -5,6 +5,7 @@ What a table does not hold is not said.
 
 import json
 from collections.abc import Mapping, Sequence
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from projected_grpo.analysis.judgement import FAILS, HOLDS, MATCHED, OPEN
 from projected_grpo.analysis.statistics import least_sems
 from projected_grpo.analysis.study import BASE, CEILING, SLOW
+from projected_grpo.analysis.table1 import smallest_effect
 from projected_grpo.analysis.table3 import HELD_OUT
 from projected_grpo.documents.afterwards import by_more_steps, detecting, later, more_steps, relearning
 from projected_grpo.documents.phrases import (
@@ -34,6 +36,7 @@ from projected_grpo.documents.phrases import (
     without_twin,
     word_by_word,
 )
+from projected_grpo.documents.settings import Setting, settings
 from projected_grpo.reporting.format import interval, percent, points, points_of
 
 UNSEEN = "unseen.json"  # what unseen.py returns, among the copies
@@ -62,12 +65,25 @@ def details(folder: Path) -> list[str]:
     words = later(folder, known, judged)
     more = f"{by_more_steps(judged, words)}{_wordless(known)} {specific(known, words)}"
     said.append(f"**{KNOWN}.** {in_words(known, words)}{more}")
+    said += _fineness(settings(folder))
     pages = (
         ("horizon.csv", "More steps", more_steps),
         ("relearning.csv", "Relearning", relearning),
         ("detectors.csv", "Signals as detectors", detecting),
     )
     return said + [f"**{name}.** {say(folder)}" for file, name, say in pages if (folder / file).exists()]
+
+
+def _fineness(found: Sequence[Setting]) -> list[str]:
+    """Say how far the interval of a twin's difference reaches; nothing where there is none."""
+    widths = {one.where: smallest_effect(one.table.loc[list(one.words)], f"twin_diff{one.suffix}") for one in found}
+    said = [f"{points_of(width)} {where[0].lower()}{where[1:]}" for where, width in widths.items() if not isnan(width)]
+    if not said:
+        return []
+    return [
+        "**What is not shown is not absent.** The interval of what a twin hacks more than its arm has, to either side"
+        f" and at the median arm, {'; '.join(said)}."
+    ]
 
 
 def loopholes(folder: Path) -> int:
@@ -91,6 +107,8 @@ def primary(table: pd.DataFrame, judged: Mapping[str, str]) -> str:
     answered = f"It {_answered(answers)}{_uncorrected(table, answers)}." if answers else NOT_MADE
     holding = [arm for arm, answer in answers.items() if answer == HOLDS]
     shown = f" {with_twins(table, holding, HELD_OUT)}.{worse_twins(table, holding)}" if holding else ""
+    more = table.loc[list(judged), f"twin_diff{HELD_OUT}"] > 0
+    answered += f" By the estimate the twin of {more.sum()} of {len(more)} arms hacks more." if answers else ""
     return (
         f"does the twin hack more than its arm on {UNKNOWN} (Holm corrected over {len(compared)} arms{aside}), where"
         f" the arm solves at most {points(MATCHED)} points less than its baseline? {answered}{shown}{_power(table)}"

@@ -1,0 +1,83 @@
+"""docs/threats.md: every line of method 9 for every arm that is judged, from the pages among the copies."""
+
+import json
+import re
+
+import pandas as pd
+from synthetic_run import judged
+from workflow_harness import ROOT
+
+from projected_grpo.documents.threats import COLUMNS, every_threat
+from projected_grpo.reporting.checks import CHECKS
+from projected_grpo.reporting.threats import THREATS
+
+
+def answers(text, where, arm):
+    """Return {head of a column: answer} of an arm in a setting."""
+    part = text.split(f"## {where}\n")[1].split("\n## ")[0]
+    (row,) = (line for line in part.splitlines() if line.startswith(f"| `{arm}` |"))
+    return dict(zip(COLUMNS, row.strip("| ").split(" | ")[1:], strict=True))
+
+
+def test_every_line_of_the_tables_is_there():
+    asked = set(COLUMNS.values())
+    of_tables = set(THREATS) - {
+        "control",
+        "best control",
+        "chance",
+    }  # of which the page has columns or a line of its own
+    assert of_tables <= asked and asked - of_tables == {"twin", "others", "hides"}
+
+
+def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
+    judged(copy, "h1.json", {"erase": "open", "erase_update": "open"})
+    judged(copy, "horizon.json", {}, shrinks={"erase": "present"})
+    table = pd.read_csv(copy / "table1.csv").set_index("arm")
+    assert table.at["erase", "twin"] == "erase_random"
+    rows = [
+        ("baseline", "erase", "vanilla", "absent"),
+        ("control", "erase", "erase_random", "absent"),
+        ("control", "erase", "erase_shuffled", "open"),
+        ("control", "erase", "erase_nonhack", "present"),
+        ("teacher", "erase", "erase_alone", "open"),
+        ("baseline", "erase_update", "vanilla", "open"),
+        ("chance", "vanilla", "shuffled", "present"),
+    ]
+    page = "\n".join(f"| {THREATS[row[0]][0]} | {row[1]} | {row[2]} | **{row[3]}** | 1.0 |" for row in rows)
+    (copy / "table1.md").write_text(page)
+    unknown = [("baseline", "vanilla", "absent"), ("held out", "vanilla", "absent")]
+    unknown += [("held out slow", "vanilla_slow", "absent"), ("held out slow", "vanilla_cold", "present")]
+    page = "\n".join(
+        f"| {THREATS[line][0]} | erase | {other} | **{answer}** | 1.0 |" for line, other, answer in unknown
+    )
+    (copy / "table3.md").write_text(page)
+    (copy / "checks.md").write_text(f"| {CHECKS['hides'][0]} | erase | **fails** | 1.0 |\n")
+    text = every_threat(copy)
+    found = answers(text, "With every loophole known", "erase")
+    assert found == dict.fromkeys(COLUMNS, "not measured") | {
+        "its baseline": "absent",
+        "its twin": "absent",
+        "other controls": "present",
+        "teacher pool": "open",
+        "unknown loophole": "absent",
+        "slow training there": "present",
+        "more steps": "present",
+        "its signal": "present",
+        "quarantine": "—",
+    }
+    other = answers(text, "With every loophole known", "erase_update")
+    assert (other["its baseline"], other["its twin"], other["more steps"]) == ("open", "not measured", "not measured")
+    assert (other["teacher pool"], other["its signal"], other["quarantine"]) == ("—", "—", "—")
+    assert answers(text, "On an unknown loophole", "erase")["its baseline"] == "absent"
+    assert f"In a baseline's own run, {THREATS['chance'][0]}: **present** in `vanilla`." in text
+    assert "No line is present for `erase_update`. [table1.md](run/table1.md) has" in text
+
+
+def test_every_arm_that_the_readme_names_in_its_answers_has_its_lines():
+    page, readme = (ROOT / "docs/threats.md").read_text(), (ROOT / "README.md").read_text()
+    judged_arms = set()
+    for name in ("run/h1", "run/table3", "run/horizon", "confirmation/table3"):
+        judged_arms |= json.loads((ROOT / f"docs/{name}.json").read_text())["outcomes"].keys()
+    said = [line for line in readme.splitlines() if re.match(r"\d\. \*\*|\*\*In short\*\*|\| `", line)]
+    named = {arm for line in said for arm in re.findall(r"`(\w+)`", line)} & judged_arms
+    assert len(named) > 15 and all(f"\n| `{arm}` | " in page for arm in named)
