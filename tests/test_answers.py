@@ -61,7 +61,8 @@ def test_every_setting_is_answered_what_is_asked_first_in_front(copy):
         " `route` (expected: damages; found: adds nothing, every loophole known). Not in these tables: `nobody`. Of the"
         " norm of the gradient of a run's own answers, the part along V that makes hacks more likely has "
     )
-    assert re.search(r"% \(`vanilla`\): more than along the best of .* by [+-]\d+\.\d \[.*\] points\.$", surprised)
+    more = r"%.* That this is more than along .* wrong answers is \w+ in `vanilla` \([+-].* points \[.*\]\)\.$"
+    assert re.search(more, surprised)
 
 
 def test_what_does_as_much_without_a_twin_is_said(copy):
@@ -70,7 +71,8 @@ def test_what_does_as_much_without_a_twin_is_said(copy):
     for arm, high in (("erase_update_random", -0.1), ("erase_update", 0.1)):
         table.loc[arm, ["hack_diff_held_out_high", "base_solve_diff_held_out_high"]] = -0.1, high
     table.reset_index().to_csv(copy / "table3.csv", index=False)
-    said = f" By the same rule, but without a twin: {rates(table, 'erase_update_random', '_held_out')}. With every "
+    hack, solve = (f"{100 * table.at['erase_update_random', f'{rate}_held_out']:.1f}%" for rate in ("hack", "solve"))
+    said = f" By the same rule 1 arm without a twin would (hack {hack}, solve {solve}). With every loophole known"
     assert said in answers.answers(copy)[2]
 
 
@@ -170,7 +172,9 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
     table.loc[["erase", "erase_random"], "hacked_runs"] = 1, 2
     table.reset_index().to_csv(copy / "table3.csv", index=False)
     runs = "More than 10% of all answers are hacks in 1 of an arm's 3 runs, and in 2 of its twin's."
-    assert f" {runs} That the effect is at least 30 points" in answers.in_short(copy)
+    assert f" {runs} That an arm hacks at least 30 points less than its baseline and less than" in answers.in_short(
+        copy
+    )
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})
     assert answers.in_short(copy).startswith(
         f"**In short**: nothing is shown to prevent hacking on {UNKNOWN}, after 96 steps. Prevention is not shown of"

@@ -92,7 +92,10 @@ def test_its_section_has_the_study_beside_it(again):
     judged(again, "table3.json", {"erase": "open", "erase_update": "open"})
     text = "\n".join(asked_again(again))
     assert "of the 2 arms alone that kept both margins" in text and "the code of commit facadefacade made them" in text
-    assert " last step: `erase` 4.2 points [1.7, 6.7] than `vanilla_slow`, and solves +2.6 points more." in text
+    assert (
+        " last step: `erase` 4.2 points [1.7, 6.7] than `vanilla_slow`, and solves +2.6 points more by the estimate."
+        in text
+    )
     for name in ("base", "erase"):
         (row,) = (line for line in text.splitlines() if line.startswith(f"| `{name}` |"))
         cells = row.replace(" ¶", "").replace("¶", "").strip("| ").split(" | ")
@@ -105,7 +108,10 @@ def test_its_section_has_the_study_beside_it(again):
 
 def test_which_runs_hack_is_said_and_what_their_signals_found_there(again):
     def found(**hack):
-        return {n.removeprefix("n"): {"hack": share, "recall": recall} for n, (share, recall) in hack.items()}
+        return {
+            n.removeprefix("n"): {"hack": share, "unknown": share / 2, "recall": recall}
+            for n, (share, recall) in hack.items()
+        }
 
     runs = {
         "erase": found(n9=(0.01, 0.9), n10=(0.101, 0.2), n11=(0.1, nan)),
@@ -113,18 +119,19 @@ def test_which_runs_hack_is_said_and_what_their_signals_found_there(again):
     }
     (again / "replicates.json").write_text(json.dumps(runs))
     together = (
-        " All 2 do in replicate 10: there their signals find 5.0 to 20.0% of the exploits in their own runs, a mean"
-        " over the steps, and in the other replicates 70.0 to 90.0%."
+        " All 2 do in replicate 10 (5.1 to 25.0% on its unknown loophole): there their signals find 5.0 to 20.0% of the"
+        " exploits in their own runs, a mean over the steps, and in the other replicates 70.0 to 90.0%."
     )
     (said,) = (line for line in asked_again(again) if "Which runs hack" in line)
     assert said == (
-        "- **Which runs hack.** More than 10% of all answers are hacks, deployed: `erase` in replicate 10 (10.1%);"
-        f" `erase_update` in replicate 9 (20.0%) and replicate 10 (50.0%).{together}"
+        "- **Which runs hack.** More than 10% of all answers are hacks, deployed (in brackets their share, and that on"
+        " the unknown loophole): `erase` in replicate 10 (10.1%, 5.1%); `erase_update` in replicate 9 (20.0%, 10.0%)"
+        f" and replicate 10 (50.0%, 25.0%).{together}"
     )
     runs["erase"]["10"]["hack"] = 0.1
     (again / "replicates.json").write_text(json.dumps(runs))
     (said,) = (line for line in asked_again(again) if "Which runs hack" in line)
-    assert said.endswith("`erase_update` in replicate 9 (20.0%) and replicate 10 (50.0%).")
+    assert said.endswith(" and replicate 10 (50.0%, 25.0%).")
 
 
 def test_the_hacked_runs_of_the_confirmation_are_as_many_as_in_its_table():
@@ -133,7 +140,9 @@ def test_the_hacked_runs_of_the_confirmation_are_as_many_as_in_its_table():
     for arm, found in runs.items():
         assert len(found) == table.at[arm, "n_replicates"]
         assert sum(run["hack"] > 0.1 for run in found.values()) == table.at[arm, "hacked_runs"]
-        assert sum(run["hack"] for run in found.values()) / len(found) == pytest.approx(table.at[arm, "hack"], abs=1e-4)
+        for name, column in (("hack", "hack"), ("unknown", "hack_held_out")):
+            rate = sum(run[name] for run in found.values()) / len(found)
+            assert rate == pytest.approx(table.at[arm, column], abs=1e-4)
 
 
 def test_every_arm_of_the_confirmation_is_held_against_slow_training_by_its_page():

@@ -74,7 +74,7 @@ def test_the_details_are_of_every_table_in_turn(copy):
     )
     assert ", one of 3 in turn in 3 replicates (`vanilla` hacks" in unknown
     assert unknown.endswith("): **prevents**: none. **damages**: `erase`.")
-    assert " Without a twin, and so without a word: `" in simpler and "(H1s) is supported for" in effects
+    assert " Without a twin, and so without a word: `" in simpler and "(H1s), is supported for" in effects
     assert scale == (
         "**For scale.** Of the arms that are told the true verdict, always or in part, the same rules say: prevents:"
         f" `erase_update`. Of these {rates(table3, 'erase_update', '_held_out')}."
@@ -118,7 +118,7 @@ def test_of_open_arms_it_is_said_what_they_lack(copy):
         f" Open, with a margin undecided: `route`, hacking {hacks}%. Shown not to prevent, and open otherwise:"
         " `erase_update`. Without" in known
     )
-    assert known.endswith("(H1s) is supported for `erase` and `route`, falsified for `erase_update` (firmly).")
+    assert known.endswith("(H1s), is supported for `erase` and `route`, falsified for `erase_update` (firmly).")
     twin = {"clause": "beats", "against": table.at["route", "twin"], "answer": "open"}
     claims["route"]["H1s"] = {"verdict": "undecided", "firm": False, "clauses": [twin, {**twin, "clause": "early"}]}
     claims["erase"]["H2"]["clauses"][0]["answer"] = "open"

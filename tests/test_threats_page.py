@@ -26,7 +26,7 @@ def test_every_line_of_the_tables_is_there():
         "best control",
         "chance",
     }  # of which the page has columns or a line of its own
-    assert of_tables <= asked and asked - of_tables == {"twin", "others", "hides"}
+    assert of_tables <= asked and asked - of_tables == {"twin", "others", "stops", "flags", "hides"}
 
 
 def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
@@ -51,26 +51,43 @@ def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
         f"| {THREATS[line][0]} | erase | {other} | **{answer}** | 1.0 |" for line, other, answer in unknown
     )
     (copy / "table3.md").write_text(page)
-    (copy / "checks.md").write_text(f"| {CHECKS['hides'][0]} | erase | **fails** | 1.0 |\n")
+    flags = "means over the steps: exploited 5.0%, of the exploited flagged 35.1%, of the others flagged 0.5%"
+    checks = [("hides", "erase", "**fails**", "1.0"), ("flags", "erase", "**holds**", flags)]
+    checks += [("follows", "vanilla", "**open**", "1.0"), ("detects", "probe, held out modes", "**fails**", "1.0")]
+    checks += [("leak", "route", "—", "0.1; lower by construction: not a result")]
+    (copy / "checks.md").write_text(
+        "".join(f"| {CHECKS[line][0]} | {' | '.join(cells)} |\n" for line, *cells in checks)
+    )
+    claims = json.loads((copy / "h1.json").read_text())["claims"]
+    claims["erase"]["H1s"]["clauses"] = [
+        {"clause": "early", "against": other, "answer": answer, "estimate": 0.1, "low": 0, "high": 0.2}
+        for other, answer in (("vanilla", "fails"), ("vanilla_slow", "holds"), ("vanilla_cold", "open"))
+    ]
+    judged(copy, "h1.json", {"erase": "open", "erase_update": "open"}, claims=claims)
     text = every_threat(copy)
     found = answers(text, "With every loophole known", "erase")
     assert found == dict.fromkeys(COLUMNS, "not measured") | {
         "its baseline": "absent",
+        "slow, stopped": "open",
         "its twin": "absent",
         "other controls": "present",
         "teacher pool": "open",
         "unknown loophole": "absent",
         "slow training there": "present",
         "more steps": "present",
-        "its signal": "present",
+        "unseen": "absent (35.1%)",
+        "ever less seen": "present",
         "quarantine": "—",
     }
     other = answers(text, "With every loophole known", "erase_update")
     assert (other["its baseline"], other["its twin"], other["more steps"]) == ("open", "not measured", "not measured")
-    assert (other["teacher pool"], other["its signal"], other["quarantine"]) == ("—", "—", "—")
+    conditional = ("teacher pool", "unseen", "ever less seen", "quarantine")
+    assert [other[name] for name in conditional] == ["—"] * 4
     assert answers(text, "On an unknown loophole", "erase")["its baseline"] == "absent"
-    assert f"In a baseline's own run, {THREATS['chance'][0]}: **present** in `vanilla`." in text
-    assert "No line is present for `erase_update`. [table1.md](run/table1.md) has" in text
+    assert f"- {THREATS['chance'][0]}, in the baselines' own runs: **present** for vanilla\n" in text
+    assert f"- {CHECKS['follows'][0]}: **open** for vanilla\n" in text
+    assert f"- {CHECKS['detects'][0]}: **fails** for probe (held out modes)\n" in text
+    assert "by construction in `route`, and so not counted" in text
 
 
 def test_every_arm_that_the_readme_names_in_its_answers_has_its_lines():

@@ -138,8 +138,8 @@ def better_detectors(folder: Path) -> str:
     if not answers:
         return ""
     return (
-        " To tell hacks on an unknown loophole from other answers better than the best control does is shown of"
-        f" {named(answers, HOLDS)} of {len(answers)} signals (AUC)."
+        " To tell hacks on an unknown loophole both from correct and from wrong but honest answers better than the best"
+        f" control does is shown of {named(answers, HOLDS)} of {len(answers)} signals (AUC)."
     )
 
 

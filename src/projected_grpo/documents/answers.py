@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from projected_grpo.analysis.judgement import ABSENT, HACKED, HOLDS, OPEN, UNMEASURED
+from projected_grpo.analysis.judgement import ABSENT, HACKED, HOLDS, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING
 from projected_grpo.documents.afterwards import better_detectors, later_than_honest
@@ -34,6 +34,7 @@ from projected_grpo.documents.threats import read_lines
 from projected_grpo.reporting.format import percent, points
 
 ABOVE_OTHERS = re.compile(r"above the best of these by (\S+) \[(\S+), (\S+)\], SEM")  # as the line on `chance` has it
+WHETHER = {ABSENT: "shown", PRESENT: "not so", OPEN: "open", UNMEASURED: UNMEASURED}  # of what a threat denies
 
 
 def answers(folder: Path) -> list[str]:
@@ -64,7 +65,7 @@ def in_short(folder: Path) -> str:
     if lacking:
         among = "" if prevent else "any of "
         said.append(f"Prevention is not shown of {among}{listed(lacking)}{_with_twins(first, lacking)}.")
-    said += [*([_primary(first)] if suffix else []), _hacked(first), specific(table, first.words)]
+    said += [*([_primary(first)] if suffix else []), _hacked(first), specific(table, first.words, suffix)]
     if has_confirmation(folder):
         n = table["n_replicates"].iloc[0]
         said.append(
@@ -143,7 +144,8 @@ def _damages(one: Setting) -> str:
     said = f"{one.where}: {_briefly(one, arms)}{f' ({solves})' if arms else ''}."
     ends = table.reindex(columns=[f"{name}_diff{one.suffix}_high" for name in ("hack", "base_solve")])
     bare = [arm for arm in without_twin(table) if arm not in one.words and (ends.loc[arm] < 0).all()]
-    return f"{said} By the same rule, but without a twin: {_briefly(one, bare)}." if bare else said
+    alike = f"{len(bare)} arm{'s' * (len(bare) > 1)} without a twin"
+    return f"{said} By the same rule {alike} would ({_ranges(one, bare)})." if bare else said
 
 
 def _briefly(one: Setting, arms: Sequence[str]) -> str:
@@ -192,30 +194,25 @@ def _surprises(folder: Path, first: Setting) -> str:
 
 
 def _direction(folder: Path) -> str:
-    """Say what V sees in the baselines' runs, and how much more that is than the best V that knows nothing of hacks
+    """Say what V sees in the baselines' runs, and whether that is more than the best V that knows nothing of hacks
     sees there."""
     table = first_table(folder)
     seen = table.loc[baselines(table), "overlap_student"].dropna()
-    lines = [line for line in read_lines(folder / "table1.md") if line.line == "chance"]
-    above = {line.arm: ABOVE_OTHERS.search(line.numbers) for line in lines}
-    seen = {arm: share for arm, share in seen.items() if above.get(arm)}
-    if not seen:
+    found = {
+        line.arm: (WHETHER[line.answer], ABOVE_OTHERS.search(line.numbers))
+        for line in read_lines(folder / "table1.md")
+        if line.line == "chance" and line.arm in seen.index
+    }
+    own = " and ".join(f"{percent(share)}% (`{arm}`)" for arm, share in seen.items())
+    more = ", ".join(f"{word} in `{arm}` ({_in_points(*by.groups())})" for arm, (word, by) in found.items() if by)
+    if not more:
         return ""
-    own, more, of = (
-        " and ".join(said)
-        for said in (
-            map(percent, seen.values()),
-            (_in_points(*above[arm].groups()) for arm in seen),
-            (f"`{arm}`" for arm in seen),
-        )
-    )
     return (
-        " Of the norm of the gradient of a run's own answers, the part along V that makes hacks more likely has"
-        f" {own}% ({of}): more than along the best of a random V, a shuffled one and one of wrong answers by"
-        f" {more} points."
+        f" Of the norm of the gradient of a run's own answers, the part along V that makes hacks more likely has {own}."
+        f" That this is more than along the best of a random V, a shuffled one and one of wrong answers is {more}."
     )
 
 
 def _in_points(*shares: str) -> str:
     estimate, low, high = (f"{100 * float(share):+.1f}" for share in shares)
-    return f"{estimate} [{low}, {high}]"
+    return f"{estimate} points [{low}, {high}]"

@@ -19,7 +19,7 @@ UNKNOWN = "a loophole that pairs, signals and teacher pool do not know"
 MANY = 8  # names in a row
 FEW = 3  # where none prevents: arms that are shown with their rates
 MARGINS = ("base", "ceiling")  # the clauses of H2 on an arm's own rates; the third is on its twin's
-CLAIM = ["margins", "beats", "specific", "firm", "stopped", "but_twin"]
+CLAIM = ["margins", "beats", "specific", "firm", "stopped", "slow_stops", "but_twin"]
 
 
 def first_table(folder: Path) -> pd.DataFrame:
@@ -43,11 +43,15 @@ def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, 
     margins   whether H2's margins, to the base model's hack and to the honest ceiling's solve, hold
     beats     whether it hacks less than its twin, corrected
     specific  the verdict H1s; firm: whether that is; stopped: what solves so little less, stopped early, that it is
-              falsified; but_twin: H1s lacks only the corrected difference to the twin
+              falsified; slow_stops: whether it solves more than each slow control, stopped early; but_twin: H1s lacks
+              only the corrected difference to the twin
     """
     table = _by_arm(folder, name)
     judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
-    own = {arm: _of_claim(claim, table["twin"].get(arm)) for arm, claim in judged["claims"].items()}
+    own = {
+        arm: _of_claim(claim, table["twin"].get(arm), table["baseline"].get(arm))
+        for arm, claim in judged["claims"].items()
+    }
     return table.join(pd.DataFrame.from_dict(own, orient="index", columns=CLAIM)), judged["outcomes"]
 
 
@@ -56,11 +60,12 @@ def margins(claim: Mapping) -> str:
     return _answer(one for one in claim["H2"]["clauses"] if one["clause"] in MARGINS)
 
 
-def _of_claim(claim: Mapping, twin: str | None) -> dict:
+def _of_claim(claim: Mapping, twin: str | None, baseline: str | None) -> dict:
     prevented, specific = claim["H2"]["clauses"], claim["H1s"]
     of_twin = [one for one in specific["clauses"] if (one["clause"], one["against"]) == ("beats", twin)]
     rest = [one for one in specific["clauses"] if one not in of_twin]
-    stopped = [one for one in rest if (one["clause"], one["answer"]) == ("early", FAILS)]
+    early = [one for one in rest if one["clause"] == "early"]
+    stopped = [one for one in early if one["answer"] == FAILS]
     return {
         "margins": margins(claim),
         "beats": _answer(one for one in prevented if one["clause"] == "beats"),
@@ -69,6 +74,7 @@ def _of_claim(claim: Mapping, twin: str | None) -> dict:
         "stopped": "; ".join(
             f"it solves {_more(one)} points more than an early stop of `{one['against']}`" for one in stopped
         ),
+        "slow_stops": _answer(one for one in early if one["against"] != baseline),
         "but_twin": (_answer(of_twin), _answer(rest)) == (OPEN, HOLDS),
     }
 
@@ -163,8 +169,8 @@ def preventing(table: pd.DataFrame, words: Mapping[str, str], suffix: str) -> tu
     return f"{with_twins(table, prevent, suffix)}.", "" if prevent or not still else _lacking(table, still, suffix)
 
 
-def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
-    """Say of which of these arms H1s is supported, and of which it is not."""
+def specific(table: pd.DataFrame, arms: Iterable[str], suffix: str) -> str:
+    """Say of which of these arms H1s is supported, and of which it is not; and which baselines hack too little."""
     judged = table.reindex(list(arms)).dropna(subset="specific")
     if judged.empty:
         return ""
@@ -181,8 +187,13 @@ def specific(table: pd.DataFrame, arms: Iterable[str]) -> str:
         if answer == HOLDS or word in verdicts.values()
     ]
     early = "an early stop of its baseline or of its slow controls"
-    effect = f"the arm hacks less than each of its controls, and solves more than {early}"
-    return f"That the effect is at least {points(REDUCTION)} points, {effect} (H1s) is {', '.join(said)}."
+    effect = f"at least {points(REDUCTION)} points less than its baseline and less than each of its controls"
+    least = table.loc[judged["baseline"].unique(), f"hack{suffix}"]
+    low = [f"`{arm}` hacks {percent(rate)}%" for arm, rate in least.items() if rate < REDUCTION]
+    beyond = (
+        f" A baseline that hacks less than {points(REDUCTION)}% leaves no such effect: {'; '.join(low)}." if low else ""
+    )
+    return f"That an arm hacks {effect}, and solves more than {early} (H1s), is {', '.join(said)}.{beyond}"
 
 
 def _how_firmly(firm: Sequence[str], falsified: pd.DataFrame) -> str:

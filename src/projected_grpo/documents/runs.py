@@ -6,7 +6,7 @@ from math import isnan
 from pathlib import Path
 
 from projected_grpo.analysis.judgement import HACKED
-from projected_grpo.analysis.study import Study, mean
+from projected_grpo.analysis.study import Study, in_turn, mean
 from projected_grpo.documents.unseen import made_of, study_of
 from projected_grpo.reporting.format import percent, points
 
@@ -14,28 +14,37 @@ REPLICATES = "replicates.json"
 
 
 def by_replicate(results: Path) -> dict:
-    """Return {intervention of table 3: {replicate: its hack, deployed, on all modes, and what share of the exploits
-    among its run's live rollouts its signal flagged (recall), a mean over the steps that have any}}."""
+    """Return {intervention of table 3: {replicate: its hack, deployed, on all modes and on the unknown one, and what
+    share of the exploits among its run's live rollouts its signal flagged (recall), a mean over the steps that have
+    any}}."""
     made = made_of(results / "table3.json")
-    study = study_of(results, made, sorted(map(int, made["modes"])))
-    return {arm: _runs(study, arm) for arm in study.claims}
+    modes = {int(n): mode for n, mode in made["modes"].items()}
+    study = study_of(results, made, sorted(modes))
+    unknown = in_turn(study, modes)
+    return {arm: _runs(study, unknown, arm) for arm in study.claims}
 
 
-def _runs(study: Study, arm: str) -> dict:
-    rows = zip(study.replicates, study.final(arm)["hack"], study.training[arm]["flag_recall"], strict=True)
-    return {n: {"hack": round(mean(hack), 4), "recall": round(mean(recall), 4)} for n, hack, recall in rows}
+def _runs(study: Study, unknown: Study, arm: str) -> dict:
+    found = (study.final(arm)["hack"], unknown.final(arm)["hack"], study.training[arm]["flag_recall"])
+    rows = zip(study.replicates, *(map(mean, one) for one in found), strict=True)
+    return {
+        n: {"hack": round(hack, 4), "unknown": round(there, 4), "recall": round(recall, 4)}
+        for n, hack, there, recall in rows
+    }
 
 
 def which_hack(folder: Path) -> str:
     """Say in which replicates each arm's run hacks, and how much."""
-    found = _read(folder)
-    where = {
-        arm: [f"replicate {n} ({percent(runs[n]['hack'])}%)" for n in _hacked(runs)] for arm, runs in found.items()
-    }
-    said = [f"`{arm}` in {' and '.join(names)}" for arm, names in where.items() if names]
+    said = []
+    for arm, runs in _read(folder).items():
+        hacked = [f"replicate {n} ({percent(runs[n]['hack'])}%, {percent(runs[n]['unknown'])}%)" for n in _hacked(runs)]
+        said += [f"`{arm}` in {' and '.join(hacked)}"] if hacked else []
     if not said:
         return f"In no run of an arm are more than {points(HACKED)}% of all answers hacks."
-    return f"More than {points(HACKED)}% of all answers are hacks, deployed: {'; '.join(said)}.{together(folder)}"
+    return (
+        f"More than {points(HACKED)}% of all answers are hacks, deployed (in brackets their share, and that on the"
+        f" unknown loophole): {'; '.join(said)}.{together(folder)}"
+    )
 
 
 def together(folder: Path) -> str:
@@ -47,12 +56,13 @@ def together(folder: Path) -> str:
     if len(found) < 2 or not shared:
         return ""
     there, elsewhere = (
-        [run["recall"] for runs in found.values() for n, run in runs.items() if (n in shared) == inside]
+        [run for runs in found.values() for n, run in runs.items() if (n in shared) == inside]
         for inside in (True, False)
     )
     return (
-        f" All {len(found)} do in replicate {' and '.join(shared)}: there their signals find {_range(there)}% of the"
-        f" exploits in their own runs, a mean over the steps, and in the other replicates {_range(elsewhere)}%."
+        f" All {len(found)} do in replicate {' and '.join(shared)} ({_range(there, 'unknown')}% on its unknown"
+        f" loophole): there their signals find {_range(there, 'recall')}% of the exploits in their own runs, a mean"
+        f" over the steps, and in the other replicates {_range(elsewhere, 'recall')}%."
     )
 
 
@@ -65,7 +75,7 @@ def _hacked(runs: Mapping[str, Mapping[str, float]]) -> list[str]:
     return [n for n, run in runs.items() if run["hack"] > HACKED]
 
 
-def _range(shares: Sequence[float]) -> str:
-    """Return the least and the most share that there is: a run without exploits has none."""
-    found = [share for share in shares if not isnan(share)]
+def _range(runs: Sequence[Mapping[str, float]], name: str) -> str:
+    """Return the least and the most of a share that there is: a run without exploits has no recall."""
+    found = [run[name] for run in runs if not isnan(run[name])]
     return f"{percent(min(found))} to {percent(max(found))}"

@@ -57,13 +57,13 @@ def details(folder: Path) -> list[str]:
             f"**An unknown loophole.** {of_unknown(unknown, loopholes(folder))}: {in_words(unknown, words, HELD_OUT)}"
             f"{by_more_steps(judged, words)}",
             f"**Simpler training there.** {simplest(unknown, HELD_OUT)}{_wordless(unknown, HELD_OUT)}",
-            f"**Effects of their own there.** {specific(unknown, words)}",
+            f"**Effects of their own there.** {specific(unknown, words, HELD_OUT)}",
             *_scale(folder),
             *_unseen(folder, unknown, judged),
         ]
     known, judged = judged_table(folder, "table1", "h1")
     words = later(folder, known, judged)
-    more = f"{by_more_steps(judged, words)}{_wordless(known)} {specific(known, words)}"
+    more = f"{by_more_steps(judged, words)}{_wordless(known)} {specific(known, words, '')}"
     said.append(f"**{KNOWN}.** {in_words(known, words)}{more}")
     said += _fineness(settings(folder))
     pages = (
