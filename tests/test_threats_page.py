@@ -50,7 +50,10 @@ def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
     page = "\n".join(
         f"| {THREATS[line][0]} | erase | {other} | **{answer}** | 1.0 |" for line, other, answer in unknown
     )
-    (copy / "table3.md").write_text(page)
+    there = (
+        f"| {CHECKS['flags'][0]} | erase | **fails** | of the exploited flagged 1.0% |"  # where a loophole is unknown
+    )
+    (copy / "table3.md").write_text(f"{page}\n{there}\n")
     flags = "means over the steps: exploited 5.0%, of the exploited flagged 35.1%, of the others flagged 0.5%"
     checks = [("hides", "erase", "**fails**", "1.0"), ("flags", "erase", "**holds**", flags)]
     checks += [("follows", "vanilla", "**open**", "1.0"), ("detects", "probe, held out modes", "**fails**", "1.0")]
@@ -83,7 +86,9 @@ def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
     assert (other["its baseline"], other["its twin"], other["more steps"]) == ("open", "not measured", "not measured")
     conditional = ("teacher pool", "unseen", "ever less seen", "quarantine")
     assert [other[name] for name in conditional] == ["—"] * 4
-    assert answers(text, "On an unknown loophole", "erase")["its baseline"] == "absent"
+    found = answers(text, "On an unknown loophole", "erase")
+    share = pd.read_csv(copy / "table3.csv").set_index("arm").at["erase", "flag_recall/heldout"]
+    assert (found["its baseline"], found["unseen"]) == ("absent", f"present ({100 * share:.1f}%)")
     assert f"- {THREATS['chance'][0]}, in the baselines' own runs: **present** for vanilla\n" in text
     assert f"- {CHECKS['follows'][0]}: **open** for vanilla\n" in text
     assert f"- {CHECKS['detects'][0]}: **fails** for probe (held out modes)\n" in text

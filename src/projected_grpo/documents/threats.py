@@ -52,7 +52,7 @@ CONDITIONAL = {  # lines that are nothing to ask of an arm without a teacher poo
 }
 LINES = {title: line for line, (title, _) in THREATS.items()}
 CHECK_LINES = {CHECKS[line][0]: line for line in (FINDS, HIDES, "follows", "detects", "leak")}
-ELSEWHERE = ("held out", "held out slow", FINDS, HIDES)  # lines that the page of a table may lack, and another has
+ELSEWHERE = {"table3.md": ("held out", "held out slow"), "checks.md": (FINDS, HIDES)}  # what a table's page may lack
 OF_CHECK = {HOLDS: ABSENT, FAILS: PRESENT, OPEN: OPEN, UNMEASURED: UNMEASURED}
 FOUND = re.compile(r"of the exploited flagged (\S+%)")  # as the line on FINDS has it
 RECALL = "flag_recall/heldout"
@@ -111,9 +111,9 @@ def _of_setting(one: Setting, folder: Path) -> list[Line]:
     and on more steps."""
     lines = read_lines(one.page)
     there = {line.line for line in lines}
-    for name in ("table3.md", "checks.md"):
+    for name, asked in ELSEWHERE.items():
         if (folder / name).exists():
-            lines += [line for line in read_lines(folder / name) if line.line in ELSEWHERE and line.line not in there]
+            lines += [line for line in read_lines(folder / name) if line.line in asked and line.line not in there]
     if "shrinks" not in there and (folder / "horizon.json").exists():
         shrinks = json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
         lines += [Line("shrinks", arm, NOTHING, answer) for arm, answer in shrinks.items()]
