@@ -172,7 +172,7 @@ def test_the_short_answer_is_of_the_unknown_loopholes(copy):
     table.loc[["erase", "erase_random"], "hacked_runs"] = 1, 2
     table.reset_index().to_csv(copy / "table3.csv", index=False)
     runs = "More than 10% of all answers are hacks in 1 of an arm's 3 runs, and in 2 of its twin's."
-    assert f" {runs} That an arm hacks at least 30 points less than its baseline and less than" in answers.in_short(
+    assert f"\n\n{runs} That an arm hacks at least 30 points less than its baseline and less than" in answers.in_short(
         copy
     )
     judged(copy, "table3.json", {"erase": "open", "erase_update": "prevents"})

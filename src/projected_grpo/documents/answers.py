@@ -65,7 +65,7 @@ def in_short(folder: Path) -> str:
     if lacking:
         among = "" if prevent else "any of "
         said.append(f"Prevention is not shown of {among}{listed(lacking)}{_with_twins(first, lacking)}.")
-    said += [*([_primary(first)] if suffix else []), _hacked(first), specific(table, first.words, suffix)]
+    said += [_primary(first)] if suffix else []
     if has_confirmation(folder):
         n = table["n_replicates"].iloc[0]
         said.append(
@@ -75,9 +75,10 @@ def in_short(folder: Path) -> str:
             f" Of the study's {len(study.words)} arms that are not told the true verdict,"
             f" {_shown(study.said(PREVENTS))} to prevent on such a loophole."
         )
+    how_sure = " ".join(filter(None, [_hacked(first), specific(table, first.words, suffix)]))
     beside = with_rates(table, [*base, *baselines(table), *last], suffix)
     simple = f"{simplest(table, suffix)}{_than_slow(first)}"
-    return f"{' '.join(filter(None, said))}\n\nBeside them, {beside}. {simple}"
+    return "\n\n".join(filter(None, [" ".join(said), how_sure, f"Beside them, {beside}. {simple}"]))
 
 
 def _primary(one: Setting) -> str:
