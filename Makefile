@@ -6,7 +6,7 @@
 # make report       report.html of what is there; make report CONFIG=presets/smoke.yaml of another experiment
 # make test         every test, lint and check: half an hour
 # make test-slurm   the workflow on a SLURM of one node, started for the tests: as root, where SLURM is installed
-# make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: two interventions, a few steps
+# make smollm2      table 1 of a real pretrained language model, SmolLM2-135M, on the CPU: two interventions, an hour
 # make tools        TRL, Inspect, trackers and other extras, in an environment of their own on top of .venv: .venv-tools
 # make test-tools   the tests that are skipped without them
 # make test-slow    what takes minutes: training that language model
