@@ -70,7 +70,7 @@ lint: $(VENV)/.installed
 	snakemake --lint
 
 test: $(VENV)/.installed lint
-	pytest -n 2 --dist loadfile --no-loadscope-reorder
+	pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-slurm: $(VENV)/.installed
 	TEST_SLURM=1 pytest tests/slurm -rs
