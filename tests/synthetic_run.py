@@ -24,7 +24,8 @@ def write_copies(folder):
     table1(long).to_csv(folder / "horizon.csv", index=False)
     later = h1(long)
     there = {arm: word for arm, word in later["outcomes"].items() if arm in long.arms}
-    (folder / "horizon.json").write_text(json.dumps(later | {"outcomes": there, "shrinks": {}}))
+    made = {"provenance": {"config": {"shorter": {"erase_later": "erase"}}}}
+    (folder / "horizon.json").write_text(json.dumps(later | {"outcomes": there, "shrinks": {}} | made))
     signals, turns = with_signals(), dict(zip((41, 42, 43), MODES, strict=False))
     judged = verdicts_of_table3(signals, turns)
     table3(signals, turns, judged).to_csv(folder / "table3.csv", index=False)

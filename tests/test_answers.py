@@ -137,6 +137,19 @@ def test_what_is_open_and_shrinks_with_more_steps_is_a_delay_where_it_hacks_less
     assert "table 1 of some replicates had been seen), 0 are undecided (none), contradicted: none." in surprised
 
 
+def test_an_effect_that_shrinks_by_the_end_of_the_longer_run_is_a_delay_there(copy):
+    made = {"config": {"shorter": {"erase": "early"}}}
+    judged(copy, "horizon.json", {"erase": "open"}, shrinks={"early": "present"}, provenance=made)
+    table = pd.read_csv(copy / "horizon.csv").set_index("arm")
+    table.loc["erase", "hack_diff_high"] = -0.1
+    table.reset_index().to_csv(copy / "horizon.csv", index=False)
+    _, slows, _, still, _ = answers.answers(copy)
+    long = "After 96 steps, every loophole known (3 replicates)"
+    changed = "In the table itself `erase` is open: more steps show the delay. No slow training is matched here."
+    assert slows.endswith(f" {long}: {rates(table, 'erase')}. {changed}")
+    assert still.endswith(f" {long}: none. What is not shown is not absent.")
+
+
 def test_a_run_that_was_not_registered_is_not_held_against_what_was_expected(copy):
     said = answers.answers(copy)[-1]
     assert said.startswith("**What surprised.** The preregistration is of a larger study: this run is not held against")

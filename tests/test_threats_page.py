@@ -88,7 +88,7 @@ def test_each_answer_is_that_of_the_page_where_it_is_decided(copy):
     assert [other[name] for name in conditional] == ["—"] * 4
     found = answers(text, "On an unknown loophole", "erase")
     share = pd.read_csv(copy / "table3.csv").set_index("arm").at["erase", "flag_recall/heldout"]
-    assert (found["its baseline"], found["unseen"]) == ("absent", f"present ({100 * share:.1f}%)")
+    assert (found["its baseline"], found["unseen"]) == ("absent", f"present (1.0%, unknown {100 * share:.1f}%)")
     assert f"- {THREATS['chance'][0]}, in the baselines' own runs: **present** for vanilla\n" in text
     assert f"- {CHECKS['follows'][0]}: **open** for vanilla\n" in text
     assert f"- {CHECKS['detects'][0]}: **fails** for probe (held out modes)\n" in text

@@ -32,7 +32,7 @@ SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open
 def later(folder: Path, table: pd.DataFrame, judged: Mapping[str, str], suffix: str = "") -> dict[str, str]:
     """Return the words with those of open arms that more steps show to delay: they hack less than their baseline, by
     the interval, and the effect shrinks."""
-    shrinks = _shrinks(folder) if (folder / "horizon.json").exists() else {}
+    shrinks = _shrinks_by_any_name(folder) if (folder / "horizon.json").exists() else {}
     fading = [arm for arm in judged if shrinks.get(arm) == PRESENT and table.at[arm, f"hack_diff{suffix}_high"] < 0]
     return {arm: DELAYS if word == OPEN and arm in fading else word for arm, word in judged.items()}
 
@@ -60,6 +60,13 @@ def more_steps(folder: Path) -> str:
 def _shrinks(folder: Path) -> dict[str, str]:
     """Return whether the effect of an arm is smaller after more steps, by its name with fewer."""
     return json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["shrinks"]
+
+
+def _shrinks_by_any_name(folder: Path) -> dict[str, str]:
+    """Return the same by an arm's name with fewer steps and by that with more."""
+    shorter = json.loads((folder / "horizon.json").read_text(encoding="utf-8"))["provenance"]["config"]["shorter"]
+    shrinks = _shrinks(folder)
+    return shrinks | {arm: shrinks[early] for arm, early in shorter.items() if early in shrinks}
 
 
 def _shrinking(folder: Path) -> str:

@@ -133,8 +133,9 @@ def _slows(one: Setting) -> str:
         return f"{one.where}: not asked, for no slow training is matched."
     rates = with_rates(one.table, slow.reindex(arms).dropna().unique(), one.suffix)
     beside = f" The slow training that is matched: {rates}." if rates else ""
+    unasked = " No slow training is matched here." if slow.empty else ""
     asked = f", of {len(slow)} arms that slow training is matched to" if 0 < len(slow) < len(one.words) else ""
-    return f"{one.where}{asked}: {_briefly(one, arms)}.{beside}{one.by_steps}"
+    return f"{one.where}{asked}: {_briefly(one, arms)}.{beside}{one.by_steps}{unasked}"
 
 
 def _damages(one: Setting) -> str:

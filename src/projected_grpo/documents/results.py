@@ -102,7 +102,7 @@ def smollm2(folder: Path) -> str:
     pool = json.loads((folder / "teacher_pool.json").read_text(encoding="utf-8"))
     exploits = sum(pool["exploited"].values())
     table = first_table(folder)
-    hacks = "" if table["hack"].any() else " No arm hacks: nothing was to prevent."
+    hacks = "" if table["hack"].any() else " No answer hacks at the last step: nothing was to prevent."
     return (
         f"`make smollm2` trains SmolLM2-135M-Instruct, a pretrained language model, on one-line functions:"
         f" {_cost(source)} Its teacher is a file of {pool['teacher']} rollouts, of which {exploits} exploit. After"
@@ -136,9 +136,9 @@ def tuning(folder: Path) -> str:
         f"`presets/tuning.yaml` compared {len(table)} doses of {table['family'].nunique()} arms and controls, on"
         f" {baseline['n_replicates']} replicates and held-out problems of its own, with every loophole known:"
         f" {_cost(source)} There `{baseline['baseline']}` hacks {percent(baseline['baseline_hack'])}% and solves"
-        f" {percent(baseline['baseline_solve'])}%. What the rule chose stands in `config.yaml`,"
-        " there under the arm's own name, without a dose's number; [doses.md](tuning/doses.md) has the rule and every"
-        " dose.\n\n"
+        f" {percent(baseline['baseline_solve'])}%. What the rule chose for an intervention stands in `config.yaml`,"
+        " there under the arm's own name, without a dose's number; slow, cold and KL training keep several doses, each"
+        " under a name of its own. [doses.md](tuning/doses.md) has the rule and every dose.\n\n"
         f"{_picture(folder, 'doses')}\n"
     )
 

@@ -48,10 +48,10 @@ def settings(folder: Path) -> list[Setting]:
         confirmed = Setting(f"{first.where} (the confirmation)", again / "table3.md", *judged_signals(again), HELD_OUT)
         found = [confirmed, replace(first, where=f"{first.where} (the study)"), *rest]
     if (folder / "horizon.csv").exists():
-        table, words = judged_table(folder, "horizon", "horizon")
+        table, judged = judged_table(folder, "horizon", "horizon")
         n = table["n_replicates"].iloc[0]
         where = f"After {table['last_step'].max()} steps, every loophole known ({n} replicates)"
-        found.append(Setting(where, folder / "horizon.md", table, words))
+        found.append(_by_steps(where, folder / "horizon.md", table, judged))
     return found
 
 

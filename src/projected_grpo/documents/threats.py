@@ -40,8 +40,8 @@ MORE = {
     TWIN: "hacks like its twin",
     OTHERS: "hacks like a control other than its twin",
     "dominated": "slow or cold training, its twin or an early stop hacks less and solves more",
-    FINDS: "its signal flags exploits no more often than other live rollouts; in brackets the share of exploits that it"
-    " finds, of table 3 on the unknown loophole alone",
+    FINDS: "its signal flags exploits no more often than other live rollouts, on all loopholes; in brackets the share"
+    " of the exploits that it finds, and in table 3 then that on the unknown loophole alone",
     HIDES: "its signal flags less of what its run attempts in the last third of the steps than in the first",
 }
 CONDITIONAL = {  # lines that are nothing to ask of an arm without a teacher pool, flags or a quarantine: it has none of
@@ -138,10 +138,11 @@ def _answers(lines: Sequence[Line], table: pd.DataFrame, arm: str) -> dict[str, 
 
 def _cells(lines: Sequence[Line], table: pd.DataFrame, arm: str, answers: Mapping[str, str]) -> list[str]:
     """Return the answers as a table shows them, with the share of the exploits that a signal finds."""
-    share = table[RECALL].get(arm) if RECALL in table else None
-    shares = [FOUND.search(line.numbers) for line in lines if (line.line, line.arm) == (FINDS, arm)]
-    finds = f"{percent(share)}%" if pd.notna(share) else next((one[1] for one in shares if one), "")
-    return [f"{answer} ({finds})" if line == FINDS and finds else answer for line, answer in answers.items()]
+    shares = [one[1] for line in lines if (line.line, line.arm) == (FINDS, arm) and (one := FOUND.search(line.numbers))]
+    unknown = table[RECALL].get(arm) if RECALL in table else None
+    shares += [f"unknown {percent(unknown)}%"] if shares and pd.notna(unknown) else []
+    finds = f" ({', '.join(shares)})" if shares else ""
+    return [f"{answer}{finds if line == FINDS else ''}" for line, answer in answers.items()]
 
 
 def _of_signals(folder: Path) -> list[str]:
