@@ -86,7 +86,8 @@ def test_the_details_are_of_every_table_in_turn(copy):
     assert long.startswith(
         f"**More steps.** After 96 steps, every loophole known (3 replicates), {rates(horizon, 'vanilla')};"
         f" {rates(horizon, 'vanilla_alone')}. By these steps alone: **prevents**: none. **adds nothing**: `erase`. Of"
-        f" what does not prevent, {rates(horizon, 'erase')}. Only slower or colder, {rates(horizon, 'vanilla_slow')}."
+        f" what is not shown to prevent, {rates(horizon, 'erase')}. Only slower or colder,"
+        f" {rates(horizon, 'vanilla_slow')}."
     )
     assert long.endswith(" With more steps the effect shrinks in `erase`; of controls it shrinks in `vanilla_slow`.")
     for name in ("table3.csv", "table3.json", "horizon.csv", "horizon.json"):

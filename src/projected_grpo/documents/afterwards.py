@@ -52,7 +52,8 @@ def more_steps(folder: Path) -> str:
     return (
         f"After {table['last_step'].max()} steps, every loophole known ({table['n_replicates'].iloc[0]} replicates),"
         f" {with_rates(table, baselines(table))}. By these steps alone: {words}"
-        f"{f' Of what does not prevent, {rest}.' if rest else ''}{f' Only slower or colder, {slow}.' if slow else ''}"
+        f"{f' Of what is not shown to prevent, {rest}.' if rest else ''}"
+        f"{f' Only slower or colder, {slow}.' if slow else ''}"
         f"{_shrinking(folder)}"
     )
 

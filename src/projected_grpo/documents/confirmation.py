@@ -49,7 +49,7 @@ def asked_again(folder: Path) -> list[str]:
         _beside_the_study(table, signals(folder.parent / "run")[0]),
         "",
         "Rates are on the loophole that pairs, signals and teacher pool do not know; a hacked run hacks more than"
-        f" {points(HACKED)}% on all loopholes together: where few runs are, a mean is theirs. The arms were picked by"
+        f" {points(HACKED)}% on all loopholes together, and can be most of a mean. The arms were picked by"
         " the study's numbers, which flatters these. Brackets and * are those of the README's table.",
     ]
 
