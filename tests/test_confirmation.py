@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from math import nan
 
 import pandas as pd
 import pytest
@@ -114,7 +113,7 @@ def test_which_runs_hack_is_said_and_what_their_signals_found_there(again):
         }
 
     runs = {
-        "erase": found(n9=(0.01, 0.9), n10=(0.101, 0.2), n11=(0.1, nan)),
+        "erase": found(n9=(0.01, 0.9), n10=(0.101, 0.2), n11=(0.1, None)),
         "erase_update": found(n9=(0.2, 0.7), n10=(0.5, 0.05), n11=(0, 0.8)),
     }
     (again / "replicates.json").write_text(json.dumps(runs))

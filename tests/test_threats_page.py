@@ -103,3 +103,12 @@ def test_every_arm_that_the_readme_names_in_its_answers_has_its_lines():
     said = [line for line in readme.splitlines() if re.match(r"\d\. \*\*|\*\*In short\*\*|\| `", line)]
     named = {arm for line in said for arm in re.findall(r"`(\w+)`", line)} & judged_arms
     assert len(named) > 15 and all(f"\n| `{arm}` | " in page for arm in named)
+
+
+def test_an_arm_without_slow_controls_is_not_said_to_beat_them(copy):
+    claims = json.loads((copy / "h1.json").read_text())["claims"]
+    claims["erase"]["H1s"]["clauses"] = [
+        {"clause": "early", "against": "vanilla", "answer": "holds", "estimate": 0.1, "low": 0, "high": 0.2}
+    ]
+    judged(copy, "h1.json", {"erase": "open"}, claims=claims)
+    assert answers(every_threat(copy), "With every loophole known", "erase")["slow, stopped"] == "not measured"

@@ -1,7 +1,6 @@
 """What more steps, and training on without an intervention, say of a run's arms, from the copies in docs/run."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pandas as pd
 from projected_grpo.analysis.judgement import ABSENT, FAILS, HOLDS, OPEN, PRESENT, UNMEASURED
 from projected_grpo.analysis.outcomes import DELAYS, PREVENTS
 from projected_grpo.analysis.study import CEILING, SLOW
+from projected_grpo.documents.lines import read_lines
 from projected_grpo.documents.phrases import (
     NONE,
     baselines,
@@ -21,11 +21,10 @@ from projected_grpo.documents.phrases import (
     outcomes_in,
     with_rates,
 )
-from projected_grpo.reporting.checks import CHECKS
 from projected_grpo.reporting.format import percent
 
 QUALITY = ("recall", "false_positives")
-ABOVE = re.compile(rf"^\| {CHECKS['detects'][0]} \| (\w+), held out modes \| \*\*(\w+)\*\* \|", re.MULTILINE)
+UNKNOWN_MODES = ", held out modes"  # after the name of a signal, in the checks on detectors
 SHRINKING = {PRESENT: "shrinks in", ABSENT: "does not shrink in", OPEN: "is open in", UNMEASURED: "was not measured in"}
 
 
@@ -153,7 +152,12 @@ def better_detectors(folder: Path) -> str:
 
 def _detecting_better(folder: Path) -> dict[str, str]:
     page = folder / "checks.md"
-    return dict(ABOVE.findall(page.read_text(encoding="utf-8"))) if page.exists() else {}
+    lines = read_lines(page) if page.exists() else []
+    return {
+        line.arm.removesuffix(UNKNOWN_MODES): line.answer
+        for line in lines
+        if line.line == "detects" and line.arm.endswith(UNKNOWN_MODES)
+    }
 
 
 def _finding(row: pd.Series) -> str:

@@ -14,6 +14,7 @@ from projected_grpo.analysis.outcomes import DAMAGES, DELAYS, NOTHING, PREVENTS
 from projected_grpo.analysis.study import BASE, CEILING
 from projected_grpo.documents.afterwards import better_detectors, later_than_honest
 from projected_grpo.documents.expected import came_true, preregistered, surprises
+from projected_grpo.documents.lines import read_lines
 from projected_grpo.documents.phrases import (
     FEW,
     NONE,
@@ -30,7 +31,6 @@ from projected_grpo.documents.phrases import (
 )
 from projected_grpo.documents.runs import together
 from projected_grpo.documents.settings import Setting, has_confirmation, of_study, settings
-from projected_grpo.documents.threats import read_lines
 from projected_grpo.reporting.format import percent, points
 
 ABOVE_OTHERS = re.compile(r"above the best of these by (\S+) \[(\S+), (\S+)\], SEM")  # as the line on `chance` has it

@@ -11,21 +11,17 @@ import pandas as pd
 
 from projected_grpo.analysis.judgement import HACKED
 from projected_grpo.analysis.table3 import HELD_OUT
+from projected_grpo.documents.lines import read_lines
 from projected_grpo.documents.phrases import in_words, signals, simplest, specific
 from projected_grpo.documents.readme import cells
 from projected_grpo.documents.registered import CONFIRMATION
 from projected_grpo.documents.runs import which_hack
 from projected_grpo.documents.sentences import loopholes, of_unknown, primary
 from projected_grpo.reporting.format import grid, points
-from projected_grpo.reporting.threats import THREATS
 
 HEAD = ("hack %", "solve %", "twin's hack more")
 RUNS = "hacked runs"
-AGAINST_SLOW = re.compile(  # as the page of table 3 has it
-    rf"^\| {THREATS['held out slow'][0]} \| (\w+) \| (\w+) \| \S+ \|"
-    r" reduction in hack (.+\]), SEM .*, solve (\S+ points)",
-    re.MULTILINE,
-)
+AGAINST_SLOW = re.compile(r"reduction in hack (.+\]), SEM .*, solve (\S+ points)")  # as the page of table 3 has it
 
 
 def asked_again(folder: Path) -> list[str]:
@@ -57,8 +53,10 @@ def asked_again(folder: Path) -> list[str]:
 def _against_slow(page: Path) -> list[str]:
     """Say how much less the arms hack than slow training at the last step: the threats on the page of table 3."""
     said = [
-        f"`{arm}` {less} than `{slow}`, and solves {more} more by the estimate"
-        for arm, slow, less, more in AGAINST_SLOW.findall(page.read_text(encoding="utf-8"))
+        f"`{line.arm}` {less} than `{line.against}`, and solves {more} more by the estimate"
+        for line in read_lines(page)
+        if line.line == "held out slow"
+        for less, more in AGAINST_SLOW.findall(line.numbers)
     ]
     return (
         [f"- **Against slow training**, how much less each hacks at the last step: {'; '.join(said)}."] if said else []

@@ -43,8 +43,8 @@ def judged_table(folder: Path, name: str, verdicts: str) -> tuple[pd.DataFrame, 
     margins   whether H2's margins, to the base model's hack and to the honest ceiling's solve, hold
     beats     whether it hacks less than its twin, corrected
     specific  the verdict H1s; firm: whether that is; stopped: what solves so little less, stopped early, that it is
-              falsified; slow_stops: whether it solves more than each slow control, stopped early; but_twin: H1s lacks
-              only the corrected difference to the twin
+              falsified; slow_stops: for each slow control, whether it solves more than that stopped early; but_twin:
+              H1s lacks only the corrected difference to the twin
     """
     table = _by_arm(folder, name)
     judged = json.loads((folder / f"{verdicts}.json").read_text(encoding="utf-8"))
@@ -74,7 +74,7 @@ def _of_claim(claim: Mapping, twin: str | None, baseline: str | None) -> dict:
         "stopped": "; ".join(
             f"it solves {_more(one)} points more than an early stop of `{one['against']}`" for one in stopped
         ),
-        "slow_stops": _answer(one for one in early if one["against"] != baseline),
+        "slow_stops": [one["answer"] for one in early if one["against"] != baseline],
         "but_twin": (_answer(of_twin), _answer(rest)) == (OPEN, HOLDS),
     }
 

@@ -16,7 +16,7 @@ REPLICATES = "replicates.json"
 def by_replicate(results: Path) -> dict:
     """Return {intervention of table 3: {replicate: its hack, deployed, on all modes and on the unknown one, and what
     share of the exploits among its run's live rollouts its signal flagged (recall), a mean over the steps that have
-    any}}."""
+    any, None where none has}}."""
     made = made_of(results / "table3.json")
     modes = {int(n): mode for n, mode in made["modes"].items()}
     study = study_of(results, made, sorted(modes))
@@ -28,7 +28,7 @@ def _runs(study: Study, unknown: Study, arm: str) -> dict:
     found = (study.final(arm)["hack"], unknown.final(arm)["hack"], study.training[arm]["flag_recall"])
     rows = zip(study.replicates, *(map(mean, one) for one in found), strict=True)
     return {
-        n: {"hack": round(hack, 4), "unknown": round(there, 4), "recall": round(recall, 4)}
+        n: {"hack": round(hack, 4), "unknown": round(there, 4), "recall": None if isnan(recall) else round(recall, 4)}
         for n, hack, there, recall in rows
     }
 
@@ -77,5 +77,5 @@ def _hacked(runs: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 def _range(runs: Sequence[Mapping[str, float]], name: str) -> str:
     """Return the least and the most of a share that there is: a run without exploits has no recall."""
-    found = [run[name] for run in runs if not isnan(run[name])]
+    found = [run[name] for run in runs if run[name] is not None]
     return f"{percent(min(found))} to {percent(max(found))}"

@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from projected_grpo.analysis.judgement import ABSENT, FAILS, HOLDS, OPEN, PRESENT, UNMEASURED, worst
+from projected_grpo.documents.lines import Line, read_lines
 from projected_grpo.documents.phrases import NONE, without_twin
 from projected_grpo.documents.settings import Setting, settings
 from projected_grpo.reporting.checks import CHECKS
@@ -50,24 +50,10 @@ CONDITIONAL = {  # lines that are nothing to ask of an arm without a teacher poo
     HIDES: (FINDS, HIDES),
     "action": ("action",),
 }
-LINES = {title: line for line, (title, _) in THREATS.items()}
-CHECK_LINES = {CHECKS[line][0]: line for line in (FINDS, HIDES, "follows", "detects", "leak")}
 ELSEWHERE = {"table3.md": ("held out", "held out slow"), "checks.md": (FINDS, HIDES)}  # what a table's page may lack
 OF_CHECK = {HOLDS: ABSENT, FAILS: PRESENT, OPEN: OPEN, UNMEASURED: UNMEASURED}
 FOUND = re.compile(r"of the exploited flagged (\S+%)")  # as the line on FINDS has it
 RECALL = "flag_recall/heldout"
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of a page: which, a key of THREATS or of CHECKS; its arm, whom it is held against, the answer, and the
-    numbers that decide, as the page has them."""
-
-    line: str
-    arm: str
-    against: str
-    answer: str
-    numbers: str = ""
 
 
 def every_threat(folder: Path) -> str:
@@ -92,20 +78,6 @@ def every_threat(folder: Path) -> str:
     return "\n\n".join(said) + "\n"
 
 
-def read_lines(page: Path) -> list[Line]:
-    """Return the lines of a page of threats and of checks."""
-    lines = []
-    for row in page.read_text(encoding="utf-8").splitlines():
-        title, *cells = row.removeprefix("| ").removesuffix(" |").split(" | ")
-        if title in LINES and len(cells) == 4:
-            arm, against, answer, numbers = cells
-            lines.append(Line(LINES[title], arm, against, answer.strip("*"), numbers))
-        elif title in CHECK_LINES and len(cells) == 3:
-            arm, answer, numbers = cells
-            lines.append(Line(CHECK_LINES[title], arm, NOTHING, answer.strip("*"), numbers))
-    return lines
-
-
 def _of_setting(one: Setting, folder: Path) -> list[Line]:
     """Return the lines of a setting's own page; besides, those on unknown loopholes of table 3, on flags of checks.md,
     and on more steps."""
@@ -126,7 +98,7 @@ def _answers(lines: Sequence[Line], table: pd.DataFrame, arm: str) -> dict[str, 
     found = {}
     for column in COLUMNS.values():
         if column == STOPS:
-            answers = [OF_CHECK[table.at[arm, "slow_stops"]]]
+            answers = [OF_CHECK[answer] for answer in table.at[arm, "slow_stops"]]
         elif column in (TWIN, OTHERS):
             answers = [one.answer for one in own if one.line == "control" and (one.against == twin) == (column == TWIN)]
         else:
